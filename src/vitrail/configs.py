@@ -1,0 +1,380 @@
+"""Frozen configurations: every choice that affects a result is a field here, and is validated here.
+
+`None` in a field means "chosen automatically, and said". A `RunConfig` has no such field left: it is what
+`run.json` stores and all that `resume` needs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from vitrail.errors import InputError
+
+Size = tuple[int, int]
+Readout = Literal["cls", "dist", "mean"]
+
+
+def as_size(size: int | Size | list[int]) -> Size:
+    """`32` or `(32, 48)` (height, width), as a pair."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise InputError(f"image size {height} x {width}: both sides must be at least 1")
+    return int(height), int(width)
+
+
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise InputError(message)
+
+
+def _nearest_divisors(number: int, wanted: int) -> str:
+    divisors = [d for d in range(1, number + 1) if number % d == 0]
+    below = max(d for d in divisors if d <= wanted or d == 1)
+    above = min((d for d in divisors if d > wanted), default=below)
+    return f"{below}" if below == above else f"{below} or {above}"
+
+
+def _nearest_multiples(number: int, of: int) -> str:
+    below = number // of * of
+    return f"{below + of}" if below == 0 else f"{below} or {below + of}"
+
+
+def _require_fractions(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(0 <= value < 1, f"{name} is {value}: it must be at least 0 and below 1")
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value is None or value > 0, f"{name} is {value}: it must be above 0")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, which of them, and how they become arrays."""
+
+    source: str
+    """A name (digits, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar."""
+    train_subset: int | None = None
+    """Train on this many of the training images."""
+    test_subset: int | None = None
+    """Test on this many of the test images."""
+    subset_order: Literal["stratified", "first"] = "stratified"
+    """How a subset is taken: a seeded sample with every class in proportion, or the first images."""
+    val_split: Literal["train", "test"] = "train"
+    """Validate each epoch on images held out of the training set, or on the test images (the run then says so)."""
+    val_fraction: float = 0.1
+    """The share of the training set that validates."""
+    split_seed: int = 0
+    """Moves subsets and splits; --seed never does."""
+    image_size: int | Size | None = None
+    """Height and width given to the model. Larger or smaller images: shorter side resized, then centre crop."""
+    mean: tuple[float, ...] | None = None
+    """Mean per channel of pixels in 0..1 (one number serves all channels); measured on the training images."""
+    std: tuple[float, ...] | None = None
+    """Standard deviation per channel; measured on the training images."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "train_subset", "test_subset")
+        _require(0 < self.val_fraction < 1, f"val_fraction is {self.val_fraction}: it must lie between 0 and 1")
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", as_size(self.image_size))
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, (value,) if isinstance(value, int | float) else tuple(value))
+        _require(self.std is None or min(self.std) > 0, f"std is {self.std}: every entry must be above 0")
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """A Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929). The defaults are ViT-Ti/16's."""
+
+    image_size: int | Size = 224
+    patch_size: int = 16
+    in_channels: int = 3
+    num_classes: int = 1000
+    embed_dim: int = 192
+    """Width of a token (D in the paper)."""
+    depth: int = 12
+    """Number of encoder blocks (L)."""
+    num_heads: int = 3
+    mlp_dim: int = 768
+    """Width of the MLP's hidden layer."""
+    readout: tuple[Readout, ...] = ("cls",)
+    """What the head reads: class token, distillation token, mean of the patches; several are concatenated."""
+    pos_embed: Literal["learned", "sincos", "none"] = "learned"
+    pos_init_std: float = 0.02
+    """Standard deviation of the position embeddings and the class token at the start."""
+    num_registers: int = 0
+    """Extra tokens without a position (Darcet et al. 2024, arXiv:2309.16588)."""
+    stem: Literal["linear", "conv"] = "linear"
+    """How patches are embedded: linearly, or by strided 3x3 convolutions (Xiao et al. 2021, arXiv:2106.14881)."""
+    dropout: float = 0.0
+    """Dropout in the MLP, after each of its two layers."""
+    attn_dropout: float = 0.0
+    """Dropout of the attention weights."""
+    embed_dropout: float = 0.0
+    """Dropout of the embedded tokens."""
+    drop_path: float = 0.0
+    """Stochastic depth at the last block, rising linearly from 0 (Huang et al. 2016, arXiv:1603.09382)."""
+    layer_scale: float | None = None
+    """Start of a learned scale on every residual branch (Touvron et al. 2021, arXiv:2103.17239)."""
+    qk_norm: bool = False
+    """RMS-normalise queries and keys per head (Dehghani et al. 2023, arXiv:2302.05442)."""
+    head: Literal["linear", "tanh"] = "linear"
+    """One linear layer, or the paper's pre-training head with a hidden tanh layer."""
+    attention_scale: Literal["head", "model"] = "head"
+    """Scores are divided by the square root of this width. "model" only reproduces one published listing."""
+    norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", as_size(self.image_size))
+        object.__setattr__(self, "readout", tuple(self.readout))
+        _require_positive(
+            self, "patch_size", "in_channels", "num_classes", "embed_dim", "depth", "num_heads", "mlp_dim", "norm_eps"
+        )
+        _require_positive(self, "layer_scale")
+        _require_fractions(self, "dropout", "attn_dropout", "embed_dropout", "drop_path")
+        _require(self.num_registers >= 0, f"num_registers is {self.num_registers}: it must be at least 0")
+        _require(self.pos_init_std >= 0, f"pos_init_std is {self.pos_init_std}: it must be at least 0")
+        for side, length in zip(("height", "width"), self.size, strict=True):
+            _require(
+                length % self.patch_size == 0,
+                f"image {side} {length} is not a multiple of patch_size {self.patch_size}: use an image {side} of "
+                f"{_nearest_multiples(length, self.patch_size)}, or a patch_size of "
+                f"{_nearest_divisors(math.gcd(*self.size), self.patch_size)}",
+            )
+        _require(
+            self.embed_dim % self.num_heads == 0,
+            f"num_heads {self.num_heads} does not divide embed_dim {self.embed_dim}: use "
+            f"{_nearest_divisors(self.embed_dim, self.num_heads)} heads, or an embed_dim of "
+            f"{_nearest_multiples(self.embed_dim, self.num_heads)}",
+        )
+        _require(
+            len(self.readout) > 0 and len(set(self.readout)) == len(self.readout),
+            f"readout {self.readout}: name one or more of cls, dist, mean, each once",
+        )
+        _require(
+            self.pos_embed != "sincos" or self.embed_dim % 4 == 0,
+            f"sincos position embeddings need an embed_dim that 4 divides, not {self.embed_dim}: use "
+            f"{_nearest_multiples(self.embed_dim, 4)}",
+        )
+        _require(
+            self.stem == "linear" or (self.patch_size > 1 and self.patch_size & (self.patch_size - 1) == 0),
+            f"the conv stem halves the image until a patch is one pixel: patch_size {self.patch_size} must be a "
+            "power of 2 above 1",
+        )
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the image in pixels."""
+        return as_size(self.image_size)
+
+    @property
+    def grid(self) -> Size:
+        """Height and width of the image in patches."""
+        return self.size[0] // self.patch_size, self.size[1] // self.patch_size
+
+    @property
+    def num_patches(self) -> int:
+        """N = HW / P^2 (section 3.1 of the paper)."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def head_dim(self) -> int:
+        return self.embed_dim // self.num_heads
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """A CNN in stages that each halve the image: plain (VGG-like) or residual (He et al. 2016, arXiv:1512.03385)."""
+
+    image_size: int | Size = 32
+    in_channels: int = 3
+    num_classes: int = 10
+    block: Literal["plain", "residual"] = "plain"
+    """Plain: a 3x3 convolution and ReLU, then per stage max-pooling and batch norm. Residual: a basic block."""
+    widths: tuple[int, ...] = (32, 64, 128, 128, 256, 256)
+    """Channels after each block."""
+    blocks_per_stage: int = 2
+    hidden: tuple[int, ...] = (1024, 512)
+    """Hidden linear layers after the convolutions; none (the residual CNNs) means a global average first."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", as_size(self.image_size))
+        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        _require_positive(self, "in_channels", "num_classes", "blocks_per_stage")
+        _require(
+            len(self.widths) > 0 and len(self.widths) % self.blocks_per_stage == 0,
+            f"{len(self.widths)} widths do not fill stages of {self.blocks_per_stage} blocks",
+        )
+        _require(min(self.widths + self.hidden) > 0, f"widths {self.widths} and hidden {self.hidden} must be above 0")
+        _require(
+            min(self.size) >= 2**self.num_halvings,
+            f"an image of {self.size[0]} x {self.size[1]} cannot be halved {self.num_halvings} times: use at least "
+            f"{2**self.num_halvings} pixels, or fewer stages",
+        )
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the image in pixels."""
+        return as_size(self.image_size)
+
+    @property
+    def num_stages(self) -> int:
+        return len(self.widths) // self.blocks_per_stage
+
+    @property
+    def num_halvings(self) -> int:
+        return self.num_stages if self.block == "plain" else self.num_stages - 1
+
+
+ModelConfig = ViTConfig | CNNConfig
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes to training images, drawn per image. All off is `AugmentConfig()`."""
+
+    crop: int = 0
+    """Pad by this many pixels (reflecting) and crop back at a random place."""
+    flip: bool = False
+    """Mirror left and right, half of the time."""
+    cutout: int = 0
+    """Side in pixels of a random square set to the mean (DeVries & Taylor 2017, arXiv:1708.04552)."""
+    color_jitter: float = 0.0
+    """Brightness, contrast and saturation are each scaled by up to this fraction."""
+    policy: Literal["none", "randaugment", "trivialaugment"] = "none"
+    """RandAugment (Cubuk et al. 2020, arXiv:1909.13719) or TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (Zhang et al. 2018, arXiv:1710.09412); 0 is off."""
+    cutmix: float = 0.0
+    """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv:1905.04899); 0 is off."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            _require(isinstance(value, str) or value >= 0, f"augment.{f.name} is {value}: it must be at least 0")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained. Every `None` is resolved, from configuration and data, before the first step."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
+    """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the matrices and AdamW the rest."""
+    lr: float | None = None
+    """Peak learning rate."""
+    weight_decay: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    """Of SGD; Muon uses 0.95."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """The learning rate after the warm-up: constant, or falling to 0."""
+    warmup: float | None = None
+    """The share of all steps over which the learning rate rises from 0."""
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    """Scale gradients down to this norm."""
+    ema_decay: float | None = None
+    """Keep an exponential moving average of the weights, and evaluate and save it."""
+    augment: AugmentConfig | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware multiplies it faster."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """auto: where the run is long enough to repay it."""
+    device: str = "auto"
+    threads: int | None = None
+    """CPU threads; all cores."""
+    seed: int = 0
+    """Moves initialisation, order, dropout and augmentation, never the split."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; one is saved after every epoch in any case."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every")
+        _require(
+            self.weight_decay is None or self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: at least 0"
+        )
+        _require_fractions(self, "label_smoothing", "momentum")
+        _require(self.warmup is None or 0 <= self.warmup < 1, f"warmup is {self.warmup}: a share of the steps, below 1")
+        _require(
+            self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1"
+        )
+        object.__setattr__(self, "betas", tuple(self.betas))
+        _require(
+            len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas {self.betas}: two numbers below 1"
+        )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's weights, with nothing left to choose."""
+
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    model_name: str = "custom"
+
+    def __post_init__(self) -> None:
+        unresolved = [
+            name
+            for name in ("epochs", "batch_size", "lr", "weight_decay", "warmup", "augment", "threads")
+            if getattr(self.train, name) is None
+        ]
+        _require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
+
+
+_MODEL_KINDS: dict[str, type[ViTConfig] | type[CNNConfig]] = {"vit": ViTConfig, "cnn": CNNConfig}
+
+
+def model_to_json(model: ModelConfig) -> dict[str, Any]:
+    kind = "vit" if isinstance(model, ViTConfig) else "cnn"
+    return {"kind": kind, **asdict(model)}
+
+
+def model_from_json(stored: dict[str, Any]) -> ModelConfig:
+    """Raises InputError for a kind or a field that this version does not know."""
+    values = dict(stored)
+    kind = values.pop("kind", None)
+    _require(kind in _MODEL_KINDS, f"unknown kind of model {kind!r}: known are {', '.join(_MODEL_KINDS)}")
+    return _build(_MODEL_KINDS[kind], values)
+
+
+def run_to_json(config: RunConfig) -> dict[str, Any]:
+    return {
+        "model_name": config.model_name,
+        "data": asdict(config.data),
+        "model": model_to_json(config.model),
+        "train": asdict(config.train),
+    }
+
+
+def run_from_json(stored: dict[str, Any]) -> RunConfig:
+    """Raises InputError for what this version does not know, naming it."""
+    try:
+        train = dict(stored["train"])
+        train["augment"] = _build(AugmentConfig, train["augment"])
+        return RunConfig(
+            data=_build(DataConfig, stored["data"]),
+            model=model_from_json(stored["model"]),
+            train=_build(TrainConfig, train),
+            model_name=stored["model_name"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"the stored configuration is incomplete: {error}") from error
+
+
+def _build(kind: Any, values: dict[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    _require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)} (written by another version?)")
+    return kind(**values)

@@ -1,0 +1,1 @@
+"""The Vision Transformer, the CNNs it is compared with, and their presets."""

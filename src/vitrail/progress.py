@@ -1,0 +1,57 @@
+"""Progress on anything that takes longer than two seconds: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True)
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def track(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
+    """Show progress towards `total`; yields `advance(n=1, note="")`.
+
+    On a terminal a bar with the time remaining, which disappears when done. Elsewhere at most one plain line
+    every five seconds, and none for work that is done sooner.
+    """
+    if console.is_terminal:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(description, total=total, note="")
+
+            def advance(n: int = 1, note: str = "") -> None:
+                progress.update(task, advance=n, note=note)
+
+            yield advance
+        return
+
+    done, last = 0, time.monotonic()
+
+    def advance_plainly(n: int = 1, note: str = "") -> None:
+        nonlocal done, last
+        done += n
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.print(f"{description}: {done:,} of {total:,} {unit} {note}".rstrip(), markup=False)
+
+    yield advance_plainly
+
+
+def say(line: str) -> None:
+    """Print one line; names from outside are never read as markup."""
+    console.print(line, markup=False)
