@@ -306,9 +306,7 @@ class TrainConfig:
         )
         _require_fractions(self, "label_smoothing", "momentum")
         _require(self.warmup is None or 0 <= self.warmup < 1, f"warmup is {self.warmup}: a share of the steps, below 1")
-        _require(
-            self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1"
-        )
+        _require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1")
         object.__setattr__(self, "betas", tuple(self.betas))
         _require(
             len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas {self.betas}: two numbers below 1"

@@ -1,0 +1,46 @@
+"""Parts of a block that a first reader can skip: residual branches that are scaled or dropped."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016, arXiv:1603.09382): drop a residual branch for whole samples.
+
+    Kept branches are divided by the probability of keeping, so that their expectation is unchanged.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, branch: Float[Tensor, "batch *rest"]) -> Float[Tensor, "batch *rest"]:
+        if not self.training or self.probability == 0:
+            return branch
+        keep = 1 - self.probability
+        mask = torch.rand(branch.shape[0], *[1] * (branch.ndim - 1), device=branch.device) < keep
+        return branch * (mask.to(branch.dtype) / keep)
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel on a residual branch (Touvron et al. 2021, arXiv:2103.17239, section 2)."""
+
+    def __init__(self, dim: int, initial: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((dim,), initial))
+
+    def forward(self, branch: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
+        return branch * self.gamma
+
+
+def residual_branch(dim: int, layer_scale: float | None, drop_path: float) -> nn.Module:
+    """What a block's output passes through before it is added: nothing, unless configured."""
+    parts: list[nn.Module] = []
+    if layer_scale is not None:
+        parts.append(LayerScale(dim, layer_scale))
+    if drop_path > 0:
+        parts.append(DropPath(drop_path))
+    return nn.Sequential(*parts)

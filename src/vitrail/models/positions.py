@@ -1,0 +1,40 @@
+"""Position embeddings: fixed ones, and how any are resampled to another grid of patches."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail.configs import Size
+
+
+def sincos_2d(grid: Size, dim: int, base: float = 10_000.0) -> Float[Tensor, "1 patch dim"]:
+    """Fixed sine and cosine embeddings of row and column, half of the channels each.
+
+    The 2-D form of Vaswani et al. (2017, section 3.5), as in MoCo v3 (Chen et al. 2021, arXiv:2104.02057).
+    `dim` must be a multiple of 4.
+    """
+    frequencies = base ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
+    rows, columns = torch.meshgrid(
+        torch.arange(grid[0], dtype=torch.float64), torch.arange(grid[1], dtype=torch.float64), indexing="ij"
+    )
+    angles = [position.flatten()[:, None] * frequencies for position in (columns, rows)]
+    return torch.cat([wave(a) for a in angles for wave in (torch.sin, torch.cos)], dim=1)[None].float()
+
+
+def resample(
+    pos_embed: Float[Tensor, "1 token dim"], num_prefix: int, old_grid: Size, new_grid: Size
+) -> Float[Tensor, "1 new_token dim"]:
+    """Interpolate the patches' embeddings to another grid, bicubically (Dosovitskiy et al. 2021, section 3.2).
+
+    The first `num_prefix` rows (class and distillation token) have no place in the grid and are kept.
+    """
+    if old_grid == new_grid:
+        return pos_embed
+    prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]
+    image = rearrange(patches, "1 (h w) d -> 1 d h w", h=old_grid[0], w=old_grid[1])
+    image = F.interpolate(image.float(), size=new_grid, mode="bicubic", align_corners=False, antialias=True)
+    return torch.cat([prefix, rearrange(image, "1 d h w -> 1 (h w) d").to(prefix.dtype)], dim=1)

@@ -1,0 +1,51 @@
+"""How an image becomes patch tokens."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from einops import rearrange
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+
+def patchify(
+    images: Shaped[Tensor, "batch channel height width"], patch_size: int
+) -> Shaped[Tensor, "batch patch vector"]:
+    """Cut images into patches, row by row, each flattened: N = HW/P^2 vectors of P^2 C numbers.
+
+    Section 3.1 of Dosovitskiy et al. (2021). Within a vector the order is channel, row, column: that of a
+    convolution's weights, so that a linear map of these vectors is a convolution with stride P.
+    """
+    return rearrange(images, "b c (h p) (w q) -> b (h w) (c p q)", p=patch_size, q=patch_size)
+
+
+class LinearStem(nn.Module):
+    """Patch embedding as the paper has it: flatten each patch and project it (equation 1)."""
+
+    def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Linear(in_channels * patch_size**2, embed_dim)
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
+        return self.proj(patchify(images, self.patch_size))
+
+
+class ConvStem(nn.Sequential):
+    """Convolutions of stride 2 down to one pixel per patch (Xiao et al. 2021, arXiv:2106.14881, section 4)."""
+
+    def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
+        halvings = patch_size.bit_length() - 1
+        widths = [in_channels, *(max(embed_dim >> (halvings - i), 8) for i in range(halvings))]
+        layers: list[nn.Module] = []
+        for width_in, width_out in pairwise(widths):
+            layers += [
+                nn.Conv2d(width_in, width_out, kernel_size=3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width_out),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers, nn.Conv2d(widths[-1], embed_dim, kernel_size=1))
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
+        return rearrange(super().forward(images), "b d h w -> b (h w) d")
