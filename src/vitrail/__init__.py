@@ -1,1 +1,31 @@
-"""Train Vision Transformers on your own images, compare them fairly with a CNN, and see what they look at."""
+"""Train Vision Transformers on your own images, compare them fairly with a CNN, and see what they look at.
+
+```python
+import vitrail
+
+run = vitrail.train("path/to/images")
+classifier = vitrail.load(run.directory)
+classifier.predict("photo.jpg")
+```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitrail.classifier import Classifier, load
+    from vitrail.experiments import compare
+    from vitrail.runs import train
+
+__all__ = ["Classifier", "compare", "load", "train"]
+
+_HOMES = {"Classifier": "classifier", "load": "classifier", "compare": "experiments", "train": "runs"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import vitrail` alone stays cheap."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"vitrail.{_HOMES[name]}"), name)

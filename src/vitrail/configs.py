@@ -240,12 +240,12 @@ ModelConfig = ViTConfig | CNNConfig
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes to training images, drawn per image. All off is `AugmentConfig()`."""
+    """Random changes to training images, drawn per image."""
 
-    crop: int = 0
-    """Pad by this many pixels (reflecting) and crop back at a random place."""
-    flip: bool = False
-    """Mirror left and right, half of the time."""
+    crop: int | None = None
+    """Pad by this many pixels (reflecting) and crop back at a random place; an eighth of the image, 0 is off."""
+    flip: bool | None = None
+    """Mirror left and right, half of the time; on for colour images."""
     cutout: int = 0
     """Side in pixels of a random square set to the mean (DeVries & Taylor 2017, arXiv:1708.04552)."""
     color_jitter: float = 0.0
@@ -260,7 +260,10 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            _require(isinstance(value, str) or value >= 0, f"augment.{f.name} is {value}: it must be at least 0")
+            _require(
+                value is None or isinstance(value, str) or value >= 0,
+                f"augment.{f.name} is {value}: it must be at least 0",
+            )
 
 
 @dataclass(frozen=True)
@@ -286,7 +289,7 @@ class TrainConfig:
     """Scale gradients down to this norm."""
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights, and evaluate and save it."""
-    augment: AugmentConfig | None = None
+    augment: AugmentConfig = AugmentConfig()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the hardware multiplies it faster."""
     compile: Literal["auto", "on", "off"] = "auto"
@@ -298,6 +301,7 @@ class TrainConfig:
     """Moves initialisation, order, dropout and augmentation, never the split."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; one is saved after every epoch in any case."""
+    track: Literal["none", "tensorboard"] = "none"
 
     def __post_init__(self) -> None:
         _require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every")
@@ -325,9 +329,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         unresolved = [
             name
-            for name in ("epochs", "batch_size", "lr", "weight_decay", "warmup", "augment", "threads")
+            for name in ("epochs", "batch_size", "lr", "weight_decay", "warmup", "threads")
             if getattr(self.train, name) is None
         ]
+        unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]
+        unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
         _require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
 
 

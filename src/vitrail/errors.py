@@ -1,4 +1,4 @@
-"""The two ways a command can end badly."""
+"""The ways a command can end before it is done."""
 
 
 class InputError(Exception):
@@ -7,3 +7,11 @@ class InputError(Exception):
 
 class RunError(Exception):
     """A run that was asked for correctly could not be completed: one line that says why (exit code 1)."""
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
+    """SIGINT or SIGTERM arrived and everything is saved (exit code 128 + signum)."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by signal {signum}")
+        self.signum = signum

@@ -40,7 +40,7 @@ def test_attention_by_hand():
 
 
 @settings(max_examples=30, deadline=None)
-@given(tokens=st.integers(1, 80), dim=st.sampled_from([4, 8, 32]), scale=st.floats(0.01, 2.0), seed=st.integers(0, 99))
+@given(tokens=st.integers(1, 80), dim=st.sampled_from([4, 8, 32]), scale=st.floats(0.01, 0.3), seed=st.integers(0, 99))
 def test_attend_is_the_weights_times_the_values(tokens, dim, scale, seed):
     generator = torch.Generator().manual_seed(seed)
     q, k, v = torch.randn(3, 2, 3, tokens, dim, generator=generator)

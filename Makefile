@@ -1,0 +1,31 @@
+# `make demo` and `make test` are all a fresh clone needs: both make .venv first, and only when it is out of date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SHELL := /bin/bash
+
+.PHONY: demo test lint clean help
+.DEFAULT_GOAL := help
+
+help: ## What can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(INSTALLED) ## Train a ViT and a CNN on handwritten digits, and report them side by side
+	@$(BIN)/vitrail demo
+
+test: $(INSTALLED) lint ## Check style and types, and run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## Check style and types
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "some files are not formatted: run $(BIN)/ruff format"; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+
+clean: ## Remove what was installed and cached; runs are kept
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@scripts/install $(PYTHON) $(VENV)
+	@touch $@

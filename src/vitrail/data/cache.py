@@ -1,0 +1,88 @@
+"""Where downloads and decoded images are kept, and how a file there is never seen half-written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from vitrail.errors import InputError
+
+DATA_DIR_VARIABLE = "VITRAIL_DATA_DIR"
+
+_DAY_SECONDS = 86_400
+_FORMAT_VERSION = "1"
+_DISK_ERRORS = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the disk is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENOTDIR: "it is not a folder",
+    errno.EEXIST: "it is not a folder",
+}
+
+
+def data_dir_or_default(data_dir: Path | None) -> Path:
+    """`data_dir`, else the environment variable's, else the user's cache folder."""
+    if data_dir is not None:
+        return data_dir.expanduser().resolve()
+    named = os.environ.get(DATA_DIR_VARIABLE)
+    return Path(named).expanduser().resolve() if named else Path(platformdirs.user_cache_dir("vitrail"))
+
+
+def fingerprint(*parts: object) -> str:
+    """16 hexadecimal digits that change with any of the parts."""
+    digest = hashlib.blake2b(_FORMAT_VERSION.encode(), digest_size=8)
+    for part in parts:
+        digest.update(b"\0" + str(part).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a failure to write below `folder` into an InputError that names it and the cure."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise InputError(
+            f"cannot write to the data folder {folder}: {_DISK_ERRORS[error.errno]}; "
+            f"choose another with --data-dir or {DATA_DIR_VARIABLE}"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and is removed otherwise.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}-{time.monotonic_ns():x}")
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Temporary files that a killed process left more than a day ago."""
+    for path in folder.glob(".tmp-*"):
+        try:
+            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            # Another process was quicker.
+            continue

@@ -1,0 +1,239 @@
+"""One encoded image in, one uint8 array out, as a person would expect to see it.
+
+Workers import this module, so it needs nothing but Pillow and NumPy.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from vitrail.configs import Size
+from vitrail.data.text import shown
+from vitrail.errors import InputError
+
+MAX_PIXELS = 178_000_000
+"""Larger images are refused before they are decoded: a small file can declare any size."""
+
+IMAGE_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff"),
+        *("webp", "avif", "jp2", "ppm", "pgm", "pbm", "pnm"),
+    )
+)
+
+# Named, because Pillow would also open formats that start other programs (EPS runs Ghostscript).
+_FORMATS = ("JPEG", "PNG", "MPO", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+
+# EXIF 2.32, table 6 (tag 0x0112): what turns the stored image upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
+
+
+class Header(NamedTuple):
+    """What is known of an image once it has been read through."""
+
+    height: int
+    width: int
+    mode: str
+    """Pillow's name of the pixel format."""
+    grey: bool
+
+
+class UnreadableImageError(Exception):
+    """The bytes are not an image that can be decoded; the message is the reason alone."""
+
+
+class OversizedImageError(UnreadableImageError):
+    """The header declares more than `MAX_PIXELS`."""
+
+
+def decode(file: str | Path | bytes, image_size: Size, channels: int, name: str = "") -> NDArray[np.uint8]:
+    """Read an encoded image at `image_size`.
+
+    Turned upright by its EXIF tag, converted to grey or RGB, resized so that it covers `image_size` (antialiased
+    bilinear; not at all where the size is already right), centre-cropped.
+
+    Args:
+        file: path or encoded bytes.
+        image_size: (height, width) in pixels.
+        channels: 1 or 3.
+        name: what messages call the image.
+
+    Returns:
+        uint8 array (channels, height, width).
+
+    Raises:
+        InputError: the file is missing, no image, damaged, or larger than `MAX_PIXELS`.
+    """
+    name = name or (shown(str(file)) if not isinstance(file, bytes) else "the image")
+    try:
+        return decode_bytes(file if isinstance(file, bytes) else Path(file).read_bytes(), image_size, channels)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror or error}") from error
+    except UnreadableImageError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def decode_bytes(data: bytes, image_size: Size, channels: int) -> NDArray[np.uint8]:
+    """As `decode`, but raises UnreadableImageError with the reason alone."""
+    try:
+        with warnings.catch_warnings(action="ignore"), _open(data) as image:
+            return to_array(image, image_size, channels)
+    except (UnreadableImageError, MemoryError):
+        raise
+    # Pillow's decoders raise almost anything on damaged files.
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
+def read_through(data: bytes) -> Header:
+    """Read an image to its end, at the least resolution its format offers, to learn its size and that it is whole.
+
+    Raises:
+        UnreadableImageError: with the reason.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), _open(data) as image:
+            width, height, mode, grey = *image.size, image.mode, _is_grey(image)
+            image.draft(None, (1, 1))
+            image.load()
+            # Pillow turns TIFF upright itself, and gives the turned size.
+            if _orientation(image) >= 5:
+                width, height = height, width
+            return Header(height, width, mode, grey)
+    except (UnreadableImageError, MemoryError):
+        raise
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
+def to_array(image: Image.Image, image_size: Size, channels: int) -> NDArray[np.uint8]:
+    """As `decode`, from an image Pillow has opened; a JPEG that is not loaded yet may be left at a lower resolution.
+
+    Returns:
+        uint8 array (channels, height, width).
+    """
+    height, width = image_size
+    upright_size = image.size
+    if image.format in ("JPEG", "MPO"):
+        turned = _orientation(image) >= 5
+        upright_size = image.size[::-1] if turned else image.size
+        covering = _covering(upright_size, image_size)
+        # A JPEG can be decoded at a half, a quarter or an eighth; twice the target leaves antialiasing its room.
+        needed = covering[::-1] if turned else covering
+        image.draft(None, (2 * needed[0], 2 * needed[1]))
+        image.load()
+        image = _upright(image)
+    else:
+        image.load()
+        image = _upright(image)
+        upright_size = image.size
+    image = _to_mode(image, "L" if channels == 1 else "RGB")
+    if upright_size != (width, height):
+        covering = _covering(upright_size, image_size)
+        image = image.resize(covering, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
+        image = image.crop((left, top, left + width, top + height))
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+
+
+def _covering(size: tuple[int, int], image_size: Size) -> tuple[int, int]:
+    """The (width, height) of an image of this (width, height) once it just covers `image_size`."""
+    (width, height), (target_height, target_width) = size, image_size
+    if width * target_height >= height * target_width:
+        return max(target_width, int(width * target_height / height)), target_height
+    return target_width, max(target_height, int(height * target_width / width))
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise UnreadableImageError("the file is empty")
+    image = Image.open(io.BytesIO(data), formats=_formats())
+    if image.width * image.height > MAX_PIXELS:
+        raise _oversized(image.width * image.height)
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    # A damaged EXIF block is no reason to lose the image.
+    except Exception:
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    method = _UPRIGHT.get(_orientation(image))
+    return image if method is None else image.transpose(method)
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = Image.fromarray(_to_8_bits(np.asarray(image)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode not in ("1", "L", "P", "RGB"):
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Grey of 16 or 32 bits or in floating point, scaled by the range of its kind (never by the image's own)."""
+    values = np.nan_to_num(pixels.astype(np.float64))
+    if pixels.dtype.kind == "f":
+        scale = 255.0 if values.max(initial=0.0) <= 1 else 1.0
+    else:
+        # 16-bit files may arrive in a 32-bit array.
+        scale = 255 / 65535 if values.max(initial=0.0) <= 65535 else 255 / (2**31 - 1)
+    return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is not None:
+        colours = np.frombuffer(image.palette.getdata()[1], np.uint8)
+        if len(colours) % 3 == 0 and image.palette.mode == "RGB":
+            colours = colours.reshape(-1, 3)
+            return bool((colours == colours[:, :1]).all())
+    return image.mode in _GREY_MODES
+
+
+def _oversized(pixels: int) -> OversizedImageError:
+    return OversizedImageError(
+        f"{pixels / 1e6:,.0f} megapixels, over the limit of {MAX_PIXELS / 1e6:.0f}: make it smaller or remove it"
+    )
+
+
+def _unreadable(error: Exception) -> UnreadableImageError:
+    if isinstance(error, Image.DecompressionBombError):
+        declared = re.search(r"\d+", str(error))
+        return _oversized(int(declared.group()) if declared else MAX_PIXELS)
+    if isinstance(error, UnidentifiedImageError):
+        return UnreadableImageError("not an image")
+    return UnreadableImageError(shown(str(error)) or type(error).__name__)

@@ -1,0 +1,181 @@
+"""Folders and archives of images: surveyed once, decoded once for every size, and both kept in the data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.configs import Size
+from vitrail.data.archives import ZIP_SUFFIXES, decompressed, list_tar, list_zip
+from vitrail.data.cache import disk_errors, fingerprint, replacing
+from vitrail.data.decoding import IMAGE_EXTENSIONS, decode_bytes
+from vitrail.data.layout import Layout, arrange
+from vitrail.data.members import Container, Listing, Member, list_folder, read_member
+from vitrail.data.scan import Scanned, scan
+from vitrail.data.text import shown, slug
+from vitrail.data.workers import over_chunks
+from vitrail.errors import InputError
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of every image file once each has been read through."""
+
+    container: Container
+    members: tuple[Member, ...]
+    """The images, in natural order of their names."""
+    scanned: tuple[Scanned, ...]
+    """One for each."""
+    layout: Layout
+    problems: tuple[str, ...]
+    """Why the data cannot be used as it is, one line each, naming the source."""
+
+
+def locate(path: Path, data_dir: Path) -> tuple[Listing | None, Path]:
+    """The list of a folder (None for an archive, whose list is made only when needed), and where results are kept.
+
+    The place changes with the names, sizes and times of the images, so that nothing stale is ever found there.
+    """
+    if path.is_dir():
+        listing = list_folder(path)
+        images = (m for m in listing.members if os.path.splitext(m.name)[1].lower() in IMAGE_EXTENSIONS)
+        key = fingerprint(path, *(f"{m.name}\0{m.size}\0{m.at}" for m in images))
+    else:
+        listing = None
+        status = path.stat()
+        key = fingerprint(path, status.st_size, status.st_mtime_ns)
+    return listing, data_dir / "decoded" / f"{slug(path.stem)[:40]}-{key}"
+
+
+def list_archive(path: Path, cached: Path) -> Listing:
+    """What a .zip or .tar holds; `cached` takes the decompressed copy of a compressed .tar.
+
+    Raises:
+        InputError: it is neither, is damaged, or expands beyond the limit.
+    """
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK" or path.name.lower().endswith(ZIP_SUFFIXES)
+    return list_zip(path) if is_zip else list_tar(path, cached / "archive.tar")
+
+
+def recall(cached: Path) -> Survey | None:
+    """The survey kept in `cached`, if there is one."""
+    stored = cached / "survey.json"
+    return _from_json(json.loads(stored.read_text("utf-8"))) if stored.exists() else None
+
+
+def survey(path: Path, listing: Listing, cached: Path, tolerant: bool = False) -> Survey:
+    """Arrange and read through all images of a folder or an archive, and keep what was found.
+
+    Args:
+        path: the folder or archive, resolved.
+        listing: what it holds.
+        cached: where results are kept.
+        tolerant: go on after problems that make the data unusable, to find the others too.
+
+    Raises:
+        InputError: the data must not be used (unless `tolerant`), or `cached` cannot be written to.
+    """
+    layout = arrange([member.name for member in listing.members], listing.directories)
+    problems = (*listing.problems, *(f"{shown(str(path))}: {problem}" for problem in layout.problems))
+    if problems and not tolerant:
+        raise InputError(problems[0])
+    members = tuple(listing.members[at] for at in layout.kept)
+    with disk_errors(cached):
+        cached.mkdir(parents=True, exist_ok=True)
+    scanned = () if listing.too_expansive else tuple(scan(listing.container, members))
+    found = Survey(listing.container, members[: len(scanned)], scanned, layout, problems)
+    if not problems:
+        with replacing(cached / "survey.json") as temporary:
+            temporary.write_text(json.dumps(_to_json(found)), "utf-8")
+    return found
+
+
+def decoded_images(
+    path: Path, cached: Path, container: Container, members: Sequence[Member], image_size: Size, channels: int
+) -> NDArray[np.uint8]:
+    """All images at one size, decoded in parallel the first time and mapped from the disk from then on.
+
+    Returns:
+        uint8 memory map (N, channels, height, width), read-only.
+
+    Raises:
+        InputError: a file has changed or gone since it was surveyed, or the disk is full or read-only.
+    """
+    stored = cached / f"{image_size[0]}x{image_size[1]}x{channels}.npy"
+    if not stored.exists():
+        if container.kind == "tar":
+            decompressed(path, cached / "archive.tar")
+        with replacing(stored) as temporary:
+            shape = (len(members), channels, *image_size)
+            with temporary.open("wb") as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                offset = file.tell()
+                file.truncate(offset + int(np.prod(shape)))
+            work = partial(_decode_chunk, container, str(temporary), offset, image_size, channels)
+            for _ in over_chunks(work, members, "Decoding images"):
+                pass
+    images: NDArray[np.uint8] = np.load(stored, mmap_mode="r", allow_pickle=False)
+    return images
+
+
+def _decode_chunk(
+    container: Container,
+    target: str,
+    offset: int,
+    image_size: Size,
+    channels: int,
+    start: int,
+    members: Sequence[Member],
+) -> None:
+    """Write a run of images to its place in the file."""
+    # Written rather than mapped: a full disk then is an error and not a signal, and no process holds the pages.
+    with open(target, "r+b") as file:
+        file.seek(offset + start * channels * image_size[0] * image_size[1])
+        for member in members:
+            try:
+                image = decode_bytes(read_member(container, member), image_size, channels)
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise InputError(
+                    f"{shown(member.name)}: {shown(str(error))} (it was whole when first read: has it changed?)"
+                ) from error
+            file.write(image.tobytes())
+
+
+def _to_json(found: Survey) -> dict[str, Any]:
+    return {
+        "container": asdict(found.container),
+        "members": list(zip(*found.members, strict=True)),
+        "scanned": list(zip(*found.scanned, strict=True)),
+        "layout": asdict(found.layout),
+    }
+
+
+def _from_json(stored: dict[str, Any]) -> Survey:
+    layout = stored["layout"]
+    return Survey(
+        container=Container(**stored["container"]),
+        members=tuple(map(Member, *stored["members"])),
+        scanned=tuple(map(Scanned, *stored["scanned"])),
+        layout=Layout(
+            kept=tuple(layout["kept"]),
+            class_names=tuple(layout["class_names"]),
+            labels=tuple(layout["labels"]),
+            split=None if layout["split"] is None else tuple(layout["split"]),
+            ignored=tuple((reason, count) for reason, count in layout["ignored"]),
+            notes=tuple(layout["notes"]),
+            problems=tuple(layout["problems"]),
+        ),
+        problems=(),
+    )

@@ -1,0 +1,164 @@
+"""RandAugment and TrivialAugment on whole batches: every image gets its own operation and strength.
+
+Images are float tensors (N, C, H, W) in 0..1. Randomness comes from torch's default generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Operation = Callable[[Tensor, Tensor], Tensor]
+
+
+def _per_image(strength: Tensor) -> Tensor:
+    return strength[:, None, None, None]
+
+
+def blend(a: Tensor, b: Tensor, factor: Tensor) -> Tensor:
+    """a + factor (b - a), one factor per image, clipped to 0..1."""
+    return torch.lerp(a, b, _per_image(factor)).clamp(0, 1)
+
+
+def grayscale(x: Tensor) -> Tensor:
+    """Luma (ITU-R BT.601) of RGB images in every channel; grey images as they are."""
+    if x.shape[1] != 3:
+        return x
+    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=x.dtype)
+    return (x * weights[:, None, None]).sum(1, keepdim=True).expand_as(x)
+
+
+def brightness(x: Tensor, change: Tensor) -> Tensor:
+    return blend(torch.zeros_like(x), x, 1 + change)
+
+
+def contrast(x: Tensor, change: Tensor) -> Tensor:
+    return blend(grayscale(x).mean((1, 2, 3), keepdim=True).expand_as(x), x, 1 + change)
+
+
+def saturation(x: Tensor, change: Tensor) -> Tensor:
+    return blend(grayscale(x), x, 1 + change)
+
+
+def _sharpness(x: Tensor, change: Tensor) -> Tensor:
+    kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=x.device, dtype=x.dtype) / 13
+    channels = x.shape[1]
+    smooth = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.expand(channels, 1, 3, 3), groups=channels)
+    return blend(smooth, x, 1 + change)
+
+
+def _autocontrast(x: Tensor, change: Tensor) -> Tensor:
+    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    return torch.where(high > low, (x - low) / (high - low).clamp(min=1e-6), x)
+
+
+def _equalize(x: Tensor, change: Tensor) -> Tensor:
+    """Every value becomes its share of smaller pixels in its channel, in 256 levels."""
+    levels = (x * 255).round().long().flatten(2)
+    counts = torch.zeros(*levels.shape[:2], 256, device=x.device).scatter_add_(2, levels, torch.ones_like(x.flatten(2)))
+    cumulative = counts.cumsum(2)
+    lowest = counts.gather(2, levels.amin(2, keepdim=True))
+    share = (cumulative - lowest) / (levels.shape[2] - lowest).clamp(min=1)
+    equal = share.gather(2, levels).view_as(x).clamp(0, 1)
+    return torch.where((levels.shape[2] > lowest)[..., None], equal, x)
+
+
+def _posterize(x: Tensor, strength: Tensor) -> Tensor:
+    """Keep 8 bits at strength 0 and 2 at strength 1."""
+    steps = _per_image(2.0 ** (8 - (6 * strength).round()))
+    return (x * 255 / 256 * steps).floor() / (steps - 1)
+
+
+def _solarize(x: Tensor, strength: Tensor) -> Tensor:
+    return torch.where(x >= 1 - _per_image(strength), 1 - x, x)
+
+
+def _affine(x: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, tx: Tensor, ty: Tensor) -> Tensor:
+    theta = torch.stack([torch.stack([a, b, tx], 1), torch.stack([c, d, ty], 1)], 1).to(x.dtype)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _rotate(x: Tensor, degrees: Tensor) -> Tensor:
+    ratio = x.shape[2] / x.shape[3]
+    sin, cos, zero = torch.sin(torch.deg2rad(degrees)), torch.cos(torch.deg2rad(degrees)), torch.zeros_like(degrees)
+    return _affine(x, cos, -sin * ratio, sin / ratio, cos, zero, zero)
+
+
+def _shear_x(x: Tensor, amount: Tensor) -> Tensor:
+    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
+    return _affine(x, one, amount, zero, one, zero, zero)
+
+
+def _shear_y(x: Tensor, amount: Tensor) -> Tensor:
+    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
+    return _affine(x, one, zero, amount, one, zero, zero)
+
+
+def _translate_x(x: Tensor, amount: Tensor) -> Tensor:
+    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
+    return _affine(x, one, zero, zero, one, amount, zero)
+
+
+def _translate_y(x: Tensor, amount: Tensor) -> Tensor:
+    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
+    return _affine(x, one, zero, zero, one, zero, amount)
+
+
+def _identity(x: Tensor, strength: Tensor) -> Tensor:
+    return x
+
+
+# Operation, its range in RandAugment, its range in TrivialAugment's wide space, and whether the sign is drawn.
+# Translations are in units of half an image.
+_OPERATIONS: tuple[tuple[Operation, float, float, bool], ...] = (
+    (_identity, 0.0, 0.0, False),
+    (_shear_x, 0.3, 0.99, True),
+    (_shear_y, 0.3, 0.99, True),
+    (_translate_x, 0.9, 1.0, True),
+    (_translate_y, 0.9, 1.0, True),
+    (_rotate, 30.0, 135.0, True),
+    (brightness, 0.9, 0.99, True),
+    (saturation, 0.9, 0.99, True),
+    (contrast, 0.9, 0.99, True),
+    (_sharpness, 0.9, 0.99, True),
+    (_posterize, 0.67, 1.0, False),
+    (_solarize, 1.0, 1.0, False),
+    (_autocontrast, 0.0, 0.0, False),
+    (_equalize, 0.0, 0.0, False),
+)
+
+_RANDAUGMENT_OPERATIONS = 2
+_RANDAUGMENT_STRENGTH = 9 / 30
+_TRIVIAL_LEVELS = 31
+
+
+def apply_policy(x: Tensor, policy: Literal["randaugment", "trivialaugment"]) -> Tensor:
+    """RandAugment with 2 operations at magnitude 9 of 30 (Cubuk et al. 2020, arXiv:1909.13719, algorithm 1), or
+    TrivialAugment with one operation at a random one of 31 magnitudes in the wide space (Mueller & Hutter 2021,
+    arXiv:2103.10158, table 6)."""
+    for _ in range(_RANDAUGMENT_OPERATIONS if policy == "randaugment" else 1):
+        choice = torch.randint(len(_OPERATIONS), (len(x),), device=x.device)
+        sign = torch.randint(2, (len(x),), device=x.device) * 2.0 - 1
+        level = torch.randint(_TRIVIAL_LEVELS, (len(x),), device=x.device) / (_TRIVIAL_LEVELS - 1)
+        out = x.clone()
+        for i, (operation, moderate, wide, signed) in enumerate(_OPERATIONS):
+            chosen = (choice == i).nonzero().flatten()
+            if len(chosen) == 0:
+                continue
+            strength = moderate * _RANDAUGMENT_STRENGTH if policy == "randaugment" else wide * level[chosen]
+            strength = torch.as_tensor(strength, device=x.device, dtype=x.dtype).expand(len(chosen))
+            out[chosen] = operation(x[chosen], strength * sign[chosen] if signed else strength).clamp(0, 1)
+        x = out
+    return x
+
+
+def color_jitter(x: Tensor, amount: float) -> Tensor:
+    """Scale brightness, contrast and saturation of every image by factors in 1 - amount .. 1 + amount."""
+    for operation in (brightness, contrast, saturation):
+        x = operation(x, (torch.rand(len(x), device=x.device) * 2 - 1) * min(amount, 1.0))
+    return x

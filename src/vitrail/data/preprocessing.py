@@ -1,0 +1,163 @@
+"""From any image to what a model is given: one object, used by training, prediction, adoption and export."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from vitrail.configs import DataConfig, Size, as_size
+from vitrail.data.dataset import ImageDataset
+from vitrail.data.decoding import decode, to_array
+from vitrail.errors import InputError
+from vitrail.progress import track
+
+_CHUNK_BYTES = 32 * 2**20
+_SMALLEST_STD = 1 / 255
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Size, channels, mean and standard deviation."""
+
+    image_size: Size
+    """Height and width in pixels."""
+    channels: int
+    """1 or 3."""
+    mean: tuple[float, ...]
+    """Per channel, of pixels in 0..1."""
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", as_size(self.image_size))
+        for name in ("mean", "std"):
+            values = tuple(float(value) for value in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) != self.channels or not all(math.isfinite(value) for value in values):
+                raise InputError(
+                    f"{name} is {values}: one finite number is needed for each of {self.channels} channels"
+                )
+        if self.channels not in (1, 3) or min(self.std) <= 0:
+            raise InputError(f"{self.channels} channels with std {self.std}: 1 or 3 channels, std above 0")
+
+    def read(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """One image as training sees it: upright, resized to cover, centre-cropped, in the right channels.
+
+        Args:
+            image: a path, a Pillow image, or a uint8 array (height, width) or (height, width, 1, 3 or 4).
+
+        Returns:
+            uint8 array (channels, height, width).
+
+        Raises:
+            InputError: the file is missing or no image, or the array has another type or shape.
+        """
+        if isinstance(image, str | Path):
+            return decode(image, self.image_size, self.channels)
+        if isinstance(image, Image.Image):
+            # A copy, because a JPEG that is not loaded yet would be left at a lower resolution.
+            return to_array(image.copy(), self.image_size, self.channels)
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+            raise InputError(
+                f"an array of {image.dtype} {image.shape}: images are uint8 (height, width) or "
+                "(height, width, channels) with 1, 3 or 4 channels"
+            )
+        pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+        return to_array(Image.fromarray(np.ascontiguousarray(pixels)), self.image_size, self.channels)
+
+    def normalize(
+        self, images: UInt8[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """(pixels / 255 - mean) / std, in float32, on the device of `images`."""
+        mean, std = self._statistics(images.device)
+        return (images.to(torch.float32) / 255 - mean) / std
+
+    def denormalize(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The inverse of `normalize` up to the scale: pixels in 0..1, clipped."""
+        mean, std = self._statistics(images.device)
+        return (images.to(torch.float32) * std + mean).clamp(0, 1)
+
+    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(v, dtype=torch.float32, device=device)[:, None, None] for v in (self.mean, self.std))
+        return mean, std
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(stored: Mapping[str, Any]) -> Preprocessing:
+        """Raises InputError for a stored object that is not complete."""
+        try:
+            return Preprocessing(
+                image_size=as_size(tuple(stored["image_size"])),
+                channels=int(stored["channels"]),
+                mean=tuple(stored["mean"]),
+                std=tuple(stored["std"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"the stored preprocessing is incomplete: {error}") from error
+
+
+def preprocessing_for(config: DataConfig, dataset: ImageDataset, train_indices: NDArray[np.int64]) -> Preprocessing:
+    """The preprocessing of a data set: its size and channels, with mean and std as given or else as measured.
+
+    Raises:
+        InputError: the given numbers are neither one nor one per channel.
+    """
+    channels, height, width = dataset.images.shape[1:]
+    mean, std = config.mean, config.std
+    if mean is None or std is None:
+        measured_mean, measured_std = measure(dataset, train_indices)
+        mean, std = mean or measured_mean, std or measured_std
+    return Preprocessing(
+        (height, width), channels, _per_channel("mean", mean, channels), _per_channel("std", std, channels)
+    )
+
+
+def measure(dataset: ImageDataset, indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of pixels in 0..1, over the images at `indices`.
+
+    Exact (integer sums), so the same in whatever pieces they are read. A standard deviation below one grey level is
+    given as one, so that constant images can be normalised.
+
+    Raises:
+        InputError: there are no images.
+    """
+    if len(indices) == 0:
+        raise InputError("there are no training images to measure mean and standard deviation on")
+    _, channels, height, width = dataset.images.shape
+    step = max(1, _CHUNK_BYTES // (channels * height * width))
+    ordered = np.sort(np.asarray(indices))
+    sums, squares = [0] * channels, [0] * channels
+    table = np.arange(256, dtype=np.int64)
+    with track("Measuring mean and standard deviation", len(ordered), "images") as advance:
+        for start in range(0, len(ordered), step):
+            images = dataset.read(ordered[start : start + step])
+            for channel in range(channels):
+                histogram = np.bincount(images[:, channel].ravel(), minlength=256)
+                sums[channel] += int(histogram @ table)
+                squares[channel] += int(histogram @ table**2)
+            advance(len(images))
+    count = len(ordered) * height * width
+    mean = tuple(total / count / 255 for total in sums)
+    variances = [(count * square - total * total) / count**2 for square, total in zip(squares, sums, strict=True)]
+    return mean, tuple(max(math.sqrt(variance) / 255, _SMALLEST_STD) for variance in variances)
+
+
+def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise InputError(
+            f"{name} has {len(values)} numbers, but the images have {channels} channels: give 1 or {channels}"
+        )
+    return values * channels if len(values) == 1 else values

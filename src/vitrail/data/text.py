@@ -1,0 +1,30 @@
+"""Names from outside, made safe to print in one line; and the order people expect names in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def shown(name: str) -> str:
+    """`name` with control characters and undecodable bytes escaped, so that a message stays one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+
+
+def listed(names: Iterable[str], limit: int = 3) -> str:
+    """The first names and how many more there are: `a, b, c and 4 more`."""
+    names = list(names)
+    text = ", ".join(shown(name) for name in names[:limit])
+    return text if len(names) <= limit else f"{text} and {len(names) - limit:,} more"
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key under which `img2` comes before `img10`."""
+    parts = re.split(r"(\d+)", name)
+    # isdigit() alone also accepts superscripts, which int() refuses.
+    return [(0, int(p), p) if p.isascii() and p.isdigit() else (1, 0, p) for p in parts if p]
+
+
+def slug(name: str) -> str:
+    """`name` reduced to what is safe in a directory name: lower case letters, digits, hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "images"

@@ -1,0 +1,82 @@
+"""The same work on many files: in this process when it is little, else in one process per core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from vitrail.data.members import Member
+from vitrail.errors import RunError
+from vitrail.progress import track
+
+Result = TypeVar("Result")
+
+# Below this, starting processes (about a second) costs more than it saves.
+_ALONE_SECONDS = 1.5
+_SECONDS_PER_FILE = 1e-4
+_SECONDS_PER_BYTE = 1.5e-8
+_CHUNK_FILES = 500
+_CHUNK_BYTES = 16 * 2**20
+_IDLE_SECONDS = 20
+
+
+def chunks(members: Sequence[Member]) -> Iterator[tuple[int, int]]:
+    """Bounds (start, stop) of runs of files small enough to show progress and to share out evenly."""
+    start, total = 0, 0
+    for at, member in enumerate(members):
+        if at > start and (at - start >= _CHUNK_FILES or total + member.size > _CHUNK_BYTES):
+            yield start, at
+            start, total = at, 0
+        total += member.size
+    if start < len(members):
+        yield start, len(members)
+
+
+def over_chunks(
+    work: Callable[[int, Sequence[Member]], Result], members: Sequence[Member], description: str
+) -> Iterator[tuple[int, Result]]:
+    """Yield (start, work(start, members[start:stop])) for every chunk, in any order, showing progress.
+
+    Args:
+        work: a picklable function of the place of the first file and the files.
+        members: the files.
+        description: what the progress line says.
+
+    Raises:
+        RunError: a process was killed.
+    """
+    bounds = list(chunks(members))
+    seconds = len(members) * _SECONDS_PER_FILE + sum(m.size for m in members) * _SECONDS_PER_BYTE
+    with track(description, len(members), "images") as advance:
+        for start, count, result in _results(work, members, bounds, alone=seconds < _ALONE_SECONDS):
+            advance(count)
+            yield start, result
+
+
+def _results(
+    work: Callable[[int, Sequence[Member]], Result],
+    members: Sequence[Member],
+    bounds: list[tuple[int, int]],
+    alone: bool,
+) -> Iterator[tuple[int, int, Result]]:
+    if alone or len(bounds) == 1:
+        for start, stop in bounds:
+            yield start, stop - start, work(start, members[start:stop])
+        return
+    import joblib
+
+    jobs = min(joblib.cpu_count(), len(bounds))
+    with joblib.parallel_config("loky", n_jobs=jobs, idle_worker_timeout=_IDLE_SECONDS):
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+        calls = (joblib.delayed(_work_on)(work, start, members[start:stop]) for start, stop in bounds)
+        try:
+            yield from parallel(calls)
+        except BrokenProcessPool as error:
+            raise RunError("a process that decodes images was killed, probably for lack of memory") from error
+
+
+def _work_on(
+    work: Callable[[int, Sequence[Member]], Result], start: int, members: Sequence[Member]
+) -> tuple[int, int, Result]:
+    return start, len(members), work(start, members)

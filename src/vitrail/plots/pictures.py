@@ -1,0 +1,137 @@
+"""Images as pictures: cut into patches, and in rows by class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from vitrail.plots.style import INK, SOFT, font_families, plain_text
+
+
+def patches(image: UInt8[ndarray, "c h w"], patch_size: int) -> Figure:
+    """An image, its grid of patches laid apart, and the patches as the N x (P P C) matrix that a ViT reads.
+
+    A row of the matrix is a patch, a column one of its numbers, tinted by its channel where `is_tinted`.
+    """
+    c, h, w = image.shape
+    p = patch_size
+    vectors = patch_vectors(image, p)
+    n, d = vectors.shape
+    panel = min(max(2.25 * h / w, 0.7), 3.2)
+    height = panel + 2.95
+    figure = Figure(figsize=(5.0, height), facecolor="none")
+    colors = as_colors(image)
+    zoom = max(1, round(160 / max(h, w)))
+    gap = max(1, round(0.16 * p * zoom))
+    # Small images go in pixel by pixel; large ones are resampled, so that a figure stays a few hundred kilobytes.
+    interpolation = "none" if max(h, w) <= 64 else "antialiased"
+    top, tall = 2.3 / height, panel / height
+    left = figure.add_axes((0.02, top, 0.45, tall))
+    right = figure.add_axes((0.53, top, 0.45, tall))
+    bottom = figure.add_axes((0.07, 0.3 / height, 0.91, 1.65 / height))
+    left.imshow(colors, interpolation=interpolation)
+    right.imshow(_apart(colors, p, zoom, gap), interpolation=interpolation)
+    bottom.imshow(_tinted(vectors, c), interpolation=interpolation, aspect="auto")
+    titles = (f"{h} × {w} × {c} numbers", f"{n} patches of {p} × {p} × {c}", f"{n} vectors of {d} numbers")
+    for axes, title in zip((left, right, bottom), titles, strict=True):
+        axes.set_axis_off()
+        axes.set_title(title, fontsize=10, color=INK)
+    bottom.text(-0.02, 0.5, "patches", transform=bottom.transAxes, rotation=90, ha="right", va="center", color=SOFT)
+    bottom.text(0.5, -0.04, "the numbers of each patch", transform=bottom.transAxes, ha="center", va="top", color=SOFT)
+    whole = f"{h} × {w} × {c}  →  {n} patches of {p} × {p} × {c}  =  {n} vectors of {d}"
+    figure.text(
+        0.5,
+        1 - 0.03 / height,
+        whole,
+        ha="center",
+        va="top",
+        fontsize=min(10.5, 480 / len(whole)),
+        color=INK,
+        weight="bold",
+    )
+    return figure
+
+
+def sample_sheet(rows: Sequence[tuple[str, UInt8[ndarray, "k c h w"]]], most_rows: int = 40) -> Figure:
+    """One row per class: its name and up to ten of its images. Beyond `most_rows` rows, says how many are left out.
+
+    Raises:
+        ValueError: if `rows` is empty.
+    """
+    if not rows:
+        raise ValueError("a sheet needs at least one row")
+    shown = rows[:most_rows]
+    h, w = _shrink(shown[0][1]).shape[-2:]
+    gap = max(1, round(0.06 * max(h, w)))
+    sheet = np.zeros((len(shown) * (h + gap), 10 * (w + gap), 4), dtype=np.uint8)
+    for i, (_, images) in enumerate(shown):
+        for j, image in enumerate(_shrink(images[:10])):
+            top, left = i * (h + gap), j * (w + gap)
+            sheet[top : top + h, left : left + w, :3] = as_colors(image)
+            sheet[top : top + h, left : left + w, 3] = 255
+    names = [plain_text(name) for name, _ in shown]
+    left_out = len(rows) - len(shown)
+    margin, cell = 0.25 + 0.085 * max(map(len, names)), 0.6
+    width, height = margin + 10 * cell, len(shown) * cell * (h + gap) / (w + gap)
+    footer = 0.35 if left_out else 0.05
+    # A sheet is looked at as a file, where a transparent page may turn out black.
+    figure = Figure(figsize=(width, height + footer + 0.05), facecolor="white")
+    total = height + footer + 0.05
+    axes = figure.add_axes((margin / width, footer / total, 10 * cell / width, height / total))
+    axes.imshow(sheet, interpolation="antialiased", aspect="auto")
+    axes.set_axis_off()
+    families = font_families()
+    for i, name in enumerate(names):
+        at = (i + 0.5 * h / (h + gap)) * (h + gap)
+        axes.text(-gap, at, name, ha="right", va="center", color=INK, fontsize=9, parse_math=False, family=families)
+    if left_out:
+        more = f"and {left_out:,} more {'class' if left_out == 1 else 'classes'}"
+        figure.text(margin / width, 0.15 / total, more, color=SOFT, fontsize=9, va="center")
+    return figure
+
+
+def patch_vectors(image: UInt8[ndarray, "c h w"], patch_size: int) -> UInt8[ndarray, "n d"]:
+    """The image as N = HW / P^2 flattened patches of P x P x C numbers, row by row (Dosovitskiy et al. 2021, 3.1)."""
+    return rearrange(image, "c (h p) (w q) -> (h w) (p q c)", p=patch_size, q=patch_size)
+
+
+def is_tinted(channels: int, length: int) -> bool:
+    """Whether `patches` tints vectors of `length` numbers: three channels, and columns wide enough to tell apart."""
+    return channels == 3 and length <= 200
+
+
+def as_colors(image: UInt8[ndarray, "c h w"]) -> UInt8[ndarray, "h w 3"]:
+    """An image as red, green and blue: three or more channels show their first three, fewer the first as grey."""
+    return np.moveaxis(image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0), 0, -1)
+
+
+def _shrink(images: UInt8[ndarray, "k c h w"], most: int = 96) -> UInt8[ndarray, "k c y x"]:
+    block = math.ceil(max(images.shape[-2:]) / most)
+    if block == 1:
+        return images
+    h, w = (length // block * block for length in images.shape[-2:])
+    blocks = rearrange(images[..., :h, :w], "k c (y b) (x d) -> k c y x (b d)", b=block, d=block)
+    means: UInt8[ndarray, "k c y x"] = blocks.mean(axis=-1).round().astype(np.uint8)
+    return means
+
+
+def _apart(colors: UInt8[ndarray, "h w 3"], p: int, zoom: int, gap: int) -> UInt8[ndarray, "y x 4"]:
+    cells = rearrange(colors.repeat(zoom, 0).repeat(zoom, 1), "(a p) (b q) c -> a p b q c", p=p * zoom, q=p * zoom)
+    rows, side, columns = cells.shape[:3]
+    spread = np.zeros((rows, side + gap, columns, side + gap, 4), dtype=np.uint8)
+    spread[:, :side, :, :side, :3], spread[:, :side, :, :side, 3] = cells, 255
+    return rearrange(spread, "a p b q c -> (a p) (b q) c")[:-gap, :-gap]
+
+
+def _tinted(vectors: UInt8[ndarray, "n d"], channels: int) -> UInt8[ndarray, "n d 3"]:
+    gray = np.repeat(vectors[..., None], 3, axis=-1)
+    if not is_tinted(channels, vectors.shape[1]):
+        return gray
+    own = np.eye(3)[np.arange(vectors.shape[1]) % 3]
+    return (gray * (0.4 + 0.6 * own)).astype(np.uint8)

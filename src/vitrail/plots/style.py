@@ -1,0 +1,109 @@
+"""The look that all figures share: palette, axes, and names as plain text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
+
+INK = "#1b2733"
+SOFT = "#5b6876"
+GRID = "#dde2e7"
+ON_COLOR = "#ffffff"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+RIGHT, WRONG = SERIES[0], SERIES[1]
+
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (9, 3)))
+_STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": SOFT,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "none",
+    "font.size": 9.0,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "savefig.facecolor": "none",
+    "text.color": INK,
+    "xtick.color": GRID,
+    "xtick.labelcolor": SOFT,
+    "ytick.color": GRID,
+    "ytick.labelcolor": SOFT,
+}
+CHART = (4.3, 2.7)
+_FEW_POINTS = 15
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Apple SD Gothic Neo",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Arial Unicode MS",
+)
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def plain_text(name: str, most: int = 24) -> str:
+    """A name as it can be shown: control characters, also of writing direction, replaced; at most `most` characters."""
+    shown = _CONTROLS.sub("\ufffd", name)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def font_families() -> list[str]:
+    """matplotlib's own font, then the installed ones among those that have the scripts it lacks."""
+    installed = set(get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+
+
+def chart(title: str, size: tuple[float, float] = CHART) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes; `size` is width and height in inches."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(plain_text(title, 60), loc="left", fontsize=10, color=INK, parse_math=False)
+    return figure, axes
+
+
+def bare(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """A figure for an image: no frame, no grid."""
+    figure, axes = chart("", size)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return figure, axes
+
+
+def line(i: int, points: int) -> dict[str, Any]:
+    """The look of the i-th line, with a mark on each point where they are few."""
+    marker = "o" if points <= _FEW_POINTS else ""
+    style = {"color": SERIES[i % len(SERIES)], "linestyle": _DASHES[i % len(_DASHES)]}
+    return {**style, "linewidth": 1.8, "marker": marker, "markersize": 4}
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Names of the lines below the axes, where they cover nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    with rc_context(_STYLE):
+        box = figure.legend(
+            handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
+        )
+    for label in box.get_texts():
+        label.set_parse_math(False)
+    for handle in box.get_lines():
+        handle.set_alpha(None)
+
+
+def rgb(color: str) -> list[float]:
+    """`#rrggbb` as three numbers in 0..1."""
+    return [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]

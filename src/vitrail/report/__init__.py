@@ -1,0 +1,38 @@
+"""One self-contained HTML file per run or comparison, drawn from its directory alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vitrail.errors import InputError
+
+
+def write_report(directory: Path | str) -> Path:
+    """Write `report.html` into a run or a comparison and return its path.
+
+    The file needs no network and no JavaScript, and the same directory always gives the same bytes.
+
+    Raises:
+        InputError: where `directory` holds neither `run.json` nor `comparison.json`, or a file in it is damaged.
+    """
+    from vitrail.report.comparison_page import comparison_page
+    from vitrail.report.records import read_comparison, read_run
+    from vitrail.report.run_page import run_page
+
+    directory = Path(directory)
+    if (directory / "comparison.json").is_file():
+        html = comparison_page(read_comparison(directory))
+    elif (directory / "run.json").is_file():
+        html = run_page(read_run(directory))
+    elif any(directory.glob("*-seed*/run.json")):
+        raise InputError(f"{directory} has no comparison.json yet: 'vitrail resume {directory}' completes its runs")
+    else:
+        raise InputError(f"{directory} is neither a run nor a comparison: it has no run.json and no comparison.json")
+
+    path = directory / "report.html"
+    unfinished = directory / f".tmp-{path.name}"
+    # A name that is no text (undecodable bytes in a file name) must not stop the page.
+    unfinished.write_bytes(html.encode("utf-8", errors="replace"))
+    os.replace(unfinished, path)
+    return path

@@ -1,0 +1,198 @@
+"""The page of a comparison: models side by side, over the same data and seeds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from vitrail import plots
+from vitrail.report import curves, numbers, settings
+from vitrail.report.elements import Drawing, Notice, Table, render
+from vitrail.report.embedding import inline_svg
+from vitrail.report.records import METRICS, Comparison, ModelSummary, Spread
+from vitrail.report.run_page import data_name, missing, resume_command
+
+_MAIN = ("accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class RunLine:
+    name: str
+    model: str
+    seed: str
+    accuracy: str
+    loss: str
+    link: str
+    """Its own report, where there is one; empty otherwise."""
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """The whole HTML text."""
+    models = comparison.models
+    shared, different = settings.shared_and_different(comparison)
+    others = tuple(metric for metric in METRICS if metric not in _MAIN)
+    main_drawings = [drawing for metric in _MAIN for drawing in curves.comparison_drawings(models, metric)]
+    names = [model.name for model in models]
+    return render(
+        "comparison.html",
+        {
+            "title": f"{_listed(names)} on {_data_name(comparison)}",
+            "lede": _lede(comparison),
+            "test_is_validation": any(run.validates_on_test for run in comparison.runs),
+            "notices": _notices(comparison),
+            "results": _results(models),
+            "verdict": _verdict(models),
+            "seed_drawings": _seed_drawings(models),
+            "seed_table": _seed_table(models),
+            "cost": _cost(models),
+            "main_drawings": main_drawings,
+            "main_table": curves.comparison_table(models, _MAIN) if main_drawings else None,
+            "other_drawings": [d for metric in others for d in curves.comparison_drawings(models, metric)],
+            "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in METRICS],
+            "shared": shared,
+            "different": different,
+            "model_settings": settings.model_tables(comparison),
+            "runs": [line for model in models for line in _run_lines(model)],
+            "directory": str(comparison.directory),
+        },
+    )
+
+
+def _data_name(comparison: Comparison) -> str:
+    data = comparison.data
+    source = data.get("source") if isinstance(data, dict) else data
+    if not source and comparison.runs:
+        source = comparison.runs[0].data.get("source")
+    return data_name(source)
+
+
+def _lede(comparison: Comparison) -> str:
+    seeds = max((_seeds(model) for model in comparison.models), default=0)
+    over = "once" if seeds == 1 else f"with {seeds} seeds each"
+    return (
+        f"{len(comparison.models)} models trained {over} on the same images with the same splits. "
+        "A seed changes the initial weights and the order of the images, never which images are which."
+    )
+
+
+def _seeds(model: ModelSummary) -> int:
+    return max([len(model.runs), *(len(spread.values) for spread in model.test.values())])
+
+
+def _notices(comparison: Comparison) -> list[Notice]:
+    notices = []
+    unfinished = [run for run in comparison.runs if missing(run)]
+    if unfinished:
+        names = _listed([run.directory.name for run in unfinished])
+        text = f"Incomplete: {names}. This continues them:"
+        notices.append(Notice("Some runs are not complete", text, resume_command(comparison.directory)))
+    without = [model.name for model in comparison.models if not model.runs]
+    if without:
+        text = f"No run directories of {_listed(without)} are here, so their curves and settings are not shown."
+        notices.append(Notice("Some curves are missing", text))
+    return notices
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
+
+
+def _results(models: tuple[ModelSummary, ...]) -> list[Table]:
+    tables = []
+    for split, name in (("test", "Test"), ("val", "Validation")):
+        rows = []
+        for metric in METRICS:
+            spreads = [getattr(model, split).get(metric) for model in models]
+            if any(spread is not None and spread.mean is not None for spread in spreads):
+                label = numbers.METRIC_NAMES[metric] + ("" if metric == "auroc" else f" ({numbers.unit(metric)})")
+                rows.append([label, *(numbers.metric_spread(metric, spread) for spread in spreads)])
+        if rows:
+            caption = f"{name}, mean ± std over seeds"
+            tables.append(Table(caption, ["metric", *(model.name for model in models)], rows))
+    return tables
+
+
+def _cost(models: tuple[ModelSummary, ...]) -> Table:
+    rows = [
+        ["parameters", *(numbers.short_count(model.parameters) for model in models)],
+        ["multiply-adds per image", *(numbers.short_count(model.multiply_adds) for model in models)],
+        ["training time", *(_time(model.seconds) for model in models)],
+        ["training speed (images/s)", *(_speed(model.images_per_second) for model in models)],
+    ]
+    return Table("What each model costs", ["", *(model.name for model in models)], rows)
+
+
+def _time(spread: Spread) -> str:
+    shown = numbers.duration(spread.mean)
+    return shown if spread.std is None else f"{shown} ± {numbers.duration(spread.std)}"
+
+
+def _speed(spread: Spread) -> str:
+    shown = numbers.count(spread.mean)
+    return shown if spread.std is None else f"{shown} ± {numbers.count(spread.std)}"
+
+
+def _verdict(models: tuple[ModelSummary, ...]) -> str:
+    """Who leads in test accuracy and whether the seeds agree; nothing that the values do not show."""
+    scored = [(model.name, model.test["accuracy"]) for model in models if "accuracy" in model.test]
+    ranked = sorted(((s.mean, name, s) for name, s in scored if s.mean is not None), key=lambda r: (-r[0], r[1]))
+    if len(ranked) < 2:
+        return ""
+    (best, first, lead), (second, runner_up, follow) = ranked[:2]
+    if best == second:
+        return f"{first} and {runner_up} reach the same mean test accuracy, {numbers.percent(best)}."
+    gap = f"{first} leads {runner_up} by {100 * (best - second):.2f} percentage points of mean test accuracy."
+    known = [[v for v in spread.values if math.isfinite(v)] for spread in (lead, follow)]
+    if min(map(len, known)) < 2:
+        return f"{gap} With one seed there is no telling how much of that is chance."
+    if min(known[0]) > max(known[1]):
+        return f"{gap} Its worst seed is above every seed of {runner_up}."
+    return f"{gap} Their seeds overlap, so a part of it may be chance."
+
+
+def _seed_drawings(models: tuple[ModelSummary, ...]) -> list[Drawing]:
+    drawings = []
+    for metric in _MAIN:
+        scale = 100 if numbers.is_fraction(metric) else 1
+        values = {m.name: [scale * v for v in m.test[metric].values] for m in models if metric in m.test}
+        values = {name: v for name, v in values.items() if any(map(math.isfinite, v))}
+        if values:
+            title = f"test {numbers.METRIC_NAMES[metric]} ({numbers.unit(metric)})"
+            alt = f"{title}, one dot per seed. " + " ".join(
+                f"{m.name}: {numbers.metric_spread(metric, m.test[metric])}." for m in models if m.name in values
+            )
+            drawings.append(Drawing(inline_svg(plots.seed_values(values, title), f"seeds-{metric}", alt)))
+    return drawings
+
+
+def _seed_table(models: tuple[ModelSummary, ...]) -> Table | None:
+    most = max((len(model.test[m].values) for model in models for m in _MAIN if m in model.test), default=0)
+    if not most:
+        return None
+    rows = []
+    for model in models:
+        for metric in _MAIN:
+            values = model.test[metric].values if metric in model.test else ()
+            cells = [numbers.metric(metric, v) for v in values] + [numbers.NONE] * (most - len(values))
+            rows.append([f"{model.name}, test {numbers.METRIC_NAMES[metric]}", *cells])
+    return Table("Test results of each seed", ["", *(f"seed {i + 1} of {most}" for i in range(most))], rows)
+
+
+def _run_lines(model: ModelSummary) -> list[RunLine]:
+    lines = []
+    for run in model.runs:
+        metrics = run.evaluation.metrics if run.evaluation else {}
+        own = run.directory / "report.html"
+        link = f"./{quote(run.directory.name)}/report.html" if own.is_file() else ""
+        lines.append(
+            RunLine(
+                name=run.directory.name,
+                model=model.name,
+                seed=settings.show(run.info.get("seed")),
+                accuracy=numbers.metric("accuracy", metrics.get("accuracy")),
+                loss=numbers.metric("loss", metrics.get("loss")),
+                link=link,
+            )
+        )
+    return lines

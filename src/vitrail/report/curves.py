@@ -1,0 +1,162 @@
+"""Curves of a run and of a comparison, each with words and numbers for those who do not see it."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from vitrail import plots
+from vitrail.report import numbers
+from vitrail.report.elements import Drawing, Table
+from vitrail.report.embedding import inline_svg
+from vitrail.report.records import METRICS, ModelSummary, Run
+
+_TABLE_ROWS = 40
+
+
+def epoch_drawings(run: Run, validation: str) -> list[Drawing]:
+    """Training and validation of every metric that is defined in at least one epoch."""
+    epochs = _epochs(run)
+    drawings = []
+    for metric in METRICS:
+        curves = {"training": run.curve(f"train_{metric}"), validation: run.curve(f"val_{metric}")}
+        curves = {name: values for name, values in curves.items() if np.isfinite(values).any()}
+        if curves:
+            figure = plots.metric_curves(epochs, {k: _scaled(metric, v) for k, v in curves.items()}, _title(metric))
+            alt = f"{numbers.METRIC_NAMES[metric]} over {_epoch_count(len(epochs))}. " + " ".join(
+                _in_words(name, metric, epochs, values) for name, values in curves.items()
+            )
+            drawings.append(Drawing(inline_svg(figure, f"epoch-{metric}", alt)))
+    return drawings
+
+
+def undefined_metrics(run: Run) -> list[str]:
+    """Names of the metrics that no epoch could define."""
+    keys = [(metric, f"{split}_{metric}") for metric in METRICS for split in ("train", "val")]
+    defined = {metric for metric, key in keys if np.isfinite(run.curve(key)).any()}
+    return [numbers.METRIC_NAMES[metric] for metric in METRICS if metric not in defined]
+
+
+def epoch_table(run: Run, validation: str) -> Table:
+    keys = [(split, metric) for metric in METRICS for split in ("train", "val")]
+    names = {"train": "training", "val": validation}
+    head = ["epoch", *(f"{names[split]} {numbers.METRIC_NAMES[metric]}" for split, metric in keys), "seconds"]
+    rows = []
+    for number, row in zip(_epochs(run), run.epochs, strict=True):
+        cells = [numbers.metric(metric, row.get(f"{split}_{metric}")) for split, metric in keys]
+        rows.append([f"{number:.0f}", *cells, numbers.duration(row.get("seconds"))])
+    return Table("Every metric after every epoch", head, rows)
+
+
+def step_drawings(run: Run) -> list[Drawing]:
+    """The loss, the accuracy and the learning rate of every training step."""
+    steps = run.steps
+    drawings = []
+    many = f"over {numbers.count(len(steps.step))} training steps"
+    if np.isfinite(steps.loss).any():
+        ends = plots.smooth(steps.loss, max(1, len(steps.loss) // 50))[[0, -1]]
+        alt = f"Training loss {many}: smoothed, it goes from {ends[0]:.3f} to {ends[1]:.3f} nats."
+        figure = plots.loss_over_steps(steps.step, steps.loss, "training loss (nats)")
+        drawings.append(Drawing(inline_svg(figure, "step-loss", alt)))
+    if np.isfinite(steps.accuracy).any():
+        figure = plots.loss_over_steps(steps.step, 100 * steps.accuracy, "training accuracy (%)")
+        ends = plots.smooth(steps.accuracy, max(1, len(steps.loss) // 50))[[0, -1]]
+        alt = f"Training accuracy {many}: smoothed, it goes from {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %."
+        drawings.append(Drawing(inline_svg(figure, "step-accuracy", alt)))
+    if np.isfinite(steps.lr).any():
+        alt = f"Learning rate {many}: highest {np.nanmax(steps.lr):.3g}."
+        drawings.append(Drawing(inline_svg(plots.learning_rate(steps.step, steps.lr), "step-lr", alt)))
+    return drawings
+
+
+def step_table(run: Run) -> Table:
+    """At most 40 stretches of steps and their means."""
+    steps = run.steps
+    stretches = np.array_split(np.arange(len(steps.step)), min(_TABLE_ROWS, len(steps.step)))
+    rows = [
+        [
+            f"{steps.step[stretch[0]]:,.0f} to {steps.step[stretch[-1]]:,.0f}",
+            numbers.metric("loss", _mean(steps.loss[stretch])),
+            numbers.metric("accuracy", _mean(steps.accuracy[stretch])),
+            f"{_mean(steps.lr[stretch]):.3g}",
+        ]
+        for stretch in stretches
+    ]
+    return Table("Means over stretches of steps", ["steps", "loss", "accuracy", "learning rate"], rows)
+
+
+def comparison_drawings(models: tuple[ModelSummary, ...], metric: str) -> list[Drawing]:
+    """Training and validation curves of one metric, all models in each."""
+    drawings = []
+    for split, name in (("train", "training"), ("val", "validation")):
+        curves = {model.name: _over_seeds(model, f"{split}_{metric}") for model in models}
+        curves = {model: curve for model, curve in curves.items() if np.isfinite(curve[1]).any()}
+        if curves:
+            scaled = {model: (epochs, _scaled(metric, values)) for model, (epochs, values) in curves.items()}
+            title = f"{name} {_title(metric)}"
+            alt = f"{name} {numbers.METRIC_NAMES[metric]} over epochs, mean over seeds. " + " ".join(
+                _in_words(model, metric, epochs, plots.mean_and_spread(values)[0])
+                for model, (epochs, values) in curves.items()
+            )
+            figure = plots.comparison_curves(scaled, title)
+            drawings.append(Drawing(inline_svg(figure, f"compare-{split}-{metric}", alt)))
+    return drawings
+
+
+def comparison_table(models: tuple[ModelSummary, ...], metrics: tuple[str, ...]) -> Table:
+    """Mean over seeds of training and validation metrics after every epoch."""
+    columns, head = [], ["epoch"]
+    for model in models:
+        for metric in metrics:
+            for split, name in (("train", "training"), ("val", "validation")):
+                epochs, values = _over_seeds(model, f"{split}_{metric}")
+                means = plots.mean_and_spread(values)[0]
+                columns.append((metric, dict(zip(epochs.tolist(), means.tolist(), strict=True))))
+                head.append(f"{model.name}, {name} {numbers.METRIC_NAMES[metric]}")
+    every = sorted({epoch for _, column in columns for epoch in column})
+    rows = [[f"{e:.0f}", *(numbers.metric(metric, column.get(e)) for metric, column in columns)] for e in every]
+    return Table("Mean over seeds after every epoch", head, rows)
+
+
+def _over_seeds(model: ModelSummary, key: str) -> tuple[Float[ndarray, " e"], Float[ndarray, "seed e"]]:
+    length = max((len(run.epochs) for run in model.runs), default=0)
+    values = np.full((max(1, len(model.runs)), length), np.nan)
+    epochs = np.arange(1, length + 1, dtype=np.float64)
+    for seed, run in enumerate(model.runs):
+        values[seed, : len(run.epochs)] = run.curve(key)
+        if len(run.epochs) == length:
+            epochs = _epochs(run)
+    return epochs, values
+
+
+def _epochs(run: Run) -> Float[ndarray, " e"]:
+    recorded = run.curve("epoch")
+    return recorded if np.isfinite(recorded).all() else np.arange(1, len(recorded) + 1, dtype=np.float64)
+
+
+def _title(metric: str) -> str:
+    name = numbers.METRIC_NAMES[metric]
+    return name if metric == "auroc" else f"{name} ({numbers.unit(metric)})"
+
+
+def _scaled(metric: str, values: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+    return 100 * values if numbers.is_fraction(metric) else values
+
+
+def _in_words(name: str, metric: str, epochs: Float[ndarray, " e"], values: Float[ndarray, " e"]) -> str:
+    known = np.flatnonzero(np.isfinite(values))
+    first, last = (numbers.metric(metric, float(values[at])) for at in (known[0], known[-1]))
+    if len(known) == 1:
+        return f"{name}: {last}."
+    best = int(known[np.argmin(values[known]) if metric == "loss" else np.argmax(values[known])])
+    peak = numbers.metric(metric, float(values[best]))
+    return f"{name}: from {first} to {last}, best {peak} in epoch {epochs[best]:.0f}."
+
+
+def _epoch_count(epochs: int) -> str:
+    return "one epoch" if epochs == 1 else f"{epochs} epochs"
+
+
+def _mean(values: Float[ndarray, " n"]) -> float:
+    return float(plots.smooth(values, 2 * len(values) + 1)[0])

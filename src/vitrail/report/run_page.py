@@ -1,0 +1,177 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from vitrail.report import classes, curves, gallery, numbers, settings
+from vitrail.report.elements import Highlight, Notice, Table, render
+from vitrail.report.records import METRICS, Run, shown_name
+
+HELD_OUT = "validation"
+ON_TEST = "validation (test images)"
+
+
+def run_page(run: Run) -> str:
+    """The whole HTML text."""
+    validation = ON_TEST if run.validates_on_test else HELD_OUT
+    evaluation = run.evaluation
+    measured = (*METRICS, "ece") if evaluation else METRICS
+    return render(
+        "run.html",
+        {
+            "title": f"{run.model_name} on {data_name(run.data.get('source'))}",
+            "lede": _lede(run),
+            "test_is_validation": run.validates_on_test,
+            "notices": missing(run),
+            "highlights": _highlights(run),
+            "final": _final_table(run, validation),
+            "baseline": _baseline(run),
+            "peak": _peak(run),
+            "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in measured],
+            "epoch_drawings": curves.epoch_drawings(run, validation),
+            "undefined": curves.undefined_metrics(run) if run.epochs else [],
+            "epoch_table": curves.epoch_table(run, validation) if run.epochs else None,
+            "step_drawings": curves.step_drawings(run),
+            "step_table": curves.step_table(run) if len(run.steps.step) else None,
+            "classes": classes.class_results(evaluation) if evaluation else None,
+            "class_count": len(evaluation.per_class) if evaluation else 0,
+            "confusions": classes.confusions(evaluation) if evaluation else None,
+            "patches": gallery.patches(run),
+            "samples": gallery.samples(run),
+            "mistakes": gallery.mistakes(run),
+            "has_samples": run.samples is not None,
+            "settings": settings.run_tables(run),
+            "choices": [str(choice) for choice in run.info.get("choices") or []],
+            "command": str(run.info.get("command") or ""),
+            "directory": str(run.directory),
+        },
+    )
+
+
+def data_name(source: object) -> str:
+    """A data set's name, or the last part of its path."""
+    text = str(source or "images")
+    return shown_name(Path(text).name or text)
+
+
+def resume_command(directory: Path) -> str:
+    return f"vitrail resume {shlex.quote(str(directory))}"
+
+
+def missing(run: Run) -> list[Notice]:
+    """What an unfinished run lacks; one notice at most, since one command completes all of it."""
+    done, planned = len(run.epochs), run.planned_epochs
+    lacks = []
+    if planned is not None and done < planned:
+        lacks.append(f"{done} of {planned} epochs are done" if done else f"none of its {planned} epochs is done")
+    elif not done:
+        lacks.append("no epoch is done")
+    if run.evaluation is None:
+        lacks.append("the test images have not been measured")
+    if run.samples is None:
+        lacks.append("no sample images have been saved")
+    if not lacks:
+        return []
+    text = f"{', '.join(lacks[:-1])} and {lacks[-1]}" if len(lacks) > 1 else lacks[0]
+    return [
+        Notice(
+            "This run is not complete",
+            f"{text[0].upper()}{text[1:]}. This continues it:",
+            resume_command(run.directory),
+        )
+    ]
+
+
+def training_seconds(run: Run) -> float | None:
+    """Wall time of all finished epochs."""
+    seconds = run.curve("seconds")
+    return float(np.nansum(seconds)) if np.isfinite(seconds).any() else None
+
+
+def _lede(run: Run) -> str:
+    kind = {"vit": "A Vision Transformer", "cnn": "A convolutional network"}.get(str(run.model.get("kind")), "A model")
+    splits = run.info.get("splits")
+    images = splits.get("train") if isinstance(splits, dict) else None
+    parts = [f"{kind} trained for {_epochs(len(run.epochs))}"]
+    if isinstance(images, int):
+        parts.append(f"on {images:,} images")
+    if run.class_names:
+        parts.append(f"of {len(run.class_names):,} classes")
+    seed, device = run.info.get("seed"), run.info.get("device")
+    after = [f"seed {seed}"] if seed is not None else []
+    after += [f"on {run.info.get('hardware') or device}"] if device else []
+    sentence = ", ".join(after)
+    return " ".join(parts) + "." + (f" {sentence[0].upper()}{sentence[1:]}." if sentence else "")
+
+
+def _epochs(number: int) -> str:
+    return "one epoch" if number == 1 else f"{number:,} epochs"
+
+
+def _highlights(run: Run) -> list[Highlight]:
+    shown = []
+    evaluation = run.evaluation
+    accuracy = evaluation.metrics.get("accuracy") if evaluation else None
+    if evaluation and accuracy is not None:
+        note = ""
+        if evaluation.images > 0:
+            low, high = numbers.wilson_interval(accuracy, evaluation.images)
+            note = f"{100 * low:.1f} to {100 * high:.1f} % is the 95 % interval for {evaluation.images:,} images"
+        shown.append(Highlight("Test accuracy", numbers.percent(accuracy), note))
+    elif run.last("val_accuracy") is not None:
+        note = f"after epoch {len(run.epochs)}; the test is still to come"
+        shown.append(Highlight("Validation accuracy", numbers.percent(run.last("val_accuracy")), note))
+    parameters, multiply_adds = run.info.get("parameters"), run.info.get("multiply_adds")
+    if isinstance(parameters, int):
+        shown.append(Highlight("Parameters", numbers.short_count(parameters), "numbers learned"))
+    if isinstance(multiply_adds, int):
+        shown.append(Highlight("Multiply-adds", numbers.short_count(multiply_adds), "to classify one image"))
+    seconds = training_seconds(run)
+    if seconds is not None:
+        shown.append(Highlight("Training time", numbers.duration(seconds), f"for {_epochs(len(run.epochs))}"))
+    speed = run.curve("images_per_second")
+    if np.isfinite(speed).any():
+        shown.append(Highlight("Training speed", numbers.rate(float(np.nanmedian(speed))), "median over epochs"))
+    return shown
+
+
+def _final_table(run: Run, validation: str) -> Table | None:
+    evaluation = run.evaluation
+    if not run.epochs and evaluation is None:
+        return None
+    rows = []
+    for metric in METRICS:
+        test = evaluation.metrics.get(metric) if evaluation else None
+        values = (run.last(f"train_{metric}"), run.last(f"val_{metric}"), test)
+        rows.append([_named(metric), *(numbers.metric(metric, value) for value in values)])
+    if evaluation:
+        rows.append([_named("ece"), numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))])
+    return Table(f"Metrics after {_epochs(len(run.epochs))}", ["metric", "training", validation, "test"], rows)
+
+
+def _named(metric: str) -> str:
+    name = numbers.METRIC_NAMES[metric]
+    return f"{name} (nats)" if metric == "loss" else name
+
+
+def _baseline(run: Run) -> str:
+    if run.evaluation is None or not run.evaluation.confusion.sum():
+        return ""
+    per_class = run.evaluation.confusion.sum(axis=1)
+    share = numbers.percent(float(per_class.max() / per_class.sum()))
+    return f"For scale: always answering the most frequent class would reach a test accuracy of {share}."
+
+
+def _peak(run: Run) -> str:
+    accuracy = run.curve("val_accuracy")
+    if len(accuracy) < 2 or not np.isfinite(accuracy).any() or not np.isfinite(accuracy[-1]):
+        return ""
+    best = int(np.nanargmax(accuracy))
+    highest, last = numbers.percent(float(accuracy[best])), numbers.percent(float(accuracy[-1]))
+    if best == len(accuracy) - 1:
+        return f"Validation accuracy was highest after the last epoch ({last})."
+    return f"Validation accuracy was highest after epoch {best + 1} ({highest}) and {last} after the last."

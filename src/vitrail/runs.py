@@ -1,0 +1,336 @@
+"""A run is a directory: how one is begun, resumed and completed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save as to_safetensors
+
+from vitrail import files
+from vitrail.classifier import Classifier, load, predict_logits
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig, run_from_json, run_to_json
+from vitrail.data.dataset import ImageDataset
+from vitrail.data.preprocessing import Preprocessing, preprocessing_for
+from vitrail.data.sources import open_source
+from vitrail.data.splits import Splits, split
+from vitrail.errors import InputError
+from vitrail.interruption import interruptible
+from vitrail.models.presets import preset
+from vitrail.models.summary import summarize
+from vitrail.progress import say, track
+from vitrail.report import write_report
+from vitrail.training import hardware, metrics
+from vitrail.training.choices import choose_image_size, choose_model, resolve_training
+from vitrail.training.trainer import Trainer, TrainingData
+
+_SAMPLES = 8
+_MISTAKES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A configuration with nothing left to choose, and the images it is for."""
+
+    config: RunConfig
+    dataset: ImageDataset
+    splits: Splits
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    image_names: Sequence[str]
+    notes: tuple[str, ...]
+    """What was chosen automatically and why, and what the data needed."""
+    source_name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the classes, the labels or the choice of images change."""
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        for array in (self.dataset.labels, self.splits.train, self.splits.val, self.splits.test):
+            digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory, and what can be read from it."""
+
+    directory: Path
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row per finished epoch; see `metrics.jsonl` in the design of a run directory."""
+        return files.read_json_lines(self.directory / "metrics.jsonl")
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The held-out test. Raises InputError where the run is not finished."""
+        return dict(files.read_json(self.directory / "evaluation.json"))
+
+    @property
+    def report(self) -> Path:
+        return self.directory / "report.html"
+
+    def classifier(self) -> Classifier:
+        return load(self.directory)
+
+
+def prepare(
+    data: DataConfig,
+    model: str | ModelConfig | None = None,
+    train: TrainConfig | None = None,
+    data_dir: Path | None = None,
+    model_name: str | None = None,
+) -> Prepared:
+    """Open the data and choose all that was left open. Raises InputError for what cannot be used."""
+    source = open_source(data.source, data_dir)
+    notes = list(source.notes)
+    if model is None:
+        model = choose_model(source.native_size)
+        notes.append(f"model {model}: the preset for images of this size")
+    if isinstance(model, str):
+        model_name, model = model_name or model, preset(model)
+    splits = split(source.labels, source.split, data, source.class_names)
+    image_size = data.image_size or choose_image_size(model, source.native_size)
+    model = dataclasses.replace(
+        model, image_size=image_size, in_channels=source.channels, num_classes=len(source.class_names)
+    )
+    if source.native_size != model.size:
+        notes.append(f"images resized to {model.size[0]} x {model.size[1]}: shorter side, then centre crop")
+    resolved, said = resolve_training(train or TrainConfig(), model, len(splits.train))
+    dataset = source.load(model.size)
+    preprocessing = preprocessing_for(data, dataset, splits.train)
+    stored = dataclasses.replace(data, source=_lasting(data.source), image_size=model.size)
+    return Prepared(
+        config=RunConfig(stored, model, resolved, model_name or "custom"),
+        dataset=dataset,
+        splits=splits,
+        preprocessing=preprocessing,
+        class_names=source.class_names,
+        image_names=source.image_names,
+        notes=(*notes, *said),
+        source_name=source.name,
+    )
+
+
+def _lasting(source: str) -> str:
+    """A path as it reads from any folder; the name of a known data set as it is."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def free_directory(parent: Path, stem: str) -> Path:
+    """The first of `parent/stem-1`, `parent/stem-2`, ... that does not exist."""
+    number = 1
+    while (parent / f"{stem}-{number}").exists():
+        number += 1
+    return parent / f"{stem}-{number}"
+
+
+def claim(directory: Path) -> Path:
+    """Make an empty directory. Raises InputError, naming the two ways on, where it is not empty."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(
+            f"{directory} is not empty: name another --out, or go on with what is there by 'vitrail resume {directory}'"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory} cannot be made: {error.strerror}") from error
+    return directory
+
+
+def begin(prepared: Prepared, directory: Path, data_dir: Path | None = None) -> Run:
+    """Write `run.json` into an empty directory, train, evaluate and report."""
+    config, train = prepared.config, prepared.config.train
+    summary = summarize(config.model)
+    device = torch.device(train.device)
+    claim(directory)
+    files.write_json(
+        directory / "run.json",
+        {
+            "vitrail": version("vitrail"),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": " ".join(sys.argv),
+            "device": train.device,
+            "hardware": hardware.describe(device),
+            "threads": train.threads,
+            "precision": train.precision,
+            "compile": train.compile == "on",
+            "seed": train.seed,
+            "choices": list(prepared.notes),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+            "class_names": list(prepared.class_names),
+            "preprocessing": prepared.preprocessing.to_json(),
+            "parameters": summary.parameters,
+            "multiply_adds": summary.multiply_adds,
+            "splits": {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")},
+            "data_dir": str(data_dir.resolve()) if data_dir else None,
+            "fingerprint": prepared.fingerprint,
+            "config": run_to_json(config),
+        },
+    )
+    return complete(prepared, directory)
+
+
+def resume(directory: Path) -> Run:
+    """Go on with an interrupted run, or complete what a finished one lacks.
+
+    Raises InputError where there is no `run.json`, or the data is not what the run began with.
+    """
+    if (directory / "evaluation.json").is_file() and (directory / "run.json").is_file():
+        if not (directory / "report.html").is_file():
+            write_report(directory)
+        return Run(directory)
+    return complete(reopen(directory), directory)
+
+
+def reopen(directory: Path) -> Prepared:
+    """A run's configuration and data, as it began.
+
+    Raises InputError where there is no `run.json`, or the data is not what the run began with.
+    """
+    if not (directory / "run.json").is_file():
+        raise InputError(f"{directory} is not a run: it has no run.json")
+    stored = files.read_json(directory / "run.json")
+    try:
+        config = run_from_json(stored["config"])
+        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
+        began_with = stored["fingerprint"]
+        preprocessing = Preprocessing.from_json(stored["preprocessing"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{directory / 'run.json'} is incomplete: {error} is missing") from error
+    prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name)
+    if prepared.fingerprint != began_with or prepared.preprocessing != preprocessing:
+        raise InputError(f"{config.data.source} is no longer the data that {directory} began with: start a new run")
+    return prepared
+
+
+def complete(prepared: Prepared, directory: Path) -> Run:
+    """Train to the end, test once, report; whatever is already there is not done again."""
+    data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
+    with interruptible() as check:
+        Trainer(prepared.config, data, directory, check).fit()
+        evaluate(prepared, directory, check)
+        write_report(directory)
+    return Run(directory)
+
+
+def evaluate(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
+    """The held-out test, measured once, in float32: `evaluation.json`, and the pictures that the report shows."""
+    classifier = load(directory)
+    indices = prepared.splits.test
+    with track("testing", len(indices), "images") as advance:
+
+        def seen(n: int) -> None:
+            advance(n)
+            check()
+
+        model = classifier.model.to(torch.device(prepared.config.train.device))
+        logits = predict_logits(model, prepared.dataset, indices, classifier.preprocessing, advance=seen)
+    labels = prepared.dataset.labels[indices]
+    files.write_bytes(directory / "samples.safetensors", _samples(prepared, logits, labels))
+    files.write_json(
+        directory / "evaluation.json",
+        {
+            "split": "test",
+            "val_split": prepared.config.data.val_split,
+            **metrics.evaluate(logits, labels, prepared.class_names),
+        },
+    )
+
+
+def _samples(prepared: Prepared, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> bytes:
+    """A few test images, one class after another, and the surest mistakes, with their probabilities."""
+    probabilities = metrics.softmax(logits)
+    predicted = probabilities.argmax(axis=1)
+    by_class = np.argsort(labels, kind="stable")
+    _, starts = np.unique(labels[by_class], return_index=True)
+    turn = np.arange(len(labels)) - np.repeat(starts, np.diff([*starts, len(labels)]))
+    by_turn = by_class[np.argsort(turn, kind="stable")]
+    wrong = np.flatnonzero(predicted != labels)
+    surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:_MISTAKES]
+    chosen = np.array([*by_turn[:_SAMPLES], *surest], dtype=np.int64)
+    indices = prepared.splits.test[chosen]
+    return to_safetensors(
+        {
+            "images": prepared.dataset.read(indices),
+            "labels": labels[chosen],
+            "probabilities": probabilities[chosen].astype(np.float32),
+            "index": indices.astype(np.int64),
+            "mistake": np.array([0] * min(_SAMPLES, len(by_turn)) + [1] * len(surest), dtype=np.uint8),
+        }
+    )
+
+
+def announce(prepared: Prepared, directory: Path) -> None:
+    """Say what is about to happen, and everything that was chosen."""
+    config, splits = prepared.config, prepared.splits
+    height, width = config.model.size
+    say(
+        f"{prepared.source_name}: {len(splits.train):,} training, {len(splits.val):,} validation, "
+        f"{len(splits.test):,} test images of {height} x {width} x {config.model.in_channels} "
+        f"in {len(prepared.class_names)} classes"
+    )
+    summary = summarize(config.model)
+    say(
+        f"{config.model_name}: {summary.parameters:,} parameters, {summary.multiply_adds / 1e6:,.1f}M multiply-adds; "
+        f"{config.train.epochs} epochs of {len(splits.train) // (config.train.batch_size or 1):,} batches of "
+        f"{config.train.batch_size}, {config.train.optimizer}, learning rate {config.train.lr:g}"
+    )
+    for note in prepared.notes:
+        say(f"  {note}")
+    if splits.val_is_test:
+        say("  validation uses the test images: the test result is not of unseen images")
+    say(f"writing to {directory}")
+
+
+def train(
+    data: str | Path,
+    model: str | ModelConfig | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    **options: Any,
+) -> Run:
+    """Train a model on images, test it once on held-out ones, and write a report.
+
+    Args:
+        data: a name (digits, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar.
+        model: the name of a preset or a configuration; without it, the preset for images of that size.
+        out: an empty directory; without it, the first free `runs/<data>-<model>-<n>`.
+        data_dir: where downloads and decoded images are kept.
+        **options: fields of `DataConfig` and `TrainConfig`, such as `epochs=10`, `train_subset=600`, `lr=1e-3`.
+
+    Raises:
+        InputError: for what cannot be used, naming it and the cure.
+        RunError: for a run that could not be completed.
+    """
+    data_config, train_config = configs(str(data), options)
+    cache = Path(data_dir) if data_dir else None
+    prepared = prepare(data_config, model, train_config, cache)
+    directory = (
+        Path(out) if out else free_directory(Path("runs"), f"{prepared.source_name}-{prepared.config.model_name}")
+    )
+    announce(prepared, claim(directory))
+    return begin(prepared, directory, cache)
+
+
+def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:
+    """Sort flat options into the two configurations. Raises InputError for one that neither has."""
+    kinds = {f.name: kind for kind in (DataConfig, TrainConfig) for f in dataclasses.fields(kind)}
+    unknown = sorted(set(options) - set(kinds) | set(options) & {"source"})
+    if unknown:
+        raise InputError(f"unknown option {', '.join(unknown)}: known are {', '.join(sorted(kinds))}")
+    chosen = {kind: {k: v for k, v in options.items() if kinds[k] is kind} for kind in (DataConfig, TrainConfig)}
+    return DataConfig(source, **chosen[DataConfig]), TrainConfig(**chosen[TrainConfig])

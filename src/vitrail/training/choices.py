@@ -1,0 +1,112 @@
+"""What is chosen where the user did not: from configuration, data and hardware features, never from a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from vitrail.configs import AugmentConfig, ModelConfig, Size, TrainConfig, ViTConfig
+from vitrail.errors import InputError
+from vitrail.models.summary import summarize
+from vitrail.training import hardware
+
+_TARGET_STEPS = 3000
+_MIN_EPOCHS, _MAX_EPOCHS = 10, 100
+# Compiling takes half a minute or more: it must be repaid by the whole run's floating-point operations.
+_REPAYS_ON_CPU, _REPAYS_ON_GPU = 1e14, 5e15
+
+
+def choose_model(native_size: Size | None) -> str:
+    """The preset for images of this size (None where sizes differ): tiny ones, small ones, or photographs."""
+    if native_size is None or max(native_size) > 64:
+        return "vit-photo"
+    return "vit-digits" if max(native_size) <= 16 else "vit-compare"
+
+
+def choose_image_size(model: ModelConfig, native_size: Size | None) -> Size:
+    """The images' own size where all share one that suits the model, else the model's.
+
+    It suits where both sides lie between half the model's and the model's, and the patch size divides them.
+    """
+    if native_size is None:
+        return model.size
+    patch = model.patch_size if isinstance(model, ViTConfig) else 1
+    suits = all(side % patch == 0 and own / 2 <= side <= own for side, own in zip(native_size, model.size, strict=True))
+    return native_size if suits else model.size
+
+
+def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) -> tuple[TrainConfig, tuple[str, ...]]:
+    """`train` with nothing left open, and a line for each thing chosen that is not obvious, saying why.
+
+    Raises InputError for a batch larger than the training set, or a device or compiler that is not there.
+    """
+    said: list[str] = []
+    device = hardware.choose_device(train.device)
+    batch_size = train.batch_size
+    if batch_size is None:
+        batch_size = 128 if num_images >= 4096 else 64 if num_images >= 1024 else 32
+        batch_size = min(batch_size, num_images)
+    if batch_size > num_images:
+        raise InputError(
+            f"a batch of {batch_size} is more than the {num_images} training images: use --batch-size {num_images} "
+            "or less"
+        )
+    epochs = train.epochs
+    if epochs is None:
+        epochs = min(max(round(_TARGET_STEPS * batch_size / num_images), _MIN_EPOCHS), _MAX_EPOCHS)
+        said.append(f"{epochs} epochs: about {_TARGET_STEPS:,} steps, within {_MIN_EPOCHS} and {_MAX_EPOCHS} epochs")
+
+    precision = train.precision
+    if precision == "auto":
+        feature = hardware.fast_bf16(device)
+        precision = "bf16" if feature else "fp32"
+        reason = f"this {device.type} multiplies it faster ({feature})" if feature else "no fast bf16 here"
+        said.append(f"precision {precision}: {reason}")
+
+    compiler_missing = hardware.can_compile(device)
+    compile_ = train.compile
+    if compile_ == "on" and compiler_missing:
+        raise InputError(f"--train.compile on: {compiler_missing}; install one, or leave compilation off")
+    if compile_ == "auto":
+        compile_, reason = "off", ""
+        operations = 6 * summarize(model).multiply_adds * num_images * epochs
+        if compiler_missing:
+            reason = compiler_missing
+        elif not hardware.compiling_pays(device):
+            reason = f"it does not speed up training on this {device.type}"
+        elif operations < (_REPAYS_ON_GPU if device.type == "cuda" else _REPAYS_ON_CPU):
+            reason = "the run is too short to repay it"
+        else:
+            compile_, reason = "on", "the run is long enough to repay it"
+        said.append(f"compile {compile_}: {reason}")
+
+    resolved = dataclasses.replace(
+        train,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=train.lr if train.lr is not None else _default_lr(train, model),
+        weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[train.optimizer],
+        warmup=train.warmup if train.warmup is not None else (0.0 if train.schedule == "constant" else 0.05),
+        augment=_resolve_augmentation(train.augment, model),
+        precision=precision,
+        compile=compile_,
+        device=str(device),
+        threads=train.threads or hardware.available_cores(),
+    )
+    return resolved, tuple(said)
+
+
+_DEFAULT_DECAY = {"adam": 0.0, "adamw": 0.05, "muon": 0.05, "sgd": 5e-4}
+
+
+def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
+    """Wider models want smaller steps: 1e-3 up to width 256, falling with the width beyond (2e-3 for Muon)."""
+    if train.optimizer == "sgd":
+        return 0.05
+    width = model.embed_dim if isinstance(model, ViTConfig) else 256
+    return (2e-3 if train.optimizer == "muon" else 1e-3) * min(1.0, 256 / width)
+
+
+def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig) -> AugmentConfig:
+    crop = min(model.size) // 8 if augment.crop is None else augment.crop
+    flip = model.in_channels == 3 if augment.flip is None else augment.flip
+    return dataclasses.replace(augment, crop=crop, flip=flip)

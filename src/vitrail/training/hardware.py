@@ -1,0 +1,63 @@
+"""What the machine can do, from its features and never from a clock: exact resume depends on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+
+import torch
+
+from vitrail.errors import InputError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is the first GPU, else the CPU. Raises InputError for a device that is not there."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {wanted!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_has(feature: str) -> bool:
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get(feature, False))
+
+
+def fast_bf16(device: torch.device) -> str | None:
+    """The hardware feature that makes bf16 products faster than fp32 ones, or None."""
+    if device.type == "cuda":
+        return "tensor cores" if torch.cuda.get_device_capability(device)[0] >= 8 else None
+    if device.type == "cpu":
+        return next((f for f in ("amx_bf16", "avx512_bf16") if _cpu_has(f)), None)
+    return None
+
+
+def can_compile(device: torch.device) -> str | None:
+    """Why compilation would fail here, or None."""
+    if device.type == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
+        return "no C++ compiler was found"
+    return None
+
+
+def compiling_pays(device: torch.device) -> bool:
+    """Whether compiled steps are faster: measured so on GPUs and on CPUs with AMX, not on CPUs without."""
+    return device.type == "cuda" or _cpu_has("amx_bf16")
+
+
+def describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = ""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return f"{name or platform.processor() or platform.machine()}, {available_cores()} cores"

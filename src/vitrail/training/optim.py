@@ -1,0 +1,107 @@
+"""Optimizers, which parameters they take, and learning-rate schedules as pure functions of the step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitrail.configs import TrainConfig
+from vitrail.models.build import Model
+
+MUON_MOMENTUM = 0.95
+
+
+def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+    """The rate of step 0..total-1: a linear rise over the warm-up, then constant, or falling to 0 at `total`."""
+    peak, warmup_share = config.lr, config.warmup
+    assert peak is not None
+    assert warmup_share is not None
+    warmup = round(total * warmup_share)
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    if config.schedule == "constant":
+        return peak
+    progress = (step - warmup) / max(total - warmup, 1)
+    return peak * (0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1 - progress)
+
+
+def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim == 2 and name.startswith("blocks.")
+
+
+def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
+    """Weights of linear and convolutional layers; not biases, norms, tokens or positions."""
+    return parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed", "registers"))
+
+
+def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """One optimizer, or Muon on the encoder blocks' matrices and AdamW on the rest.
+
+    Muon (Jordan et al. 2024) orthogonalises every update; its rate is adjusted to match AdamW's RMS (Liu et al.
+    2025, arXiv:2502.16982, section 2.2), so that both share one schedule. A CNN has no such matrices: AdamW.
+    Plain Adam decays every parameter, as torch's own does.
+    """
+    named = list(model.named_parameters())
+    decay, lr = config.weight_decay, config.lr
+    assert decay is not None
+    assert lr is not None
+    if config.optimizer == "adam":
+        adam = [{"params": [p for _, p in named], "weight_decay": decay}]
+        return [torch.optim.Adam(adam, lr=lr, betas=config.betas, fused=True)]
+    optimizers: list[torch.optim.Optimizer] = []
+    if config.optimizer == "muon":
+        matrices = [(n, p) for n, p in named if _is_hidden_matrix(n, p)]
+        if matrices:
+            optimizers.append(
+                torch.optim.Muon(
+                    [p for _, p in matrices],
+                    lr=lr,
+                    weight_decay=decay,
+                    momentum=MUON_MOMENTUM,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+            named = [(n, p) for n, p in named if not _is_hidden_matrix(n, p)]
+    groups = [
+        {"params": [p for n, p in named if _is_decayed(n, p)], "weight_decay": decay},
+        {"params": [p for n, p in named if not _is_decayed(n, p)], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.optimizer == "sgd":
+        return [torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)]
+    return [*optimizers, torch.optim.AdamW(groups, lr=lr, betas=config.betas, fused=True)]
+
+
+def set_learning_rate(optimizers: list[torch.optim.Optimizer], lr: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+
+
+def state_tensors(optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """The optimizers' state as flat tensors, named `<optimizer>.<parameter>.<key>`."""
+    tensors: dict[str, Tensor] = {}
+    for i, optimizer in enumerate(optimizers):
+        for parameter, state in optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"{i}.{parameter}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
+            }
+    return tensors
+
+
+def load_state_tensors(optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
+    """Inverse of `state_tensors`."""
+    states: list[dict[int, dict[str, Any]]] = [{} for _ in optimizers]
+    parameters = [[p for group in optimizer.param_groups for p in group["params"]] for optimizer in optimizers]
+    for name, tensor in tensors.items():
+        which, number, key = name.split(".", 2)
+        like = parameters[int(which)][int(number)]
+        if tensor.shape == like.shape:
+            # Fused optimizers walk through memory: the state must have the parameter's strides.
+            tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
+        states[int(which)].setdefault(int(number), {})[key] = tensor
+    for optimizer, state in zip(optimizers, states, strict=True):
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

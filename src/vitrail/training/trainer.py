@@ -1,0 +1,281 @@
+"""The loop: one for ViT and CNN, from any checkpoint to the same weights, bit for bit.
+
+Everything random within a step is seeded by (seed, step), and the images it sees are a function of (seed, epoch),
+so a position in training is two integers and needs no generator state.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vitrail import checkpoint, files
+from vitrail.classifier import Precision, predict_logits
+from vitrail.configs import CNNConfig, RunConfig
+from vitrail.data.augment import augment
+from vitrail.data.batches import epoch_order, step_seed
+from vitrail.data.dataset import ImageDataset
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.errors import Interrupted, RunError
+from vitrail.models.build import build_model
+from vitrail.progress import say
+from vitrail.training import metrics
+from vitrail.training.display import Display
+from vitrail.training.optim import (
+    build_optimizers,
+    learning_rate,
+    load_state_tensors,
+    set_learning_rate,
+    state_tensors,
+)
+from vitrail.training.tracking import Tracker
+
+_TOLERATED_BATCHES = 3
+_MOST_PREDICTIONS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Images, which of them train and validate, and how they become model input."""
+
+    dataset: ImageDataset
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    preprocessing: Preprocessing
+
+
+@dataclass
+class Position:
+    """How far training is: `batch` batches into the epoch after `epochs` finished ones."""
+
+    epochs: int = 0
+    batch: int = 0
+    skipped: list[int] = field(default_factory=list)
+    """Steps whose loss was not finite."""
+    seconds: float = 0.0
+    """Of the running epoch's training pass, without compilation, validation and checkpoints."""
+    timed_images: int = 0
+
+
+class Trainer:
+    """One run in its directory. `fit` goes on from the latest intact checkpoint, or from the beginning."""
+
+    def __init__(self, config: RunConfig, data: TrainingData, directory: Path, check: Callable[[], None]) -> None:
+        train = config.train
+        assert train.epochs is not None
+        assert train.batch_size is not None
+        self.config, self.train_config, self.data, self.directory, self.check = config, train, data, directory, check
+        self.epochs, self.batch_size, self.augmentation = train.epochs, train.batch_size, train.augment
+        self.steps_per_epoch = len(data.train) // train.batch_size
+        self.total_steps = train.epochs * self.steps_per_epoch
+        self.device = torch.device(train.device)
+        self.precision: Precision = "bf16" if train.precision == "bf16" else "fp32"
+        if train.threads:
+            torch.set_num_threads(train.threads)
+        if self.device.type == "cuda":
+            torch.use_deterministic_algorithms(True, warn_only=True)
+
+        torch.manual_seed(train.seed)
+        self.model = build_model(config.model).to(self.device)
+        if isinstance(config.model, CNNConfig):
+            # Convolutions run faster when a pixel's channels lie side by side.
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average: AveragedModel | None = None
+        if train.ema_decay is not None:
+            ema = get_ema_multi_avg_fn(train.ema_decay)
+            self.average = AveragedModel(self.model, multi_avg_fn=ema, use_buffers=True)
+        self.compiled: Any = torch.compile(self.model, dynamic=False) if train.compile == "on" else self.model
+        self.optimizers = build_optimizers(self.model, train)
+        self.position = Position()
+        self.saved: Position | None = None
+        self.logits: list[Tensor] = []
+        self.labels: list[Tensor] = []
+        self.untimed_steps = 1 if train.compile == "on" else 0
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.position.epochs * self.steps_per_epoch + self.position.batch
+
+    @property
+    def final_model(self) -> torch.nn.Module:
+        """The weights to use: the moving average where it is on."""
+        return self.average.module if self.average is not None else self.model
+
+    def fit(self) -> None:
+        """Train to the end. Raises Interrupted, saved, after a signal, and RunError after a fourth bad batch."""
+        self.restore()
+        display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size)
+        with (
+            Tracker(self.directory, self.train_config.track, self.step) as tracker,
+            (self.directory / "steps.jsonl").open("a", encoding="utf-8") as self.steps_file,
+            display.shown(self.step),
+        ):
+            try:
+                while self.position.epochs < self.epochs:
+                    if self.position.batch < self.steps_per_epoch:
+                        row = self.train_step()
+                        rate = self.position.timed_images / max(self.position.seconds, 1e-9)
+                        display.step(row["step"], row["loss"], rate)
+                        tracker.step(row)
+                        every = self.train_config.checkpoint_every
+                        if every and row["step"] % every == 0 and self.position.batch < self.steps_per_epoch:
+                            self.save()
+                    else:
+                        display.validating(len(self.data.val))
+                        row = self.finish_epoch()
+                        display.epoch(row)
+                        tracker.epoch(row)
+                        self.save()
+                    self.check()
+            except Interrupted:
+                if self.saved != self.position:
+                    self.save()
+                raise
+
+    def train_step(self) -> dict[str, Any]:
+        """One batch: its row of `steps.jsonl`."""
+        started = time.perf_counter()
+        position, config = self.position, self.train_config
+        step, start = self.step, position.batch * self.batch_size
+        order = epoch_order(len(self.data.train), config.seed, position.epochs)
+        indices = self.data.train[order[start : start + self.batch_size]]
+        images = torch.from_numpy(self.data.dataset.read(indices)).to(self.device)
+        labels = torch.from_numpy(self.data.dataset.labels[indices]).to(self.device)
+
+        torch.manual_seed(step_seed(config.seed, step))
+        num_classes = self.config.model.num_classes
+        inputs, targets = augment(images, labels, num_classes, self.augmentation, self.data.preprocessing)
+        if isinstance(self.config.model, CNNConfig):
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        lr = learning_rate(step, self.total_steps, config)
+        set_learning_rate(self.optimizers, lr)
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self.model.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.compiled(inputs)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+        value = loss.item()
+        finite = bool(np.isfinite(value))
+        if finite:
+            loss.backward()
+            if config.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            for optimizer in self.optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            if self.average is not None:
+                self.average.update_parameters(self.model)
+        else:
+            self.skip(step, buffers)
+
+        logits = logits.detach().float().cpu()
+        correct = (logits.argmax(dim=1) == labels.cpu()).float().mean().item()
+        if finite and sum(map(len, self.labels)) < _MOST_PREDICTIONS:
+            self.logits.append(logits)
+            self.labels.append(labels.cpu())
+        position.batch += 1
+        if self.untimed_steps:
+            self.untimed_steps -= 1
+        else:
+            position.seconds += time.perf_counter() - started
+            position.timed_images += len(images)
+        row = {"step": step + 1, "loss": value if finite else None, "accuracy": correct if finite else None, "lr": lr}
+        self.steps_file.write(json.dumps(row) + "\n")
+        return row
+
+    def skip(self, step: int, buffers: dict[str, Tensor]) -> None:
+        """Undo what a batch without a finite loss did to running statistics; the fourth such batch ends the run."""
+        with torch.no_grad():
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(buffers[name])
+        self.position.skipped.append(step + 1)
+        say(f"step {step + 1}: the loss is not finite; the batch is skipped")
+        if len(self.position.skipped) > _TOLERATED_BATCHES:
+            raise RunError(
+                f"the loss was not finite at steps {', '.join(map(str, self.position.skipped))}: training has diverged; "
+                f"try a lower --lr (it is {self.train_config.lr:g}), --train.clip-norm 1, or --train.precision fp32"
+            )
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Validate; the epoch's row of `metrics.jsonl`. Interrupted, it leaves the epoch to be finished again."""
+        position, data = self.position, self.data
+
+        def advance(n: int) -> None:
+            self.check()
+
+        val_logits = predict_logits(
+            self.final_model, data.dataset, data.val, data.preprocessing, self.precision, advance
+        )
+        train = metrics.measure(torch.cat(self.logits).numpy(), torch.cat(self.labels).numpy())
+        val = metrics.measure(val_logits, data.dataset.labels[data.val])
+        row = {
+            "epoch": position.epochs + 1,
+            "step": self.step,
+            "lr": learning_rate(self.step - 1, self.total_steps, self.train_config),
+            "seconds": position.seconds,
+            "images_per_second": position.timed_images / position.seconds if position.seconds else 0.0,
+            **{f"train_{name}": value for name, value in train.items()},
+            **{f"val_{name}": value for name, value in val.items()},
+        }
+        with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        files.flush_to_disk(self.directory / "metrics.jsonl")
+        self.logits, self.labels = [], []
+        self.position = Position(epochs=position.epochs + 1, skipped=position.skipped)
+        return row
+
+    def save(self) -> None:
+        self.steps_file.flush()
+        files.flush_to_disk(self.directory / "steps.jsonl")
+        optimizer = {f"optimizer.{k}": v for k, v in state_tensors(self.optimizers).items()}
+        if self.average is not None:
+            optimizer |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
+            optimizer["n_averaged"] = self.average.n_averaged
+        epoch = {"logits": torch.cat(self.logits), "labels": torch.cat(self.labels)} if self.logits else {}
+        tensors = {"model": dict(self.final_model.state_dict()), "optimizer": optimizer, "epoch": epoch}
+        checkpoint.save(
+            self.directory / "checkpoints", checkpoint.Checkpoint(self.step, asdict(self.position), tensors)
+        )
+        self.saved = replace(self.position)
+
+    def restore(self) -> None:
+        """Go to the latest intact checkpoint, saying what was damaged; records past it are cut off."""
+        directory = self.directory / "checkpoints"
+        checkpoint.clear_unfinished(directory)
+        for found in checkpoint.from_latest(directory):
+            if isinstance(found, checkpoint.DamagedCheckpoint):
+                say(f"{found}: going on from the one before")
+                continue
+            self.final_model.load_state_dict(found.tensors["model"])
+            stored = found.tensors["optimizer"]
+            if self.average is not None:
+                prefix = "model."
+                raw = {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
+                self.model.load_state_dict(raw)
+                self.average.n_averaged.copy_(stored["n_averaged"])
+            prefix = "optimizer."
+            load_state_tensors(
+                self.optimizers,
+                {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)},
+            )
+            self.position = Position(**found.state)
+            epoch = found.tensors["epoch"]
+            self.logits, self.labels = ([epoch["logits"]], [epoch["labels"]]) if epoch else ([], [])
+            break
+        for name in ("steps.jsonl", "metrics.jsonl"):
+            rows = [row for row in files.read_json_lines(self.directory / name) if row["step"] <= self.step]
+            if name == "metrics.jsonl":
+                rows = [row for row in rows if row["epoch"] <= self.position.epochs]
+            files.write_bytes(self.directory / name, "".join(json.dumps(row) + "\n" for row in rows).encode())

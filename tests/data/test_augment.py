@@ -1,0 +1,114 @@
+"""Batched augmentation: per-image randomness, exact pixels, and repeatability."""
+
+import pytest
+import torch
+
+from vitrail.configs import AugmentConfig
+from vitrail.data.augment import augment, crop_and_flip, cutout, mix
+from vitrail.data.batches import epoch_order, step_seed
+from vitrail.data.policies import _OPERATIONS, apply_policy, brightness, color_jitter, saturation
+from vitrail.data.preprocessing import Preprocessing
+
+
+def batch(count=64, channels=3, height=8, width=10) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8, generator=generator)
+
+
+def test_a_crop_is_a_window_of_the_reflected_image():
+    images = batch(count=20)
+    torch.manual_seed(0)
+    out = crop_and_flip(images, pad=2, flip=False)
+    padded = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
+    for image, reflected in zip(out, padded, strict=True):
+        windows = reflected.unfold(1, 8, 1).unfold(2, 10, 1).permute(1, 2, 0, 3, 4).reshape(-1, 3, 8, 10)
+        assert (windows == image).flatten(1).all(1).any()
+    assert len(out.unique(dim=0)) == 20
+
+
+def test_half_of_the_images_are_mirrored_and_the_rest_untouched():
+    images = batch(count=400)
+    torch.manual_seed(0)
+    out = crop_and_flip(images, pad=0, flip=True)
+    same = (out == images).flatten(1).all(1)
+    mirrored = (out == images.flip(3)).flatten(1).all(1)
+    assert (same ^ mirrored).all()
+    assert 150 < mirrored.sum() < 250
+
+
+def test_cutout_zeroes_at_most_a_square():
+    out = cutout(torch.ones(200, 1, 8, 8), side=3)
+    holes = (out == 0).flatten(1).sum(1)
+    assert holes.max() == 9
+    assert holes.min() >= 4
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.5, 0.0), (0.0, 1.0), (0.5, 1.0)])
+def test_mixed_targets_sum_to_one_and_match_the_pixels(mixup, cutmix):
+    """Images whose every pixel is their label: the mean pixel is then the mean label."""
+    labels = torch.arange(6)
+    images = labels.float()[:, None, None, None].expand(6, 1, 8, 8).contiguous()
+    for seed in range(10):
+        torch.manual_seed(seed)
+        mixed, targets = mix(images, torch.nn.functional.one_hot(labels, 6).float(), mixup, cutmix)
+        torch.testing.assert_close(targets.sum(1), torch.ones(6))
+        torch.testing.assert_close(mixed.mean((1, 2, 3)), targets @ labels.float(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("policy", ["randaugment", "trivialaugment"])
+def test_policies_stay_in_range_and_repeat_with_the_seed(policy, channels):
+    images = batch(count=200, channels=channels).float() / 255
+    torch.manual_seed(3)
+    out = apply_policy(images, policy)
+    torch.manual_seed(3)
+    assert torch.equal(out, apply_policy(images, policy))
+    assert out.shape == images.shape
+    assert torch.isfinite(out).all()
+    assert out.min() >= 0
+    assert out.max() <= 1
+    changed = (out != images).flatten(1).any(1)
+    assert 0.5 < changed.float().mean() < 1
+
+
+@pytest.mark.parametrize("operation", [o for o, *_ in _OPERATIONS[:10]], ids=lambda o: o.__name__)
+def test_an_operation_of_no_strength_changes_nothing(operation):
+    images = batch(count=4).float() / 255
+    torch.testing.assert_close(operation(images, torch.zeros(4)), images, atol=1e-4, rtol=1e-4)
+
+
+def test_colours_by_hand():
+    pixel = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1)
+    torch.testing.assert_close(brightness(pixel, torch.tensor([0.5])).flatten(), torch.tensor([0.3, 0.6, 0.9]))
+    grey = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
+    torch.testing.assert_close(saturation(pixel, torch.tensor([-1.0])).flatten(), torch.full((3,), grey))
+
+
+def test_rotation_by_ninety_degrees_is_exact():
+    from vitrail.data.policies import _rotate
+
+    images = batch(count=2, height=8, width=8).float() / 255
+    turned = _rotate(images, torch.tensor([90.0, 180.0]))
+    torch.testing.assert_close(turned[0], images[0].rot90(1, (1, 2)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(turned[1], images[1].rot90(2, (1, 2)), atol=1e-4, rtol=1e-4)
+
+
+def test_colour_jitter_of_nothing_is_nothing():
+    images = batch().float() / 255
+    torch.testing.assert_close(color_jitter(images, 0.0), images)
+
+
+def test_without_augmentation_images_are_only_normalised():
+    images, labels = batch(), torch.arange(64) % 5
+    preprocessing = Preprocessing((8, 10), 3, (0.5,) * 3, (0.25,) * 3)
+    out, targets = augment(images, labels, 5, AugmentConfig(crop=0, flip=False), preprocessing)
+    torch.testing.assert_close(out, preprocessing.normalize(images))
+    assert targets is labels
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
+    assert sorted(epoch_order(50, 1, 2)) == list(range(50))
+    assert (epoch_order(50, 1, 2) == epoch_order(50, 1, 2)).all()
+    assert not (epoch_order(50, 1, 2) == epoch_order(50, 1, 3)).all()
+    assert not (epoch_order(50, 1, 2) == epoch_order(50, 2, 2)).all()
+    assert len({step_seed(seed, step) for seed in range(20) for step in range(500)}) == 10_000

@@ -1,0 +1,313 @@
+"""The report is complete, inert, accessible and the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from builders import NASTY, Recipe, write_comparison, write_run
+
+from vitrail.errors import InputError
+from vitrail.report import write_report
+from vitrail.report.records import read_run
+
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, with the checks that every page must pass."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words += data
+
+    def all(self, *tags: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    def says(self, words: str) -> bool:
+        return words in " ".join(self.words.split())
+
+
+def page(directory: Path) -> Page:
+    path = write_report(directory)
+    assert path == directory / "report.html"
+    assert path.stat().st_size < 5_000_000
+    assert not list(directory.glob(".tmp-*"))
+    found = Page(path.read_text(encoding="utf-8"))
+    check(found)
+    return found
+
+
+def check(found: Page) -> None:
+    assert found.all("html")[0]["lang"] == "en"
+    assert not {"script", "iframe", "object", "link", "base", "form"} & {tag for tag, _ in found.elements}
+    for tag, attributes in found.elements:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        for name in ("src", "href", "srcset", "action", "poster"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("data:image/", "#", "./")), (tag, target)
+        assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", attributes.get("style") or "")
+    style = found.text[found.text.index("<style>") : found.text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not re.findall(r"https?://", re.sub(r"<(?:code|td|bdi|li)\b.*?</", "", found.text, flags=re.S))
+
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    references = [a["href"] for _, a in found.elements if (a.get("href") or "").startswith("#")]
+    references += [f"#{a['aria-labelledby']}" for _, a in found.elements if "aria-labelledby" in a]
+    references += [f"#{name}" for name in re.findall(r"url\(#([\w-]+)\)", found.text)]
+    assert {str(reference)[1:] for reference in references} <= set(ids)
+
+    levels = [int(tag[1]) for tag, _ in found.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(image.get("alt") for image in found.all("img"))
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in found.all("svg"))
+    assert len(found.all("table")) == len(found.all("caption"))
+    assert all(cell.get("scope") in ("row", "col") for cell in found.all("th"))
+    assert len(found.all("main")) == len(found.all("header")) == len(found.all("nav")) == 1
+    assert found.all("a")[0]["href"] == "#content"
+
+
+@pytest.fixture(scope="module")
+def typical(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("typical") / "run", Recipe())
+
+
+@pytest.fixture(scope="module")
+def typical_page(typical: Path) -> Page:
+    return page(typical)
+
+
+def test_a_run_shows_everything(typical: Path, typical_page: Page) -> None:
+    found = typical_page
+    titles = ("Results", "Learning curves", "Step by step", "Class by class", "Confusions", "Images and patches")
+    for title in (*titles, "Surest mistakes", "Settings"):
+        assert found.says(title)
+    assert found.says("32 × 32 × 3 → 64 patches of 4 × 4 × 3 = 64 vectors of 48")
+    evaluation = json.loads((typical / "evaluation.json").read_text())
+    assert found.says(f"{100 * evaluation['accuracy']:.1f} %")
+    assert len(found.all("img")) == 16
+    assert not found.says("not complete")
+    assert not found.says("Validated on the test images")
+
+
+def test_the_same_directory_gives_the_same_bytes(typical: Path, typical_page: Page) -> None:
+    assert write_report(typical).read_text(encoding="utf-8") == typical_page.text
+
+
+def test_a_report_needs_no_torch(typical: Path) -> None:
+    write = f"from vitrail.report import write_report; write_report({str(typical)!r})"
+    code = f"import sys; {write}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert done.stderr == ""
+
+
+def test_importing_the_report_is_cheap() -> None:
+    code = "import sys, vitrail.report; print([m for m in ('matplotlib', 'numpy', 'jinja2') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_names_from_outside_are_inert(tmp_path: Path) -> None:
+    recipe = Recipe(
+        class_names=NASTY,
+        epochs=2,
+        model_name="<img src=x onerror=alert(1)>",
+        source='/home/"><script>x</script>.zip',
+        image_names='"><script>alert({})</script>.png',
+    )
+    directory = write_run(tmp_path / '"><script>alert(2)<', recipe)
+    info = json.loads((directory / "run.json").read_text())
+    info |= {"choices": ["</style><script>alert(3)</script>"], "hardware": "<b onclick=x>"}
+    (directory / "run.json").write_text(json.dumps(info))
+    found = page(directory)
+    assert found.says("<script>alert(1)</script>")
+    assert found.says("<script>alert(7)</script>.png")
+    assert "<script" not in found.text.lower()
+    assert "<img src=x" not in found.text
+    assert "\u202e" not in found.text
+    assert "\x00" not in found.text
+
+
+def test_two_hundred_epochs_fifty_thousand_steps_a_hundred_classes(tmp_path: Path) -> None:
+    names = tuple(f"kind of thing {i}" for i in range(100))
+    recipe = Recipe(
+        class_names=names, epochs=200, steps_per_epoch=250, size=(64, 64), patch_size=8, samples=12, mistakes=16
+    )
+    found = page(write_run(tmp_path, recipe))
+    assert found.says("Drawn are the 20 hardest of 100 classes.")
+    assert found.says("The axes number the classes from 0")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(class_names=("cat", "dog"), size=(224, 224), patch_size=16, epochs=1, samples=3, mistakes=2),
+        Recipe(class_names=tuple("0123456789"), channels=1, size=(8, 8), patch_size=2, epochs=3, steps_per_epoch=2),
+        Recipe(size=(32, 96), patch_size=8, epochs=2, nulls=("auroc", "top5"), samples=2, mistakes=0),
+        Recipe(patch_size=None, epochs=2, samples=2, mistakes=2),
+        Recipe(channels=4, size=(16, 16), epochs=2, samples=0, mistakes=0),
+    ],
+    ids=["one-epoch", "digits", "non-square", "cnn", "no-samples"],
+)
+def test_all_kinds_of_runs(tmp_path: Path, recipe: Recipe) -> None:
+    found = page(write_run(tmp_path, recipe))
+    has_patches = recipe.patch_size is not None and recipe.samples > 0
+    assert found.says("It is cut") == has_patches
+    assert found.says("Not defined for this data, and so not drawn") == (
+        bool(recipe.nulls) or len(recipe.class_names) < 5
+    )
+    if recipe.mistakes == 0:
+        assert found.says("None: every test image was classified correctly.")
+
+
+@pytest.mark.parametrize(
+    ("keep", "lacks"),
+    [
+        ((), "None of its 10 epochs is done, the test images have not been measured and no sample images"),
+        (("metrics",), "3 of 10 epochs are done, the test images have not been measured"),
+        (("metrics", "evaluation"), "3 of 10 epochs are done and no sample images have been saved"),
+    ],
+)
+def test_an_interrupted_run_says_what_it_lacks(tmp_path: Path, keep: tuple[str, ...], lacks: str) -> None:
+    directory = write_run(tmp_path / "my run", Recipe(epochs=3), keep)
+    info = json.loads((directory / "run.json").read_text())
+    info["config"]["train"]["epochs"] = 10
+    (directory / "run.json").write_text(json.dumps(info))
+    found = page(directory)
+    assert found.says(lacks)
+    assert found.says(f"vitrail resume '{directory}'")
+
+
+def test_validation_on_the_test_images_is_said_first(tmp_path: Path) -> None:
+    found = page(write_run(tmp_path, Recipe(val_split="test", epochs=2, samples=1, mistakes=0)))
+    assert found.says("Validated on the test images.")
+    assert found.words.index("Validated on the test images.") < found.words.index("Results")
+    assert found.says("validation (test images)")
+
+
+def test_a_run_killed_before_its_first_step(tmp_path: Path) -> None:
+    directory = write_run(tmp_path, Recipe(), keep=())
+    (directory / "steps.jsonl").unlink()
+    assert page(directory).says("None of its 10 epochs is done")
+
+
+def test_an_unfinished_last_line_is_forgiven(tmp_path: Path) -> None:
+    directory = write_run(tmp_path, Recipe(epochs=2), keep=("metrics",))
+    before = read_run(directory)
+    for name in ("steps.jsonl", "metrics.jsonl"):
+        with (directory / name).open("a") as file:
+            file.write('{"step": 81, "lo')
+    after = read_run(directory)
+    assert after.epochs == before.epochs
+    assert after.steps.loss.tolist() == before.steps.loss.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", "{"),
+        ("run.json", "[]"),
+        ("metrics.jsonl", "oops\n{}\n"),
+        ("metrics.jsonl", "3\n"),
+        ("steps.jsonl", "{]\n"),
+        ("evaluation.json", '{"images": 3}'),
+        ("evaluation.json", '{"images": 3, "per_class": [], "confusion_matrix": [[1, 2]]}'),
+        ("samples.safetensors", "no tensors here"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+    directory = write_run(tmp_path, Recipe(epochs=1, samples=1, mistakes=0))
+    (directory / name).write_text(content)
+    with pytest.raises(InputError, match=re.escape(f"{directory / name} is damaged")) as caught:
+        write_report(directory)
+    assert "\n" not in str(caught.value)
+    assert not (directory / "report.html").exists()
+
+
+def test_a_directory_that_is_neither(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither a run nor a comparison"):
+        write_report(tmp_path)
+
+
+def test_a_comparison_that_was_interrupted_says_how_to_go_on(tmp_path: Path) -> None:
+    directory = write_comparison(tmp_path, seeds=1, epochs=1, samples=0, mistakes=0)
+    (directory / "comparison.json").unlink()
+    with pytest.raises(InputError, match=re.escape(f"'vitrail resume {directory}' completes its runs")):
+        write_report(directory)
+
+
+def test_a_comparison_shows_its_models_side_by_side(tmp_path: Path) -> None:
+    directory = write_comparison(tmp_path, seeds=3, epochs=6, samples=1, mistakes=1)
+    write_report(directory / "vit-small-seed1")
+    found = page(directory)
+    stored = json.loads((directory / "comparison.json").read_text())["models"]
+    for name, model in stored.items():
+        accuracy = model["test"]["accuracy"]
+        assert found.says(f"{100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f}")
+        assert found.says(name)
+    for words in ("3.19 million", "2.45 million", "209 million", "355 ± 4", "24 min 03 s ± 11.0 s"):
+        assert found.says(words)
+    for title in ("training accuracy (%)", "validation accuracy (%)", "training loss (nats)", "validation loss (nats)"):
+        assert found.says(title)
+    assert [a["href"] for a in found.all("a") if (a["href"] or "").startswith("./")] == [
+        "./vit-small-seed1/report.html"
+    ]
+
+
+def test_a_comparison_of_one_seed_claims_no_spread(tmp_path: Path) -> None:
+    found = page(write_comparison(tmp_path, seeds=1, epochs=1, val_split="test", samples=0, mistakes=0))
+    assert found.says("With one seed there is no telling how much of that is chance.")
+    assert found.says("Validated on the test images.")
+    results = re.search(r"<caption>Test, mean.*?</table>", found.text, re.S)
+    assert results is not None
+    assert "±" not in re.sub(r"<caption>.*?</caption>", "", results.group())
+
+
+def test_an_unfinished_comparison(tmp_path: Path) -> None:
+    directory = write_comparison(tmp_path, seeds=2, epochs=2, samples=0, mistakes=0)
+    (directory / "cnn-plain-seed1" / "evaluation.json").unlink()
+    stored = json.loads((directory / "comparison.json").read_text())
+    stored["models"]["cnn-plain"] |= {"test": {}, "seconds": None}
+    stored["models"]["absent"] = {}
+    (directory / "comparison.json").write_text(json.dumps(stored))
+    found = page(directory)
+    assert found.says("Incomplete: cnn-plain-seed1.")
+    assert found.says("No run directories of absent are here")
+
+
+def test_metrics_that_are_not_finite_are_gaps(tmp_path: Path) -> None:
+    directory = write_run(tmp_path, Recipe(epochs=3, samples=0, mistakes=0))
+    text = (directory / "metrics.jsonl").read_text()
+    (directory / "metrics.jsonl").write_text(re.sub(r'"val_loss": [\d.]+', '"val_loss": NaN', text))
+    assert "nan" not in page(directory).words.lower()

@@ -1,0 +1,96 @@
+"""Schedules and parameter groups."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitrail.configs import CNNConfig, TrainConfig, ViTConfig
+from vitrail.models.build import build_model
+from vitrail.training.optim import build_optimizers, learning_rate, load_state_tensors, state_tensors
+
+CONFIG = TrainConfig(lr=1.0, weight_decay=0.1, warmup=0.1, epochs=1, batch_size=1, threads=1)
+VIT = ViTConfig(image_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, mlp_dim=8, num_registers=2)
+
+
+@given(
+    total=st.integers(1, 500),
+    warmup=st.floats(0, 0.9),
+    schedule=st.sampled_from(["constant", "cosine", "linear"]),
+)
+def test_the_rate_rises_to_the_peak_and_never_exceeds_it(total, warmup, schedule):
+    config = dataclasses.replace(CONFIG, warmup=warmup, schedule=schedule)
+    rates = [learning_rate(step, total, config) for step in range(total)]
+    assert all(0 < rate <= 1 for rate in rates)
+    peak = rates.index(max(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_rates_by_hand():
+    linear = dataclasses.replace(CONFIG, warmup=0.0, schedule="linear")
+    assert [learning_rate(step, 4, linear) for step in range(4)] == [1, 0.75, 0.5, 0.25]
+    cosine = dataclasses.replace(CONFIG, warmup=0.0, schedule="cosine")
+    assert learning_rate(2, 4, cosine) == pytest.approx(0.5)
+    warm = dataclasses.replace(CONFIG, warmup=0.5, schedule="constant")
+    assert [learning_rate(step, 6, warm) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+
+
+def groups(optimizer: str, model_config) -> dict[str, tuple[str, float]]:
+    """Of every parameter: the optimizer that has it, and its decay."""
+    model = build_model(model_config)
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {}
+    for opt in build_optimizers(model, dataclasses.replace(CONFIG, optimizer=optimizer)):
+        for group in opt.param_groups:
+            for p in group["params"]:
+                assert names[id(p)] not in found
+                found[names[id(p)]] = (type(opt).__name__, group["weight_decay"])
+    assert set(found) == set(names.values())
+    return found
+
+
+def test_muon_takes_the_blocks_matrices_and_nothing_else():
+    found = groups("muon", VIT)
+    matrices = {f"blocks.0.{name}.weight" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}
+    assert {name for name, (kind, _) in found.items() if kind == "Muon"} == matrices
+    assert all(kind == "AdamW" for kind, _ in groups("muon", CNNConfig()).values())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+def test_only_weights_of_layers_decay(optimizer):
+    found = groups(optimizer, VIT)
+    undecayed = {name for name, (_, decay) in found.items() if decay == 0}
+    assert {"cls_token", "pos_embed", "registers", "norm.weight", "head.0.bias"} <= undecayed
+    assert not any("norm" in name or name.endswith("bias") for name in set(found) - undecayed)
+
+
+def test_plain_adam_decays_everything_as_torch_does():
+    assert {decay for _, decay in groups("adam", VIT).values()} == {0.1}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon"])
+def test_state_survives_the_round_trip(optimizer):
+    def make():
+        torch.manual_seed(0)
+        model = build_model(VIT)
+        return model, build_optimizers(model, dataclasses.replace(CONFIG, optimizer=optimizer))
+
+    def step(model, optimizers, seed):
+        generator = torch.Generator().manual_seed(seed)
+        model(torch.randn(2, 3, 8, 8, generator=generator)).square().sum().backward()
+        for opt in optimizers:
+            opt.step()
+            opt.zero_grad()
+
+    model, optimizers = make()
+    step(model, optimizers, 1)
+    copy, fresh = make()
+    copy.load_state_dict(model.state_dict())
+    load_state_tensors(fresh, {name: t.clone() for name, t in state_tensors(optimizers).items()})
+    for m, o in ((model, optimizers), (copy, fresh)):
+        step(m, o, 2)
+    for a, b in zip(model.parameters(), copy.parameters(), strict=True):
+        assert torch.equal(a, b)

@@ -1,0 +1,184 @@
+"""Training: resume equals uninterrupted, bit for bit; nothing saved is ever lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from small_run import CHECKS_PER_EPOCH, CNN, STEPS_PER_EPOCH, VIT, fit, interrupting_after, run_config
+
+from vitrail import checkpoint, files
+from vitrail.configs import AugmentConfig
+from vitrail.data.dataset import ImageDataset
+from vitrail.errors import Interrupted, RunError
+
+VARIANTS = {
+    "vit, adamw": {},
+    "cnn": {"model": CNN},
+    "muon": {"optimizer": "muon"},
+    "adam": {"optimizer": "adam"},
+    "sgd": {"optimizer": "sgd"},
+    "average": {"ema_decay": 0.8},
+    "cnn, average": {"model": CNN, "ema_decay": 0.8},
+    "bf16": {"precision": "bf16"},
+    "clip and smooth": {"clip_norm": 0.1, "label_smoothing": 0.1},
+    "all augmentation": {
+        "augment": AugmentConfig(2, True, 3, 0.3, policy="trivialaugment", mixup=0.4, cutmix=1.0),
+    },
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_resume_equals_uninterrupted(changes, tmp_path):
+    """Interrupted in the middle of an epoch, while validating, and at the end of an epoch."""
+    config = run_config(**changes)
+    whole = fit(config, tmp_path / "whole")
+    broken = tmp_path / "broken"
+    for steps in (3, 3, 2):
+        with pytest.raises(Interrupted):
+            fit(config, broken, interrupting_after(steps))
+    assert fit(config, broken) == whole
+    for name in ("steps.jsonl", "metrics.jsonl"):
+        rows, expected = (files.read_json_lines(tmp_path / run / name) for run in ("broken", "whole"))
+        for row in rows + expected:
+            row.pop("seconds", None)
+            row.pop("images_per_second", None)
+        assert rows == expected
+
+
+def test_compiled_resume_equals_uninterrupted(tmp_path):
+    """In processes of their own: checked shapes and an earlier compilation would both be in the way."""
+
+    def run(name: str, interrupt_after: int) -> int:
+        script = [sys.executable, str(Path(__file__).with_name("small_run.py"))]
+        return subprocess.run([*script, str(tmp_path / name), "on", str(interrupt_after)], check=False).returncode
+
+    assert run("whole", 0) == 0
+    assert run("broken", CHECKS_PER_EPOCH + 2) == 130
+    assert run("broken", 0) == 0
+    whole, broken = (
+        (tmp_path / name / "checkpoints" / f"step-{3 * STEPS_PER_EPOCH:08d}" / "model.safetensors").read_bytes()
+        for name in ("whole", "broken")
+    )
+    assert broken == whole
+
+
+def test_it_learns_and_reports_every_metric(tmp_path):
+    fit(run_config(epochs=3), tmp_path)
+    rows = files.read_json_lines(tmp_path / "metrics.jsonl")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["step"] for row in rows] == [5, 10, 15]
+    assert rows[-1]["train_accuracy"] > rows[0]["train_accuracy"]
+    names = ("loss", "accuracy", "top5", "auroc", "f1", "precision", "recall")
+    expected = {f"{part}_{name}" for part in ("train", "val") for name in names}
+    assert set(rows[0]) == expected | {"epoch", "step", "lr", "seconds", "images_per_second"}
+    assert rows[0]["train_top5"] is None
+    steps = files.read_json_lines(tmp_path / "steps.jsonl")
+    assert [row["step"] for row in steps] == list(range(1, 16))
+    assert set(steps[0]) == {"step", "loss", "accuracy", "lr"}
+
+
+@pytest.mark.parametrize("damage", ["truncate", "alter", "delete", "alter state", "truncate state"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path, capsys):
+    config = run_config()
+    whole = fit(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        fit(config, tmp_path / "run", interrupting_after(2 * CHECKS_PER_EPOCH + 2))
+    latest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))[-1]
+    victim = latest / ("state.json" if "state" in damage else "optimizer.safetensors")
+    content = victim.read_bytes()
+    if damage.startswith("truncate"):
+        victim.write_bytes(content[: len(content) // 2])
+    elif damage == "delete":
+        victim.unlink()
+    elif damage == "alter state":
+        victim.write_text(victim.read_text().replace('"batch": 2', '"batch": 1'))
+        assert victim.read_bytes() != content
+    else:
+        victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert fit(config, tmp_path / "run") == whole
+    assert "is damaged" in capsys.readouterr().out
+
+
+def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
+    config = run_config()
+    whole = fit(config, tmp_path / "whole")
+    real = checkpoint.save_file
+    calls = 0
+
+    def full(tensors, path):
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            path.write_bytes(b"half a file")
+            raise OSError(28, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(RunError, match=r"step 10 could not be saved .*No space left.* earlier checkpoints are intact"):
+        fit(config, tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000005"]
+    monkeypatch.setattr(checkpoint, "save_file", real)
+    assert fit(config, tmp_path / "run") == whole
+
+
+def test_a_batch_without_a_finite_loss_is_skipped_and_the_fourth_fails(tmp_path, monkeypatch):
+    from vitrail.training import trainer as module
+
+    real, step = module.F.cross_entropy, 0
+
+    def poisoned(bad: set[int]):
+        def loss(*args, **kwargs):
+            nonlocal step
+            step += 1
+            return real(*args, **kwargs) * (float("nan") if step in bad else 1.0)
+
+        return loss
+
+    monkeypatch.setattr(module.F, "cross_entropy", poisoned({2, 3, 9}))
+    fit(run_config(model=CNN), tmp_path / "three")
+    rows = files.read_json_lines(tmp_path / "three" / "steps.jsonl")
+    assert [row["step"] for row in rows if row["loss"] is None] == [2, 3, 9]
+    latest = checkpoint.load(sorted((tmp_path / "three" / "checkpoints").glob("step-*"))[-1])
+    assert latest.state["skipped"] == [2, 3, 9]
+    assert all(torch.isfinite(t.float()).all() for t in latest.tensors["model"].values())
+
+    step = 0
+    monkeypatch.setattr(module.F, "cross_entropy", poisoned({2, 3, 9, 12}))
+    with pytest.raises(RunError, match=r"at steps 2, 3, 9, 12: training has diverged; try a lower --lr"):
+        fit(run_config(model=CNN), tmp_path / "four")
+
+
+def test_the_last_checkpoint_holds_the_average_of_the_weights(tmp_path):
+    """With a decay so small that the average is the latest weights, both are alike; with a large one they are not."""
+    from safetensors.torch import load_file
+
+    for decay, alike in ((1e-6, True), (0.9, False)):
+        directory = tmp_path / str(decay)
+        fit(run_config(ema_decay=decay), directory)
+        last = sorted((directory / "checkpoints").glob("step-*"))[-1]
+        average, stored = load_file(last / "model.safetensors"), load_file(last / "optimizer.safetensors")
+        close = all(torch.allclose(t, stored[f"model.{name}"], atol=1e-4) for name, t in average.items())
+        assert close is alike
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path):
+    fit(run_config(checkpoint_every=2), tmp_path)
+    assert [p.name for p in sorted((tmp_path / "checkpoints").iterdir())] == ["step-00000014", "step-00000015"]
+    state = json.loads((tmp_path / "checkpoints" / "step-00000015" / "state.json").read_text())
+    assert set(state["sha256"]) == {"model.safetensors", "optimizer.safetensors", "epoch.safetensors", "state"}
+
+
+def test_models_of_one_seed_see_the_same_images_in_the_same_order(tmp_path, monkeypatch):
+    seen = {}
+    real = ImageDataset.read
+    for name, model in (("vit", VIT), ("cnn", CNN)):
+        order = seen.setdefault(name, [])
+        monkeypatch.setattr(
+            ImageDataset, "read", lambda self, i, order=order: (order.append(tuple(i)), real(self, i))[1]
+        )
+        fit(run_config(model=model), tmp_path / name)
+    assert seen["vit"] == seen["cnn"]
+    assert seen["vit"][0] != seen["vit"][6]
