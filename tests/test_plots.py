@@ -55,9 +55,9 @@ def test_patch_vectors_round_trip(shape: tuple[int, int, int], patch: int, count
     vectors = plots.patch_vectors(image, patch)
     assert vectors.shape == (count, length)
     c, h, w = shape
-    np.testing.assert_array_equal(vectors[1], np.moveaxis(image[:, :patch, patch : 2 * patch], 0, -1).ravel())
-    grid = vectors.reshape(h // patch, w // patch, patch, patch, c)
-    np.testing.assert_array_equal(grid.transpose(4, 0, 2, 1, 3).reshape(shape), image)
+    np.testing.assert_array_equal(vectors[1], image[:, :patch, patch : 2 * patch].ravel())
+    grid = vectors.reshape(h // patch, w // patch, c, patch, patch)
+    np.testing.assert_array_equal(grid.transpose(2, 0, 3, 1, 4).reshape(shape), image)
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 8, 8), (3, 32, 96), (3, 160, 32)])

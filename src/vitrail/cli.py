@@ -4,6 +4,7 @@ Nothing here imports torch before a verb has its arguments, so that help is imme
 """
 
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -32,6 +33,8 @@ Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_behavior_hint="")]
 Seed = Annotated[int, arg(metavar="N")]
 T = TypeVar("T")
+
+TRAIN_DEFAULTS = TrainConfig()
 
 DATA_HELP = (
     "digits, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per class. "
@@ -124,7 +127,7 @@ def _first_sentence(box: str) -> str:
 
 def _leave_out_rare(kind: type) -> None:
     for base in kind.__mro__:
-        for name, annotation in base.__dict__.get("__annotations__", {}).items():
+        for name, annotation in inspect.get_annotations(base).items():
             if RARE in getattr(annotation, "__metadata__", ()):
                 base.__annotations__[name] = Annotated[annotation, Suppress]
 
@@ -169,7 +172,7 @@ def train(argv: Sequence[str]) -> None:
         model: Name = None
         """A preset, see 'vitrail summary' [from the images' size]"""
         model_options: Annotated[ViTConfig | CNNConfig, arg(name="model"), AvoidSubcommands, RARE] = model_config
-        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TrainConfig()
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TRAIN_DEFAULTS
 
     options = parse(Train, argv, "train")
     data, train_config = options.configs(options.train_options)
@@ -198,7 +201,8 @@ def show_run(directory: Path) -> None:
 
     evaluation = files.read_json(directory / "evaluation.json")
     say(
-        f"test accuracy {evaluation['accuracy']:.2%} and loss {evaluation['loss']:.3f} on {evaluation['images']:,} images"
+        f"test accuracy {evaluation['accuracy']:.2%} and loss {evaluation['loss']:.3f} "
+        f"on {evaluation['images']:,} images"
         + (" (which also validated each epoch)" if evaluation["val_split"] == "test" else "")
     )
     done(
@@ -245,7 +249,7 @@ def compare(argv: Sequence[str]) -> None:
         """Presets, see 'vitrail summary'."""
         seeds: Annotated[int, arg(metavar="N")] = 1
         """Runs per model, from --seed on."""
-        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TrainConfig()
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TRAIN_DEFAULTS
 
     options = parse(Compare, argv, "compare")
     data, train_config = options.configs(options.train_options)

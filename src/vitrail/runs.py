@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import platform
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ from vitrail.training import hardware, metrics
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.trainer import Trainer, TrainingData
 
-_SAMPLES = 8
+_SAMPLES = 12
 _MISTAKES = 16
 
 
@@ -162,7 +164,7 @@ def begin(prepared: Prepared, directory: Path, data_dir: Path | None = None) -> 
         {
             "vitrail": version("vitrail"),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join(sys.argv),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "device": train.device,
             "hardware": hardware.describe(device),
             "threads": train.threads,
@@ -268,9 +270,10 @@ def _samples(prepared: Prepared, logits: NDArray[np.float32], labels: NDArray[np
             "images": prepared.dataset.read(indices),
             "labels": labels[chosen],
             "probabilities": probabilities[chosen].astype(np.float32),
-            "index": indices.astype(np.int64),
+            "index": indices,
             "mistake": np.array([0] * min(_SAMPLES, len(by_turn)) + [1] * len(surest), dtype=np.uint8),
-        }
+        },
+        metadata={"image_names": json.dumps([prepared.image_names[i] for i in indices])},
     )
 
 

@@ -415,8 +415,9 @@ class TestKnown:
         if wrong_file:
             write_tree(data_dir, {"cifar10/cifar-10-binary.tar.gz": b"not it"})
         message = refused("cifar10", data_dir)
-        assert "place cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz" in message
-        assert f"c32a1d4ab5d03f1284b67883e8d87530) in {data_dir / 'cifar10'}" in message
+        assert "place cifar-10-binary.tar.gz (md5 c32a1d4ab5d03f1284b67883e8d87530)" in message
+        assert f"from https://www.cs.toronto.edu/~kriz/ in {data_dir / 'cifar10'}" in message
+        assert refused("mnist", data_dir).count("idx") == 4
         assert ("another checksum" in message) == wrong_file
 
     def test_a_download_is_checked_and_kept(self, data_dir, monkeypatch):

@@ -25,7 +25,8 @@ def test_duration(seconds: float | None, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(136_074, "136,074"), (3_190_794, "3.19 million"), (1.55e10, "15.5 billion"), (999_999, "1 million")]
+    ("number", "shown"),
+    [(136_074, "136,074"), (3_190_794, "3.19 million"), (1.55e10, "15.5 billion"), (999_999, "1 million")],
 )
 def test_short_count(number: float, shown: str) -> None:
     assert numbers.short_count(number) == shown

@@ -147,7 +147,7 @@ def test_a_batch_without_a_finite_loss_is_skipped_and_the_fourth_fails(tmp_path,
 
     step = 0
     monkeypatch.setattr(module.F, "cross_entropy", poisoned({2, 3, 9, 12}))
-    with pytest.raises(RunError, match=r"at steps 2, 3, 9, 12: training has diverged; try a lower --lr"):
+    with pytest.raises(RunError, match=r"at steps 2, 3, 9, 12: training diverged; try a lower --lr"):
         fit(run_config(model=CNN), tmp_path / "four")
 
 

@@ -91,7 +91,8 @@ def fetch(name: str, data_dir: Path) -> tuple[Path, ...]:
         InputError: a file is not there and cannot be fetched (the message says what to place where), or what was
             fetched is not what was published.
     """
-    return tuple(_present(file, data_dir / name) or _download(name, file, data_dir / name) for file in PUBLISHED[name])
+    folder = data_dir / name
+    return tuple(_present(file, folder) or _download(name, file, folder) for file in PUBLISHED[name])
 
 
 def _present(file: RemoteFile, folder: Path) -> Path | None:
@@ -132,7 +133,7 @@ def _download(name: str, file: RemoteFile, folder: Path) -> Path:
     except requests.RequestException as error:
         raise InputError(
             f"{name} is not in the data folder and cannot be downloaded ({_reason(error)}): {found}place "
-            f"{file.name} from {file.url} (md5 {file.md5}) in {folder}, or choose another data folder with "
+            f"{_missing(name, folder)} from {file.base} in {folder}, or choose another data folder with "
             f"--data-dir or {DATA_DIR_VARIABLE}"
         ) from error
     except ValueError as error:
@@ -142,6 +143,11 @@ def _download(name: str, file: RemoteFile, folder: Path) -> Path:
     finally:
         progress.close()
     return target
+
+
+def _missing(name: str, folder: Path) -> str:
+    files = [file for file in PUBLISHED[name] if _present(file, folder) is None]
+    return ", ".join(f"{file.name} (md5 {file.md5})" for file in files)
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from vitrail.plots.charts import (
     per_class,
     seed_values,
 )
-from vitrail.plots.pictures import as_colors, is_tinted, patch_vectors, patches, sample_sheet
+from vitrail.plots.pictures import as_colors, patch_vectors, patches, sample_sheet
 from vitrail.plots.series import mean_and_spread, smooth, thin
 from vitrail.plots.style import plain_text
 
@@ -22,7 +22,6 @@ __all__ = [
     "as_colors",
     "comparison_curves",
     "confusion_matrix",
-    "is_tinted",
     "learning_rate",
     "loss_over_steps",
     "mean_and_spread",

@@ -17,14 +17,14 @@ from vitrail.plots.style import INK, SOFT, font_families, plain_text
 def patches(image: UInt8[ndarray, "c h w"], patch_size: int) -> Figure:
     """An image, its grid of patches laid apart, and the patches as the N x (P P C) matrix that a ViT reads.
 
-    A row of the matrix is a patch, a column one of its numbers, tinted by its channel where `is_tinted`.
+    A row of the matrix is a patch, a column one of its numbers, tinted by its channel when there are three.
     """
     c, h, w = image.shape
     p = patch_size
     vectors = patch_vectors(image, p)
     n, d = vectors.shape
     panel = min(max(2.25 * h / w, 0.7), 3.2)
-    height = panel + 2.95
+    height = panel + 2.85
     figure = Figure(figsize=(5.0, height), facecolor="none")
     colors = as_colors(image)
     zoom = max(1, round(160 / max(h, w)))
@@ -51,7 +51,7 @@ def patches(image: UInt8[ndarray, "c h w"], patch_size: int) -> Figure:
         whole,
         ha="center",
         va="top",
-        fontsize=min(10.5, 480 / len(whole)),
+        fontsize=min(10.5, 590 / len(whole)),
         color=INK,
         weight="bold",
     )
@@ -97,13 +97,11 @@ def sample_sheet(rows: Sequence[tuple[str, UInt8[ndarray, "k c h w"]]], most_row
 
 
 def patch_vectors(image: UInt8[ndarray, "c h w"], patch_size: int) -> UInt8[ndarray, "n d"]:
-    """The image as N = HW / P^2 flattened patches of P x P x C numbers, row by row (Dosovitskiy et al. 2021, 3.1)."""
-    return rearrange(image, "c (h p) (w q) -> (h w) (p q c)", p=patch_size, q=patch_size)
+    """The image as N = HW / P^2 flattened patches, row by row (Dosovitskiy et al. 2021, section 3.1).
 
-
-def is_tinted(channels: int, length: int) -> bool:
-    """Whether `patches` tints vectors of `length` numbers: three channels, and columns wide enough to tell apart."""
-    return channels == 3 and length <= 200
+    A vector holds the P x P numbers of the first channel, then those of the next, as the model reads them.
+    """
+    return rearrange(image, "c (h p) (w q) -> (h w) (c p q)", p=patch_size, q=patch_size)
 
 
 def as_colors(image: UInt8[ndarray, "c h w"]) -> UInt8[ndarray, "h w 3"]:
@@ -131,7 +129,7 @@ def _apart(colors: UInt8[ndarray, "h w 3"], p: int, zoom: int, gap: int) -> UInt
 
 def _tinted(vectors: UInt8[ndarray, "n d"], channels: int) -> UInt8[ndarray, "n d 3"]:
     gray = np.repeat(vectors[..., None], 3, axis=-1)
-    if not is_tinted(channels, vectors.shape[1]):
+    if channels != 3:
         return gray
-    own = np.eye(3)[np.arange(vectors.shape[1]) % 3]
+    own = np.repeat(np.eye(3), vectors.shape[1] // 3, axis=0)
     return (gray * (0.4 + 0.6 * own)).astype(np.uint8)

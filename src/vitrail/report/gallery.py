@@ -51,7 +51,6 @@ class Patches:
     number: int
     length: int
     """Numbers in one patch."""
-    tinted: bool
     embed_dim: int | None
 
 
@@ -84,7 +83,7 @@ def patches(run: Run) -> Patches | None:
     )
     width = run.model.get("embed_dim")
     drawing = Drawing(inline_svg(plots.patches(image, p), "patches", alt))
-    return Patches(drawing, h, w, c, p, n, d, plots.is_tinted(c, d), width if isinstance(width, int) else None)
+    return Patches(drawing, h, w, c, p, n, d, width if isinstance(width, int) else None)
 
 
 def _pictures(run: Run, mistake: int, most: int) -> list[Picture]:

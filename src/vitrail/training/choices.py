@@ -11,6 +11,8 @@ from vitrail.training import hardware
 
 _TARGET_STEPS = 3000
 _MIN_EPOCHS, _MAX_EPOCHS = 10, 100
+# Multiply-adds of a batch below which threads wait for each other longer than they work.
+_WORTH_SHARING = 5e8
 # Compiling takes half a minute or more: it must be repaid by the whole run's floating-point operations.
 _REPAYS_ON_CPU, _REPAYS_ON_GPU = 1e14, 5e15
 
@@ -79,6 +81,13 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
             compile_, reason = "on", "the run is long enough to repay it"
         said.append(f"compile {compile_}: {reason}")
 
+    threads = train.threads
+    if threads is None:
+        tiny = device.type == "cpu" and summarize(model).multiply_adds * batch_size < _WORTH_SHARING
+        threads = 1 if tiny else hardware.available_cores()
+        if tiny:
+            said.append("1 thread: a step is too small to share")
+
     resolved = dataclasses.replace(
         train,
         epochs=epochs,
@@ -90,7 +99,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         precision=precision,
         compile=compile_,
         device=str(device),
-        threads=train.threads or hardware.available_cores(),
+        threads=threads,
     )
     return resolved, tuple(said)
 
@@ -107,6 +116,7 @@ def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
 
 
 def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig) -> AugmentConfig:
-    crop = min(model.size) // 8 if augment.crop is None else augment.crop
+    side = min(model.size)
+    crop = (side // 8 if side >= 16 else 0) if augment.crop is None else augment.crop
     flip = model.in_channels == 3 if augment.flip is None else augment.flip
     return dataclasses.replace(augment, crop=crop, flip=flip)

@@ -204,7 +204,7 @@ class Trainer:
         say(f"step {step + 1}: the loss is not finite; the batch is skipped")
         if len(self.position.skipped) > _TOLERATED_BATCHES:
             raise RunError(
-                f"the loss was not finite at steps {', '.join(map(str, self.position.skipped))}: training has diverged; "
+                f"the loss was not finite at steps {', '.join(map(str, self.position.skipped))}: training diverged; "
                 f"try a lower --lr (it is {self.train_config.lr:g}), --train.clip-norm 1, or --train.precision fp32"
             )
 
