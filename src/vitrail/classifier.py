@@ -126,4 +126,4 @@ def load(directory: str | Path) -> Classifier:
             )
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{directory / 'run.json'} does not fit its checkpoint: {error}") from error
-    raise InputError(f"{directory} has no checkpoint yet: 'vitrail resume {directory}' goes on with it")
+    raise InputError(f"{directory} has no intact checkpoint: 'vitrail resume {directory}' goes on with the run")

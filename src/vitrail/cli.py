@@ -276,7 +276,10 @@ def show_comparison(directory: Path) -> None:
         mean = format(values["mean"], form)
         return mean if values["std"] is None else f"{mean} ± {format(values['std'], form)}"
 
-    table = Table("model", "test accuracy", "test loss", "val accuracy", "parameters", "seconds", "images/s")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for heading in ("test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"):
+        table.add_column(heading, justify="right", no_wrap=not heading.endswith("accuracy"))
     for name, model in Comparison(directory).models.items():
         table.add_row(
             name,

@@ -243,7 +243,7 @@ class AugmentConfig:
     """Random changes to training images, drawn per image."""
 
     crop: int | None = None
-    """Pad by this many pixels (reflecting) and crop back at a random place; an eighth of images of 16 pixels or more."""
+    """Pad by this many pixels (reflecting) and crop back at random; an eighth of images of 16 pixels or more."""
     flip: bool | None = None
     """Mirror left and right, half of the time; on for colour images."""
     cutout: int = 0

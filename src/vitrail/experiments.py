@@ -151,7 +151,7 @@ def compare(
         data: as for `train`.
         models: names of presets, or configurations by name.
         seeds: how many, from `seed` on.
-        out: an empty directory; without it, the first free `runs/<data>-comparison-<n>`.
+        out: an empty directory; without it, the first free `runs/comparison-<n>`.
         data_dir: where downloads and decoded images are kept.
         **options: fields of `DataConfig` and `TrainConfig`, such as `epochs=10`.
 

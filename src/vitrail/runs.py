@@ -25,7 +25,7 @@ from vitrail.classifier import Classifier, load, predict_logits
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig, run_from_json, run_to_json
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
-from vitrail.data.sources import open_source
+from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError
 from vitrail.interruption import interruptible
@@ -54,14 +54,8 @@ class Prepared:
     notes: tuple[str, ...]
     """What was chosen automatically and why, and what the data needed."""
     source_name: str
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the classes, the labels or the choice of images change."""
-        digest = hashlib.sha256(repr(self.class_names).encode())
-        for array in (self.dataset.labels, self.splits.train, self.splits.val, self.splits.test):
-            digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
-        return digest.hexdigest()
+    fingerprint: str
+    """Changes when the classes, the labels or the choice of images change."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +88,12 @@ def prepare(
     train: TrainConfig | None = None,
     data_dir: Path | None = None,
     model_name: str | None = None,
+    began_with: str | None = None,
 ) -> Prepared:
-    """Open the data and choose all that was left open. Raises InputError for what cannot be used."""
+    """Open the data and choose all that was left open.
+
+    Raises InputError for what cannot be used, and for data whose fingerprint is not `began_with`.
+    """
     source = open_source(data.source, data_dir)
     notes = list(source.notes)
     if model is None:
@@ -104,6 +102,9 @@ def prepare(
     if isinstance(model, str):
         model_name, model = model_name or model, preset(model)
     splits = split(source.labels, source.split, data, source.class_names)
+    fingerprint = _fingerprint(source, splits)
+    if began_with is not None and fingerprint != began_with:
+        raise InputError(f"{data.source} is no longer the data that the run began with: start a new run")
     image_size = data.image_size or choose_image_size(model, source.native_size)
     model = dataclasses.replace(
         model, image_size=image_size, in_channels=source.channels, num_classes=len(source.class_names)
@@ -123,7 +124,15 @@ def prepare(
         image_names=source.image_names,
         notes=(*notes, *said),
         source_name=source.name,
+        fingerprint=fingerprint,
     )
+
+
+def _fingerprint(source: Source, splits: Splits) -> str:
+    digest = hashlib.sha256(repr(source.class_names).encode())
+    for array in (source.labels, splits.train, splits.val, splits.test):
+        digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def _lasting(source: str) -> str:
@@ -213,9 +222,9 @@ def reopen(directory: Path) -> Prepared:
         preprocessing = Preprocessing.from_json(stored["preprocessing"])
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / 'run.json'} is incomplete: {error} is missing") from error
-    prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name)
-    if prepared.fingerprint != began_with or prepared.preprocessing != preprocessing:
-        raise InputError(f"{config.data.source} is no longer the data that {directory} began with: start a new run")
+    prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name, began_with)
+    if prepared.preprocessing != preprocessing:
+        raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")
     return prepared
 
 

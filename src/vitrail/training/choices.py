@@ -108,11 +108,11 @@ _DEFAULT_DECAY = {"adam": 0.0, "adamw": 0.05, "muon": 0.05, "sgd": 5e-4}
 
 
 def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
-    """Wider models want smaller steps: 1e-3 up to width 256, falling with the width beyond (2e-3 for Muon)."""
+    """Wider models want smaller steps: 1e-3 at width 256, 2e-3 up to 128, and falling with the width beyond."""
     if train.optimizer == "sgd":
         return 0.05
     width = model.embed_dim if isinstance(model, ViTConfig) else 256
-    return (2e-3 if train.optimizer == "muon" else 1e-3) * min(1.0, 256 / width)
+    return (2e-3 if train.optimizer == "muon" else 1e-3) * min(2.0, 256 / width)
 
 
 def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig) -> AugmentConfig:
