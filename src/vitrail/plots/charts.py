@@ -136,8 +136,8 @@ def per_class(
     return figure
 
 
-def seed_values(values: Mapping[str, Sequence[float]], title: str) -> Figure:
-    """One dot per seed and a bar at the mean, a row for each name in `values`."""
+def seed_values(values: Mapping[str, Sequence[float]], title: str, most: float = math.inf) -> Figure:
+    """One dot per seed and a bar at the mean, a row for each name in `values`; the axis ends at `most`."""
     figure, axes = chart(title, (4.3, 0.9 + 0.38 * len(values)))
     for i, numbers in enumerate(values.values()):
         color = SERIES[i % len(SERIES)]
@@ -150,6 +150,9 @@ def seed_values(values: Mapping[str, Sequence[float]], title: str) -> Figure:
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.15)
+    # A dot at the very end must still be seen whole.
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, min(right, most + 0.03 * (most - left)) if math.isfinite(most) else right)
     return figure
 
 

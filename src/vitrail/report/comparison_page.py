@@ -162,7 +162,7 @@ def _seed_drawings(models: tuple[ModelSummary, ...]) -> list[Drawing]:
             alt = f"{title}, one dot per seed. " + " ".join(
                 f"{m.name}: {numbers.metric_spread(metric, m.test[metric])}." for m in models if m.name in values
             )
-            drawings.append(Drawing(inline_svg(plots.seed_values(values, title), f"seeds-{metric}", alt)))
+            drawings.append(Drawing(inline_svg(plots.seed_values(values, title, 100 if "%" in title else math.inf), f"seeds-{metric}", alt)))
     return drawings
 
 

@@ -93,16 +93,6 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
-def rate(per_second: float | None) -> str:
-    return (
-        NONE
-        if per_second is None
-        else f"{per_second:,.0f} images/s"
-        if per_second >= 10
-        else f"{per_second:.2g} images/s"
-    )
-
-
 def wilson_interval(fraction: float, images: int) -> tuple[float, float]:
     """The 95 % interval of a share measured on `images` images (Wilson 1927), as two fractions."""
     z2 = 1.959964**2

@@ -135,7 +135,7 @@ def _highlights(run: Run) -> list[Highlight]:
         shown.append(Highlight("Training time", numbers.duration(seconds), f"for {_epochs(len(run.epochs))}"))
     speed = run.curve("images_per_second")
     if np.isfinite(speed).any():
-        shown.append(Highlight("Training speed", numbers.rate(float(np.nanmedian(speed))), "median over epochs"))
+        shown.append(Highlight("Images per second", f"{np.nanmedian(speed):,.0f}", "in training, median over epochs"))
     return shown
 
 
