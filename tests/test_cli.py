@@ -83,7 +83,9 @@ def test_predictions_are_the_same_from_python(finished, tmp_path, capsys):
     classifier = vitrail.load(finished)
     for kind in (picture, str(picture), Image.open(picture), np.asarray(Image.open(picture))):
         probabilities = classifier.predict(kind)[0]
-        assert {n: pytest.approx(float(p), abs=1e-6) for n, p in zip(classifier.class_names, probabilities)} == spoken
+        assert {
+            n: pytest.approx(float(p), abs=1e-6) for n, p in zip(classifier.class_names, probabilities, strict=True)
+        } == spoken
     prepared = classifier.prepare([picture, picture])
     assert classifier.predict(prepared).shape == (2, 10)
 

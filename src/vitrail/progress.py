@@ -24,7 +24,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
     if console.is_terminal:
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn(unit),

@@ -162,7 +162,8 @@ def _seed_drawings(models: tuple[ModelSummary, ...]) -> list[Drawing]:
             alt = f"{title}, one dot per seed. " + " ".join(
                 f"{m.name}: {numbers.metric_spread(metric, m.test[metric])}." for m in models if m.name in values
             )
-            drawings.append(Drawing(inline_svg(plots.seed_values(values, title, 100 if "%" in title else math.inf), f"seeds-{metric}", alt)))
+            figure = plots.seed_values(values, title, 100 if "%" in title else math.inf)
+            drawings.append(Drawing(inline_svg(figure, f"seeds-{metric}", alt)))
     return drawings
 
 

@@ -40,7 +40,7 @@ class Display:
         self.val_accuracy: float | None = None
         self.started, self.last = time.monotonic(), time.monotonic()
         self.last_epoch = 0.0
-        self.first_step: int | None = None
+        self.first_step = 0
 
     @contextmanager
     def shown(self, step: int) -> Iterator[None]:
@@ -50,22 +50,28 @@ class Display:
         if not console.is_terminal:
             yield
             return
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[status]}"))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[status]}", markup=False),
+        )
         with Progress(*columns, console=console, transient=True) as self.bar:
-            self.task = self.bar.add_task(self.label, total=self.total, completed=step, status="", markup=False)
+            self.task = self.bar.add_task(self.label, total=self.total, completed=step, status="")
             yield
         self.bar = None
 
-    def step(self, step: int, loss: float | None, images_per_second: float) -> None:
+    def step(self, step: int, loss: float | None) -> None:
         now = time.monotonic()
         if now - self.last < (_BAR_REFRESH if self.bar else _SECONDS_BETWEEN_LINES) and step < self.total:
             return
         self.last = now
-        done = step - (self.first_step or 0)
-        left = duration((now - self.started) / max(done, 1) * (self.total - step))
+        done = max(step - self.first_step, 1)
+        seconds_per_step = (now - self.started) / done
+        left = duration(seconds_per_step * (self.total - step))
         epoch = min((step - 1) // self.steps_per_epoch + 1, self.epochs)
         validated = "" if self.val_accuracy is None else f"  val {self.val_accuracy:.1%}"
-        status = f"{step:,}/{self.total:,} steps  {left} left  {images_per_second:,.0f} img/s  loss {_figure(loss)}"
+        speed = self.batch_size / seconds_per_step
+        status = f"{step:,}/{self.total:,} steps  {left} left  {speed:,.0f} img/s  loss {_figure(loss)}"
         if self.bar:
             where = f"{self.label}  epoch {epoch}/{self.epochs}"
             self.bar.update(self.task, completed=step, description=where, status=status + validated)

@@ -116,6 +116,8 @@ class Trainer:
     def fit(self) -> None:
         """Train to the end. Raises Interrupted, saved, after a signal, and RunError after a fourth bad batch."""
         self.restore()
+        if self.untimed_steps and self.position.epochs < self.epochs:
+            say("compiling: the first step takes up to a minute")
         display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size)
         with (
             Tracker(self.directory, self.train_config.track, self.step) as tracker,
@@ -126,8 +128,7 @@ class Trainer:
                 while self.position.epochs < self.epochs:
                     if self.position.batch < self.steps_per_epoch:
                         row = self.train_step()
-                        rate = self.position.timed_images / max(self.position.seconds, 1e-9)
-                        display.step(row["step"], row["loss"], rate)
+                        display.step(row["step"], row["loss"])
                         tracker.step(row)
                         every = self.train_config.checkpoint_every
                         if every and row["step"] % every == 0 and self.position.batch < self.steps_per_epoch:

@@ -1,0 +1,100 @@
+"""What is chosen automatically: a function of configuration, data and hardware features, and nothing else."""
+
+import dataclasses
+
+import pytest
+
+from vitrail.configs import AugmentConfig, TrainConfig
+from vitrail.errors import InputError
+from vitrail.models.presets import preset
+from vitrail.training import choices, hardware
+from vitrail.training.choices import choose_image_size, choose_model, resolve_training
+
+
+@pytest.mark.parametrize(
+    ("model", "native", "expected"),
+    [
+        ("vit-compare", (28, 28), (28, 28)),
+        ("vit-compare", (32, 32), (32, 32)),
+        ("vit-compare", (16, 24), (16, 24)),
+        ("vit-compare", (30, 30), (32, 32)),
+        ("vit-compare", (8, 8), (32, 32)),
+        ("vit-compare", (640, 480), (32, 32)),
+        ("vit-compare", None, (32, 32)),
+        ("vit-b16", (32, 32), (224, 224)),
+        ("cnn-compare", (30, 17), (30, 17)),
+        ("vit-digits", (8, 8), (8, 8)),
+    ],
+)
+def test_images_keep_their_size_where_it_suits_the_model(model, native, expected):
+    assert choose_image_size(preset(model), native) == expected
+
+
+@pytest.mark.parametrize(
+    ("native", "expected"),
+    [((8, 8), "vit-digits"), ((28, 28), "vit-compare"), ((64, 64), "vit-compare"), ((65, 20), "vit-photo"), (None, "vit-photo")],
+)
+def test_the_model_fits_the_images(native, expected):
+    assert choose_model(native) == expected
+
+
+@pytest.mark.parametrize("images", [3, 100, 2_000, 50_000, 1_000_000])
+@pytest.mark.parametrize("model", ["vit-digits", "cnn-compare", "vit-b16"])
+def test_nothing_is_left_open(model, images):
+    resolved, said = resolve_training(TrainConfig(), preset(model), images)
+    for field in dataclasses.fields(resolved):
+        assert getattr(resolved, field.name) not in ("auto",)
+    for name in ("epochs", "batch_size", "lr", "weight_decay", "warmup", "threads"):
+        assert getattr(resolved, name) is not None
+    assert resolved.batch_size <= images
+    assert resolved.augment.crop is not None
+    assert any(line.startswith("precision") for line in said)
+    assert any(line.startswith("compile") for line in said)
+    again, _ = resolve_training(resolved, preset(model), images)
+    assert again == resolved
+
+
+def test_what_is_given_is_kept():
+    given = TrainConfig(
+        epochs=7, batch_size=3, lr=0.5, weight_decay=0.0, warmup=0.0, precision="bf16", compile="off", threads=1,
+        augment=AugmentConfig(crop=0, flip=False),
+    )  # fmt: skip
+    resolved, _ = resolve_training(given, preset("vit-compare"), 100)
+    assert resolved == dataclasses.replace(given, device=resolved.device)
+
+
+@pytest.mark.parametrize(
+    ("features", "images", "precision", "compile_"),
+    [
+        (set(), 50_000, "fp32", "off"),
+        ({"avx512_bf16"}, 50_000, "bf16", "off"),
+        ({"avx512_bf16", "amx_bf16"}, 50_000, "bf16", "on"),
+        ({"avx512_bf16", "amx_bf16"}, 500, "bf16", "off"),
+    ],
+)
+def test_speed_is_chosen_by_features_and_length(features, images, precision, compile_, monkeypatch):
+    monkeypatch.setattr(hardware, "_cpu_has", lambda feature: feature in features)
+    monkeypatch.setattr(hardware, "can_compile", lambda device: None)
+    resolved, _ = resolve_training(TrainConfig(device="cpu", epochs=10), preset("vit-compare"), images)
+    assert (resolved.precision, resolved.compile) == (precision, compile_)
+
+
+def test_without_a_compiler_auto_is_off_and_on_is_an_error(monkeypatch):
+    monkeypatch.setattr(hardware, "_cpu_has", lambda feature: True)
+    monkeypatch.setattr(hardware, "can_compile", lambda device: "no C++ compiler was found")
+    resolved, said = resolve_training(TrainConfig(device="cpu", epochs=100), preset("vit-compare"), 50_000)
+    assert resolved.compile == "off"
+    assert "compile off: no C++ compiler was found" in said
+    with pytest.raises(InputError, match="no C.. compiler"):
+        resolve_training(TrainConfig(device="cpu", compile="on"), preset("vit-compare"), 50_000)
+
+
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(InputError, match="warp"):
+        hardware.choose_device("warp")
+
+
+def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():
+    assert resolve_training(TrainConfig(), preset("vit-compare"), 500)[0].augment == AugmentConfig(crop=4, flip=True)
+    assert resolve_training(TrainConfig(), preset("vit-digits"), 500)[0].augment == AugmentConfig(crop=0, flip=False)
+    assert choices.resolve_training(TrainConfig(optimizer="sgd"), preset("resnet18"), 500)[0].weight_decay == 5e-4
