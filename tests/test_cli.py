@@ -204,6 +204,12 @@ def test_bad_usage_is_one_line_that_names_it(tmp_path, finished, capsys):
     fails(["predict", str(finished), str(tmp_path / "x.png")], capsys, "x.png")
     fails(["predict", str(finished)], capsys, "vitrail predict")
     fails(["resume", str(tmp_path)], capsys, "no run.json")
+    fails(["train", "digits", "--lr", "inf"], capsys, "lr is inf")
+    fails(["train", "digits", "--seed", "-1"], capsys, "seed is -1")
+    fails(["train", "digits", "--train.threads", "1000000"], capsys, "threads")
+    fails(["train", "digits", "--out", str(tmp_path / ("x" * 300))], capsys, "cannot be made")
+    fails(["compare", "digits", "--models", "vit-digits", "vit-digits"], capsys, "named twice")
+    fails(["train", "digits", "--model", "vit-digits", "--train.device", "meta"], capsys, "meta")
     fails(["report", str(tmp_path)], capsys, "neither a run nor a comparison")
     fails(["summary", "vit-b17"], capsys, "vit-b16")
     fails(["compare", "digits", "--models", "nope"], capsys, "nope")
@@ -216,6 +222,95 @@ def test_what_is_there_is_never_harmed(finished, capsys):
     assert "vitrail resume" in message
     fails(["demo", "--out", str(finished)], capsys, "not a demo")
     assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
+
+
+def test_a_demo_replaces_demos_only(tmp_path, capsys):
+    out = tmp_path / "comparison"
+    argv = ["compare", "digits", "--models", "cnn-digits", "--epochs", "1", "--train-subset", "64", "--out", str(out)]
+    assert run(argv) == 0
+    fails(["demo", "--out", str(out)], capsys, "not a demo")
+    assert (out / "comparison.json").exists()
+    (tmp_path / "file").touch()
+    fails(["demo", "--out", str(tmp_path / "file")], capsys, "not a demo")
+
+
+def test_a_plan_cannot_write_outside_its_directory(tmp_path, capsys):
+    from vitrail.errors import InputError
+    from vitrail.models.presets import preset
+
+    for name in ("../escaped", "/escaped", "", ".hidden"):
+        with pytest.raises(InputError, match="plain directory name"):
+            vitrail.compare("digits", {name: preset("vit-digits")}, out=tmp_path / "c", epochs=1)
+    assert not (tmp_path / "c").exists()
+    (tmp_path / "plan").mkdir()
+    for damage in ({}, [], None, {"runs": {}}, {"runs": {"../x": {}}, "data_dir": None}):
+        files.write_json(tmp_path / "plan" / "experiment.json", damage)
+        fails(["resume", str(tmp_path / "plan")], capsys)
+
+
+def test_one_failing_run_does_not_stop_a_comparison(tmp_path, capsys, monkeypatch):
+    from vitrail import experiments
+    from vitrail.errors import RunError
+
+    real = experiments.begin
+
+    def failing(prepared, directory, data_dir=None):
+        if "vit" in directory.name:
+            raise RunError("training diverged")
+        return real(prepared, directory, data_dir)
+
+    monkeypatch.setattr(experiments, "begin", failing)
+    out = tmp_path / "comparison"
+    argv = ["compare", "digits", "--models", "vit-digits", "cnn-digits", "--epochs", "1", "--train-subset", "64"]
+    fails([*argv, "--out", str(out)], capsys, "vit-digits-seed0 failed", code=1)
+    assert set(files.read_json(out / "comparison.json")["models"]) == {"cnn-digits"}
+    monkeypatch.setattr(experiments, "begin", real)
+    assert run(["resume", str(out)]) == 0
+    assert set(files.read_json(out / "comparison.json")["models"]) == {"vit-digits", "cnn-digits"}
+
+
+def test_a_run_in_use_is_left_alone(finished, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "evaluation.json").unlink()
+    with files.locked(copy / "run.json"):
+        fails(["resume", str(copy)], capsys, "in use by another process")
+    assert run(["resume", str(copy)]) == 0
+
+
+def test_an_unfinished_run_is_not_evaluated_but_resumed(finished, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "evaluation.json").unlink()
+    fails(["evaluate", str(copy)], capsys, "not finished", "vitrail resume")
+    assert not (copy / "evaluation.json").exists()
+
+
+def test_a_folder_called_like_a_known_data_set_is_not_confused_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("digits").mkdir()
+    assert run(["train", "digits", *SMALL, "--epochs", "1", "--out", "run"]) == 0
+    assert files.read_json(Path("run/run.json"))["config"]["data"]["source"] == "digits"
+
+
+def test_divergence_is_one_line(tmp_path, capsys):
+    few = ["train", "digits", *SMALL, "--epochs", "1", "--out", str(tmp_path / "few"), "--lr", "1e30"]
+    fails(few, capsys, "diverged", "--lr", code=1)
+    many = ["train", "digits", *SMALL, "--epochs", "9", "--out", str(tmp_path / "many"), "--lr", "1e38"]
+    fails(many, capsys, "diverged", code=1)
+
+
+def test_a_reader_that_leaves_stops_nothing(tmp_path):
+    out = tmp_path / "run"
+    argv = [sys.executable, "-m", "vitrail", "train", "digits", *SMALL, "--epochs", "3", "--out", str(out)]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, env=os.environ)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert (out / "report.html").exists()
 
 
 def test_a_damaged_run_is_named(finished, tmp_path, capsys):

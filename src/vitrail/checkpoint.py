@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from vitrail.files import TEMPORARY, flush_to_disk, sha256
 
 PARTS = ("model", "optimizer", "epoch")
 _KEPT = 2
+_NAME = re.compile(r"step-\d{8,}")
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,15 @@ class Checkpoint:
 class DamagedCheckpoint(InputError):  # noqa: N818 (a damaged checkpoint is named for what it is)
     """A checkpoint whose content is not what its checksum says."""
 
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged ({reason})")
+        self.path = path
+
 
 def _step_directories(directory: Path) -> list[Path]:
-    return sorted(directory.glob("step-*"), reverse=True)
+    """The latest first; what people put beside them under other names is left alone."""
+    found = [path for path in directory.glob("step-*") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
 def _digest(state: dict[str, Any]) -> str:
@@ -105,8 +113,8 @@ def load(path: Path) -> Checkpoint:
             }
             return Checkpoint(content.pop("step"), content, tensors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged ({type(error).__name__}: {error})") from error
-    raise DamagedCheckpoint(f"{path} is damaged (its checksum does not match)")
+        raise DamagedCheckpoint(path, f"{type(error).__name__}: {error}") from error
+    raise DamagedCheckpoint(path, "its checksum does not match")
 
 
 def from_latest(directory: Path) -> Iterator[Checkpoint | DamagedCheckpoint]:

@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail import checkpoint, files
-from vitrail.configs import model_from_json, model_to_json
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.models.build import Model, build_model
-from vitrail.progress import say
+from vitrail.progress import warn
+from vitrail.serialization import model_from_json, model_to_json
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
 Precision = Literal["fp32", "bf16"]
@@ -80,19 +80,21 @@ class Classifier:
     def logits(self, images: Picture | Tensor | Sequence[Picture]) -> Float[Tensor, "batch class"]:
         """Unnormalised scores, float32 on the CPU."""
         device = next(self.model.parameters()).device
+        inputs = self.prepare(images)
+        self.model.eval()
         with torch.inference_mode():
-            return self.model.eval()(self.prepare(images).to(device)).float().cpu()
+            return torch.cat([self.model(part.to(device)).float().cpu() for part in inputs.split(_BATCH)])
 
     def predict(self, images: Picture | Tensor | Sequence[Picture]) -> Float[Tensor, "batch class"]:
         """Probabilities: softmax of the logits; each row sums to one. For what is accepted see `prepare`."""
         return self.logits(images).softmax(dim=-1)
 
     def save(self, directory: str | Path) -> None:
-        """Write a directory that `load`, and every verb that takes a run, reads. Raises InputError if not empty."""
-        directory = Path(directory)
-        if directory.exists() and any(directory.iterdir()):
-            raise InputError(f"{directory} is not empty: name another directory, or empty this one")
-        directory.mkdir(parents=True, exist_ok=True)
+        """Write a directory that `load`, `vitrail predict` and `vitrail evaluate --data` take like a run.
+
+        Raises InputError where it is not an empty directory.
+        """
+        directory = files.claim(Path(directory), "name another directory")
         tensors: dict[str, dict[str, Tensor]] = {part: {} for part in checkpoint.PARTS}
         tensors["model"] = dict(self.model.state_dict())
         checkpoint.save(directory / "checkpoints", checkpoint.Checkpoint(0, {}, tensors))
@@ -115,15 +117,17 @@ def load(directory: str | Path) -> Classifier:
     stored = files.read_json(directory / "run.json")
     for candidate in checkpoint.from_latest(directory / "checkpoints"):
         if isinstance(candidate, checkpoint.DamagedCheckpoint):
-            say(f"{candidate}: using the one before")
+            warn(f"{candidate}: looking for the one before")
             continue
         try:
             with torch.device("meta"):
                 model = build_model(model_from_json(stored["config"]["model"]))
             model.load_state_dict(candidate.tensors["model"], assign=True)
-            return Classifier(
-                model.eval(), Preprocessing.from_json(stored["preprocessing"]), tuple(stored["class_names"])
-            )
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise InputError(f"{directory / 'run.json'} does not fit its checkpoint: {error}") from error
+            class_names = tuple(map(str, stored["class_names"]))
+            if len(class_names) != model.config.num_classes:
+                raise ValueError(f"{len(class_names)} class names for {model.config.num_classes} classes")
+            return Classifier(model.eval(), Preprocessing.from_json(stored["preprocessing"]), class_names)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{directory / 'run.json'} does not fit its checkpoint: {reason}") from error
     raise InputError(f"{directory} has no intact checkpoint: 'vitrail resume {directory}' goes on with the run")

@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -59,13 +60,14 @@ class DataOptions:
     """Test on N images [all]"""
     image_size: Pixels = None
     """One number, or height and width [from images and model]"""
-    seed: Seed = 0
-    """Of initialisation and order, not of the split"""
+    seed: Count = None
+    """Of initialisation and order, not of the split [0]"""
     out: Folder = None
     """A new or empty directory [the first free one in runs/]"""
     data_dir: Folder = None
     """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
-    optimizer: Annotated[Literal["adam", "adamw", "sgd", "muon"], RARE] = "adamw"
+    optimizer: Annotated[Literal["adam", "adamw", "sgd", "muon"] | None, arg(help_behavior_hint=""), RARE] = None
+    """[adamw]"""
     subset_order: Annotated[Literal["stratified", "first"], RARE] = "stratified"
     """A subset is a seeded sample with every class in proportion, or simply the first N"""
     val_split: Annotated[Literal["train", "test"], RARE] = "train"
@@ -80,15 +82,14 @@ class DataOptions:
     """Likewise [measured]"""
     augment: Annotated[bool, RARE] = True
     """Random crops, and mirroring of colour images"""
-    track: Annotated[Literal["none", "tensorboard"], RARE] = "none"
+    track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
+    """Also write TensorBoard's files [none]"""
 
     def configs(self, train: TrainConfig) -> tuple[DataConfig, TrainConfig]:
         """The data's configuration, and `train` with the flat options laid over it."""
         data = {f.name: getattr(self, f.name) for f in fields(DataConfig) if f.name != "source"}
-        flat = ("epochs", "batch_size", "lr", "optimizer", "seed", "track")
-        given = {name: getattr(self, name) for name in flat}
-        defaults = {f.name: f.default for f in fields(TrainConfig)}
-        train = replace(train, **{name: value for name, value in given.items() if value != defaults[name]})
+        flat = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "optimizer", "seed", "track")}
+        train = replace(train, **{name: value for name, value in flat.items() if value is not None})
         if not self.augment:
             train = replace(train, augment=replace(train.augment, crop=0, flip=False))
         return DataConfig(self.data, **data), train
@@ -133,13 +134,14 @@ def _leave_out_rare(kind: type) -> None:
 
 
 def option(argv: Sequence[str], name: str) -> str | None:
-    """The value of `--name value` or `--name=value`, before parsing: it decides what the other options are."""
+    """The last value of `--name value` or `--name=value`, before parsing: it decides what the other options are."""
+    found = None
     for i, argument in enumerate(argv):
         if argument == name and i + 1 < len(argv):
-            return argv[i + 1]
+            found = argv[i + 1]
         if argument.startswith(f"{name}="):
-            return argument.split("=", 1)[1]
-    return None
+            found = argument.split("=", 1)[1]
+    return found
 
 
 def done(*files: Path, then: str) -> None:
@@ -183,15 +185,13 @@ def train(argv: Sequence[str]) -> None:
         taken = [n for n in ("in_channels", "num_classes") if getattr(model, n) != getattr(model_config, n)]
         if taken:
             raise InputError(f"--model.{taken[0].replace('_', '-')} comes from the data; leave it out")
-        if model.size != model_config.size:
+        if model.size != model_config.size and data.image_size is None:
             data = replace(data, image_size=model.size)
 
-    from vitrail import runs
+    from vitrail.runs import start
 
-    prepared = runs.prepare(data, model if named else None, train_config, options.data_dir, named)
-    directory = options.out or runs.free_directory(Path("runs"), f"{prepared.source_name}-{prepared.config.model_name}")
-    runs.announce(prepared, runs.claim(directory))
-    show_run(runs.begin(prepared, directory, options.data_dir).directory)
+    chosen = model if named else None
+    show_run(start(data, chosen, train_config, options.out, options.data_dir, named).directory)
 
 
 def show_run(directory: Path) -> None:
@@ -200,6 +200,8 @@ def show_run(directory: Path) -> None:
     from vitrail.progress import say
 
     evaluation = files.read_json(directory / "evaluation.json")
+    if not (isinstance(evaluation, dict) and isinstance(evaluation.get("accuracy"), float)):
+        raise InputError(f"{directory / 'evaluation.json'} is damaged: remove it, and 'vitrail resume' measures again")
     say(
         f"test accuracy {evaluation['accuracy']:.2%} and loss {evaluation['loss']:.3f} "
         f"on {evaluation['images']:,} images"
@@ -253,15 +255,11 @@ def compare(argv: Sequence[str]) -> None:
 
     options = parse(Compare, argv, "compare")
     data, train_config = options.configs(options.train_options)
-    models = {name: preset(name) for name in options.models}
-    if options.seeds < 1 or not models:
-        raise InputError("a comparison needs at least one model and one seed")
-    from vitrail import experiments, runs
+    from vitrail.experiments import by_name, start_comparison
 
-    directory = options.out or runs.free_directory(Path("runs"), "comparison")
-    runs.claim(directory)
-    plan = experiments.plan_comparison(data, models, train_config, options.seeds, options.data_dir)
-    show_comparison(experiments.start_comparison(plan, directory, options.data_dir).directory)
+    models = by_name(options.models)
+    made = start_comparison(data, models, train_config, options.seeds, options.out, options.data_dir)
+    show_comparison(made.directory)
 
 
 def show_comparison(directory: Path) -> None:
@@ -466,6 +464,8 @@ def doctor(argv: Sequence[str]) -> None:
         say(line)
     if diagnosis.samples:
         folder = options.out or Path()
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file: name a directory by --out")
         folder.mkdir(parents=True, exist_ok=True)
         sheet = folder / f"{diagnosis.name}-samples.png"
         sample_sheet(diagnosis.samples).savefig(sheet, dpi=100, bbox_inches="tight")
@@ -535,6 +535,11 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of the output has gone: that is its choice, and no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", str(error))):
+            raise
+        print("vitrail: out of memory: try a smaller --batch-size, --image-size or --model", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"vitrail: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -549,4 +554,7 @@ def main() -> None:
     # torch's threads would otherwise spin while they wait for each other. Measured on two cores: at most a fifth
     # slower on an idle machine (nothing at vit-compare's size), but eight times faster beside one busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))

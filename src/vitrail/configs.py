@@ -7,50 +7,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from vitrail.errors import InputError
+from vitrail.validation import (
+    check_kinds,
+    nearest_divisors,
+    nearest_multiples,
+    require,
+    require_fractions,
+    require_positive,
+    require_seed,
+)
 
 Size = tuple[int, int]
 Readout = Literal["cls", "dist", "mean"]
 
+_MOST_THREADS = 1024
+
 
 def as_size(size: int | Size | list[int]) -> Size:
     """`32` or `(32, 48)` (height, width), as a pair."""
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise InputError(f"image size {height} x {width}: both sides must be at least 1")
-    return int(height), int(width)
-
-
-def _require(ok: bool, message: str) -> None:
-    if not ok:
-        raise InputError(message)
-
-
-def _nearest_divisors(number: int, wanted: int) -> str:
-    divisors = [d for d in range(1, number + 1) if number % d == 0]
-    below = max(d for d in divisors if d <= wanted or d == 1)
-    above = min((d for d in divisors if d > wanted), default=below)
-    return f"{below}" if below == above else f"{below} or {above}"
-
-
-def _nearest_multiples(number: int, of: int) -> str:
-    below = number // of * of
-    return f"{below + of}" if below == 0 else f"{below} or {below + of}"
-
-
-def _require_fractions(config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        _require(0 <= value < 1, f"{name} is {value}: it must be at least 0 and below 1")
-
-
-def _require_positive(config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        _require(value is None or value > 0, f"{name} is {value}: it must be above 0")
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
+        raise InputError(f"image size {size!r}: one or two whole numbers of at least 1 are needed")
+    return pair
 
 
 @dataclass(frozen=True)
@@ -79,15 +61,17 @@ class DataConfig:
     """Standard deviation per channel; measured on the training images."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "train_subset", "test_subset")
-        _require(0 < self.val_fraction < 1, f"val_fraction is {self.val_fraction}: it must lie between 0 and 1")
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_size(self.image_size))
         for name in ("mean", "std"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, (value,) if isinstance(value, int | float) else tuple(value))
-        _require(self.std is None or min(self.std) > 0, f"std is {self.std}: every entry must be above 0")
+        check_kinds(self)
+        require_positive(self, "train_subset", "test_subset")
+        require_seed("split_seed", self.split_seed)
+        require(0 < self.val_fraction < 1, f"val_fraction is {self.val_fraction}: it must lie between 0 and 1")
+        require(self.std is None or min(self.std) > 0, f"std is {self.std}: every entry must be above 0")
 
 
 @dataclass(frozen=True)
@@ -135,36 +119,39 @@ class ViTConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", as_size(self.image_size))
         object.__setattr__(self, "readout", tuple(self.readout))
-        _require_positive(
+        check_kinds(self)
+        require_positive(
             self, "patch_size", "in_channels", "num_classes", "embed_dim", "depth", "num_heads", "mlp_dim", "norm_eps"
         )
-        _require_positive(self, "layer_scale")
-        _require_fractions(self, "dropout", "attn_dropout", "embed_dropout", "drop_path")
-        _require(self.num_registers >= 0, f"num_registers is {self.num_registers}: it must be at least 0")
-        _require(self.pos_init_std >= 0, f"pos_init_std is {self.pos_init_std}: it must be at least 0")
+        require_positive(self, "layer_scale")
+        require_fractions(self, "dropout", "attn_dropout", "embed_dropout", "drop_path")
+        require(self.num_registers >= 0, f"num_registers is {self.num_registers}: it must be at least 0")
+        require(self.pos_init_std >= 0, f"pos_init_std is {self.pos_init_std}: it must be at least 0")
         for side, length in zip(("height", "width"), self.size, strict=True):
-            _require(
+            require(
                 length % self.patch_size == 0,
                 f"image {side} {length} is not a multiple of patch_size {self.patch_size}: use an image {side} of "
-                f"{_nearest_multiples(length, self.patch_size)}, or a patch_size of "
-                f"{_nearest_divisors(math.gcd(*self.size), self.patch_size)}",
+                f"{nearest_multiples(length, self.patch_size)}, or a patch_size of "
+                f"{nearest_divisors(math.gcd(*self.size), self.patch_size)}",
             )
-        _require(
+        require(
             self.embed_dim % self.num_heads == 0,
             f"num_heads {self.num_heads} does not divide embed_dim {self.embed_dim}: use "
-            f"{_nearest_divisors(self.embed_dim, self.num_heads)} heads, or an embed_dim of "
-            f"{_nearest_multiples(self.embed_dim, self.num_heads)}",
+            f"{nearest_divisors(self.embed_dim, self.num_heads)} heads, or an embed_dim of "
+            f"{nearest_multiples(self.embed_dim, self.num_heads)}",
         )
-        _require(
-            len(self.readout) > 0 and len(set(self.readout)) == len(self.readout),
+        require(
+            len(self.readout) > 0
+            and len(set(self.readout)) == len(self.readout)
+            and set(self.readout) <= set(get_args(Readout)),
             f"readout {self.readout}: name one or more of cls, dist, mean, each once",
         )
-        _require(
+        require(
             self.pos_embed != "sincos" or self.embed_dim % 4 == 0,
             f"sincos position embeddings need an embed_dim that 4 divides, not {self.embed_dim}: use "
-            f"{_nearest_multiples(self.embed_dim, 4)}",
+            f"{nearest_multiples(self.embed_dim, 4)}",
         )
-        _require(
+        require(
             self.stem == "linear" or (self.patch_size > 1 and self.patch_size & (self.patch_size - 1) == 0),
             f"the conv stem halves the image until a patch is one pixel: patch_size {self.patch_size} must be a "
             "power of 2 above 1",
@@ -209,13 +196,14 @@ class CNNConfig:
         object.__setattr__(self, "image_size", as_size(self.image_size))
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        _require_positive(self, "in_channels", "num_classes", "blocks_per_stage")
-        _require(
+        check_kinds(self)
+        require_positive(self, "in_channels", "num_classes", "blocks_per_stage")
+        require(
             len(self.widths) > 0 and len(self.widths) % self.blocks_per_stage == 0,
             f"{len(self.widths)} widths do not fill stages of {self.blocks_per_stage} blocks",
         )
-        _require(min(self.widths + self.hidden) > 0, f"widths {self.widths} and hidden {self.hidden} must be above 0")
-        _require(
+        require(min(self.widths + self.hidden) > 0, f"widths {self.widths} and hidden {self.hidden} must be above 0")
+        require(
             min(self.size) >= 2**self.num_halvings,
             f"an image of {self.size[0]} x {self.size[1]} cannot be halved {self.num_halvings} times: use at least "
             f"{2**self.num_halvings} pixels, or fewer stages",
@@ -240,7 +228,7 @@ ModelConfig = ViTConfig | CNNConfig
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes to training images, drawn per image."""
+    """Random changes to training images, drawn per image (mixup and CutMix: one share per batch)."""
 
     crop: int | None = None
     """Pad by this many pixels (reflecting) and crop back at random; an eighth of images of 16 pixels or more."""
@@ -258,9 +246,10 @@ class AugmentConfig:
     """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv:1905.04899); 0 is off."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for f in fields(self):
             value = getattr(self, f.name)
-            _require(
+            require(
                 value is None or isinstance(value, str) or value >= 0,
                 f"augment.{f.name} is {value}: it must be at least 0",
             )
@@ -304,15 +293,16 @@ class TrainConfig:
     track: Literal["none", "tensorboard"] = "none"
 
     def __post_init__(self) -> None:
-        _require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every")
-        _require(
-            self.weight_decay is None or self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: at least 0"
-        )
-        _require_fractions(self, "label_smoothing", "momentum")
-        _require(self.warmup is None or 0 <= self.warmup < 1, f"warmup is {self.warmup}: a share of the steps, below 1")
-        _require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1")
         object.__setattr__(self, "betas", tuple(self.betas))
-        _require(
+        check_kinds(self)
+        require_seed("seed", self.seed)
+        require(self.threads is None or self.threads <= _MOST_THREADS, f"threads is {self.threads}: too many")
+        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every")
+        require(self.weight_decay is None or self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: at least 0")
+        require_fractions(self, "label_smoothing", "momentum")
+        require(self.warmup is None or 0 <= self.warmup < 1, f"warmup is {self.warmup}: a share of the steps, below 1")
+        require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1")
+        require(
             len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas {self.betas}: two numbers below 1"
         )
 
@@ -334,51 +324,4 @@ class RunConfig:
         ]
         unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]
         unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
-        _require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
-
-
-_MODEL_KINDS: dict[str, type[ViTConfig] | type[CNNConfig]] = {"vit": ViTConfig, "cnn": CNNConfig}
-
-
-def model_to_json(model: ModelConfig) -> dict[str, Any]:
-    kind = "vit" if isinstance(model, ViTConfig) else "cnn"
-    return {"kind": kind, **asdict(model)}
-
-
-def model_from_json(stored: dict[str, Any]) -> ModelConfig:
-    """Raises InputError for a kind or a field that this version does not know."""
-    values = dict(stored)
-    kind = values.pop("kind", None)
-    _require(kind in _MODEL_KINDS, f"unknown kind of model {kind!r}: known are {', '.join(_MODEL_KINDS)}")
-    return _build(_MODEL_KINDS[kind], values)
-
-
-def run_to_json(config: RunConfig) -> dict[str, Any]:
-    return {
-        "model_name": config.model_name,
-        "data": asdict(config.data),
-        "model": model_to_json(config.model),
-        "train": asdict(config.train),
-    }
-
-
-def run_from_json(stored: dict[str, Any]) -> RunConfig:
-    """Raises InputError for what this version does not know, naming it."""
-    try:
-        train = dict(stored["train"])
-        train["augment"] = _build(AugmentConfig, train["augment"])
-        return RunConfig(
-            data=_build(DataConfig, stored["data"]),
-            model=model_from_json(stored["model"]),
-            train=_build(TrainConfig, train),
-            model_name=stored["model_name"],
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the stored configuration is incomplete: {error}") from error
-
-
-def _build(kind: Any, values: dict[str, Any]) -> Any:
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
-    _require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)} (written by another version?)")
-    return kind(**values)
+        require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")

@@ -11,17 +11,21 @@ from vitrail import files
 from vitrail.classifier import load, predict_logits
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
-from vitrail.data.sources import open_source
+from vitrail.data.sources import KNOWN, open_source
 from vitrail.errors import InputError
 from vitrail.progress import track
-from vitrail.runs import evaluate, reopen
+from vitrail.runs import hold_test, reopen
 from vitrail.training import metrics
+from vitrail.training.hardware import choose_device
 
 
 def evaluate_run(directory: Path) -> tuple[Path, dict[str, Any]]:
-    """The run's own test, measured again: the file written and its content."""
-    evaluate(reopen(directory), directory)
+    """The run's own test, measured again: the file written and its content. Raises InputError for an unfinished run."""
     path = directory / "evaluation.json"
+    prepared = reopen(directory, to_train=False)
+    if not path.is_file():
+        raise InputError(f"{directory} is not finished: 'vitrail resume {directory}' trains it to its end and tests it")
+    hold_test(prepared, directory)
     return path, dict(files.read_json(path))
 
 
@@ -43,13 +47,17 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> tup
     dataset = ImageDataset(loaded.images, place[loaded.labels])
     has_test = source.split is not None and bool((source.split == TEST).any())
     indices = np.flatnonzero(source.split == TEST) if has_test else np.arange(len(dataset))
+    model = classifier.model.to(choose_device("auto"))
     with track("evaluating", len(indices), "images") as advance:
-        logits = predict_logits(classifier.model, dataset, indices, classifier.preprocessing, advance=advance)
+        logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
     result = {
         "split": "test" if has_test else "all",
-        "data": data,
+        "data": data if data in KNOWN else str(Path(data).resolve()),
         **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
     }
-    path = directory / f"evaluation-{source.name}.json"
+    path, number = directory / f"evaluation-{source.name}.json", 1
+    while path.is_file() and files.read_json(path).get("data") != result["data"]:
+        number += 1
+        path = directory / f"evaluation-{source.name}-{number}.json"
     files.write_json(path, result)
     return path, result

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from vitrail import files
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig, run_from_json, run_to_json
-from vitrail.errors import InputError
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
+from vitrail.errors import InputError, RunError
 from vitrail.models.presets import preset
 from vitrail.progress import say
 from vitrail.report import write_report
-from vitrail.runs import Run, announce, begin, claim, configs, free_directory, prepare, resume
+from vitrail.runs import Run, announce, begin, configs, new_directory, prepare, resume
+from vitrail.serialization import run_from_json, run_to_json
 from vitrail.training.metrics import METRICS
 
 _PLAN = "experiment.json"
+_DEMO_EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,37 @@ def is_experiment(directory: Path) -> bool:
 
 
 def run_grid(plan: Mapping[str, RunConfig], directory: Path, data_dir: Path | None = None) -> dict[str, Run]:
-    """Make the runs that are not there yet, and complete those that are; by name, in the plan's order."""
-    runs = {}
+    """Make the runs that are not there yet, and complete those that are; by name, in the plan's order.
+
+    A run that fails does not stop the others; it is left out. Raises RunError if all fail.
+    """
+    runs, failures = {}, []
     for number, (name, config) in enumerate(plan.items(), start=1):
-        place = directory / name
-        if (place / "run.json").is_file():
-            runs[name] = resume(place)
-            continue
+        place = directory / _plain(name)
         say(f"run {number} of {len(plan)}: {name}")
-        prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name)
-        announce(prepared, place)
-        # Without run.json nothing in it is worth keeping: it was cut off before it began.
-        shutil.rmtree(place, ignore_errors=True)
-        runs[name] = begin(prepared, place, data_dir)
+        try:
+            if (place / "run.json").is_file():
+                runs[name] = resume(place)
+                continue
+            for unfinished in place.glob(f"{files.TEMPORARY}*"):
+                unfinished.unlink()
+            prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name)
+            files.claim(place, "move what is in it elsewhere")
+            announce(prepared, place)
+            runs[name] = begin(prepared, place, data_dir)
+        except RunError as error:
+            failures.append(f"{name}: {error}")
+            say(f"{name} failed: {error}")
+    if failures and not runs:
+        raise RunError("; ".join(failures))
     return runs
+
+
+def _plain(name: str) -> str:
+    """A name that is one part of a path: a plan may come from outside."""
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise InputError(f"a run cannot be called {name!r}: it must be a plain directory name")
+    return name
 
 
 def plan_comparison(
@@ -82,34 +101,57 @@ def plan_comparison(
     return plan
 
 
-def start_comparison(plan: Mapping[str, RunConfig], directory: Path, data_dir: Path | None = None) -> Comparison:
-    """Write down the plan in an empty directory and carry it out."""
-    claim(directory)
-    stored = {"data_dir": str(data_dir.resolve()) if data_dir else None}
+def start_comparison(
+    data: DataConfig,
+    models: Mapping[str, ModelConfig],
+    train: TrainConfig,
+    seeds: int,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    kind: str = "comparison",
+) -> Comparison:
+    """As `compare`, from configurations: write down the plan and carry it out."""
+    if not models or seeds < 1:
+        raise InputError("a comparison needs at least one model and one seed")
+    for name in models:
+        _plain(name)
+    plan = plan_comparison(data, models, train, seeds, data_dir)
+    directory = new_directory(out, kind)
     files.write_json(
-        directory / _PLAN, {**stored, "runs": {name: run_to_json(config) for name, config in plan.items()}}
+        directory / _PLAN,
+        {
+            "kind": kind,
+            "data_dir": str(data_dir.resolve()) if data_dir else None,
+            "runs": {name: run_to_json(config) for name, config in plan.items()},
+        },
     )
     return resume_comparison(directory)
 
 
 def resume_comparison(directory: Path) -> Comparison:
-    """Carry out what is left of a plan. Raises InputError where there is none, or it is damaged."""
+    """Carry out what is left of a plan.
+
+    Raises InputError where there is none, or it is damaged; RunError, with the rest recorded, where a run failed.
+    """
     stored = files.read_json(directory / _PLAN)
     try:
         plan = {name: run_from_json(config) for name, config in stored["runs"].items()}
         data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-    except (KeyError, AttributeError) as error:
-        raise InputError(f"{directory / _PLAN} is incomplete: {error}") from error
-    runs = run_grid(plan, directory, data_dir)
+        first = next(iter(plan.values()))
+    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
+    with files.locked(directory / _PLAN):
+        runs = run_grid(plan, directory, data_dir)
     by_model: dict[str, list[Run]] = {}
-    for name, config in plan.items():
-        by_model.setdefault(config.model_name, []).append(runs[name])
-    first = next(iter(plan.values()))
+    for name, run in runs.items():
+        by_model.setdefault(plan[name].model_name, []).append(run)
     files.write_json(
         directory / "comparison.json",
         {"data": first.data.source, "models": {name: _aggregate(group) for name, group in by_model.items()}},
     )
     write_report(directory)
+    if failed := [name for name in plan if name not in runs]:
+        raise RunError(f"{', '.join(failed)} failed, see above; the other runs are in {directory / 'report.html'}")
     return Comparison(directory)
 
 
@@ -120,10 +162,15 @@ def _aggregate(runs: Sequence[Run]) -> dict[str, Any]:
         "parameters": described["parameters"],
         "multiply_adds": described["multiply_adds"],
         "seconds": _spread([sum(row["seconds"] for row in run) for run in rows]),
-        "images_per_second": _spread([float(np.median([row["images_per_second"] for row in run])) for run in rows]),
+        "images_per_second": _spread([_median([row["images_per_second"] for row in run]) for run in rows]),
         "val": {name: _spread([run[-1][f"val_{name}"] for run in rows]) for name in METRICS},
         "test": {name: _spread([test[name] for test in tests]) for name in METRICS},
     }
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:
@@ -161,12 +208,15 @@ def compare(
     """
     data_config, train_config = configs(str(data), options)
     cache = Path(data_dir) if data_dir else None
-    named = dict(models) if isinstance(models, Mapping) else {name: preset(name) for name in models}
-    if not named or seeds < 1:
-        raise InputError("a comparison needs at least one model and one seed")
-    directory = Path(out) if out else free_directory(Path("runs"), "comparison")
-    claim(directory)
-    return start_comparison(plan_comparison(data_config, named, train_config, seeds, cache), directory, cache)
+    named = dict(models) if isinstance(models, Mapping) else by_name(models)
+    return start_comparison(data_config, named, train_config, seeds, Path(out) if out else None, cache)
+
+
+def by_name(names: Sequence[str]) -> dict[str, ModelConfig]:
+    """Presets by their names. Raises InputError for an unknown one, or one named twice."""
+    if len(set(names)) < len(names):
+        raise InputError(f"a model is named twice: {', '.join(names)}")
+    return {name: preset(name) for name in names}
 
 
 def demo(directory: Path = Path("runs/demo"), seed: int = 0) -> Comparison:
@@ -174,10 +224,12 @@ def demo(directory: Path = Path("runs/demo"), seed: int = 0) -> Comparison:
 
     Raises InputError where the directory holds anything but an earlier demo.
     """
-    if directory.exists() and any(directory.iterdir()) and not is_experiment(directory):
-        raise InputError(f"{directory} holds something that is not a demo: name another --out")
-    shutil.rmtree(directory, ignore_errors=True)
-    return compare("digits", ["vit-digits", "cnn-digits"], out=directory, epochs=_DEMO_EPOCHS, seed=seed)
-
-
-_DEMO_EPOCHS = 40
+    if directory.exists():
+        earlier = directory.is_dir() and is_experiment(directory) and files.read_json(directory / _PLAN)
+        if isinstance(earlier, dict) and earlier.get("kind") == "demo":
+            shutil.rmtree(directory)
+        elif not directory.is_dir() or any(directory.iterdir()):
+            raise InputError(f"{directory} holds something that is not a demo: name another --out")
+    train = TrainConfig(epochs=_DEMO_EPOCHS, seed=seed)
+    models = by_name(["vit-digits", "cnn-digits"])
+    return start_comparison(DataConfig("digits"), models, train, seeds=1, out=directory, kind="demo")

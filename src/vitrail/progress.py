@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +11,15 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has gone (`| head`): fall silent, and let the work go on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Console(highlight=False, soft_wrap=True)
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -55,3 +65,8 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
 def say(line: str) -> None:
     """Print one line; names from outside are never read as markup."""
     console.print(line, markup=False)
+
+
+def warn(line: str) -> None:
+    """Print one line where it is seen but does not mix with results."""
+    print(line, file=sys.stderr)

@@ -22,10 +22,10 @@ from safetensors.numpy import save as to_safetensors
 
 from vitrail import files
 from vitrail.classifier import Classifier, load, predict_logits
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig, run_from_json, run_to_json
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
-from vitrail.data.sources import Source, open_source
+from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError
 from vitrail.interruption import interruptible
@@ -33,6 +33,7 @@ from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.progress import say, track
 from vitrail.report import write_report
+from vitrail.serialization import run_from_json, run_to_json
 from vitrail.training import hardware, metrics
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.trainer import Trainer, TrainingData
@@ -137,37 +138,31 @@ def _fingerprint(source: Source, splits: Splits) -> str:
 
 def _lasting(source: str) -> str:
     """A path as it reads from any folder; the name of a known data set as it is."""
-    path = Path(source).expanduser()
-    return str(path.resolve()) if path.exists() else source
+    return source if source in KNOWN else str(Path(source).expanduser().resolve())
 
 
-def free_directory(parent: Path, stem: str) -> Path:
-    """The first of `parent/stem-1`, `parent/stem-2`, ... that does not exist."""
+def new_directory(out: Path | None, stem: str) -> Path:
+    """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
+    if out is not None:
+        return files.claim(out, f"name another --out, or go on with what is there by 'vitrail resume {out}'")
     number = 1
-    while (parent / f"{stem}-{number}").exists():
-        number += 1
-    return parent / f"{stem}-{number}"
-
-
-def claim(directory: Path) -> Path:
-    """Make an empty directory. Raises InputError, naming the two ways on, where it is not empty."""
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(
-            f"{directory} is not empty: name another --out, or go on with what is there by 'vitrail resume {directory}'"
-        )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory} cannot be made: {error.strerror}") from error
-    return directory
+    while True:
+        directory = Path("runs") / f"{stem}-{number}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise InputError(f"{directory} cannot be made: {error.strerror}; name another by --out") from error
+        else:
+            return directory
 
 
 def begin(prepared: Prepared, directory: Path, data_dir: Path | None = None) -> Run:
-    """Write `run.json` into an empty directory, train, evaluate and report."""
+    """Write `run.json` into a directory that is empty, train, test and report."""
     config, train = prepared.config, prepared.config.train
     summary = summarize(config.model)
     device = torch.device(train.device)
-    claim(directory)
     files.write_json(
         directory / "run.json",
         {
@@ -207,8 +202,8 @@ def resume(directory: Path) -> Run:
     return complete(reopen(directory), directory)
 
 
-def reopen(directory: Path) -> Prepared:
-    """A run's configuration and data, as it began.
+def reopen(directory: Path, to_train: bool = True) -> Prepared:
+    """A run's configuration and data, as it began; what only measures it does so on any device.
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
@@ -217,11 +212,14 @@ def reopen(directory: Path) -> Prepared:
     stored = files.read_json(directory / "run.json")
     try:
         config = run_from_json(stored["config"])
+        if not to_train:
+            anywhere = dataclasses.replace(config.train, device=str(hardware.choose_device("auto")), compile="off")
+            config = dataclasses.replace(config, train=anywhere)
         data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
         began_with = stored["fingerprint"]
         preprocessing = Preprocessing.from_json(stored["preprocessing"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{directory / 'run.json'} is incomplete: {error} is missing") from error
+        raise InputError(f"{directory / 'run.json'} is damaged, or not of a training run ({error})") from error
     prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name, began_with)
     if prepared.preprocessing != preprocessing:
         raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")
@@ -231,14 +229,14 @@ def reopen(directory: Path) -> Prepared:
 def complete(prepared: Prepared, directory: Path) -> Run:
     """Train to the end, test once, report; whatever is already there is not done again."""
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
-    with interruptible() as check:
+    with files.locked(directory / "run.json"), interruptible() as check:
         Trainer(prepared.config, data, directory, check).fit()
-        evaluate(prepared, directory, check)
+        hold_test(prepared, directory, check)
         write_report(directory)
     return Run(directory)
 
 
-def evaluate(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
+def hold_test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
     """The held-out test, measured once, in float32: `evaluation.json`, and the pictures that the report shows."""
     classifier = load(directory)
     indices = prepared.splits.test
@@ -248,6 +246,7 @@ def evaluate(prepared: Prepared, directory: Path, check: Callable[[], None] = la
             advance(n)
             check()
 
+        torch.set_num_threads(prepared.config.train.threads or torch.get_num_threads())
         model = classifier.model.to(torch.device(prepared.config.train.device))
         logits = predict_logits(model, prepared.dataset, indices, classifier.preprocessing, advance=seen)
     labels = prepared.dataset.labels[indices]
@@ -329,13 +328,22 @@ def train(
         RunError: for a run that could not be completed.
     """
     data_config, train_config = configs(str(data), options)
-    cache = Path(data_dir) if data_dir else None
-    prepared = prepare(data_config, model, train_config, cache)
-    directory = (
-        Path(out) if out else free_directory(Path("runs"), f"{prepared.source_name}-{prepared.config.model_name}")
-    )
-    announce(prepared, claim(directory))
-    return begin(prepared, directory, cache)
+    return start(data_config, model, train_config, Path(out) if out else None, Path(data_dir) if data_dir else None)
+
+
+def start(
+    data: DataConfig,
+    model: str | ModelConfig | None,
+    train: TrainConfig,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    model_name: str | None = None,
+) -> Run:
+    """As `train`, from configurations; `model_name` is what a changed preset goes by."""
+    prepared = prepare(data, model, train, data_dir, model_name)
+    directory = new_directory(out, f"{prepared.source_name}-{prepared.config.model_name}")
+    announce(prepared, directory)
+    return begin(prepared, directory, data_dir)
 
 
 def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:

@@ -33,9 +33,23 @@ def test_top5_counts_ranks():
 def test_what_is_undefined_is_none():
     assert measure(np.zeros((3, 4), np.float32), np.zeros(3, np.int64))["auroc"] is None
     assert measure(np.zeros((0, 0), np.float32), np.zeros(0, np.int64)) == dict.fromkeys(METRICS)
-    broken = measure(np.full((3, 4), np.nan, np.float32), np.array([0, 1, 2]))
-    assert broken["loss"] is None
-    assert broken["auroc"] is None
+    broken = np.zeros((3, 6), np.float32)
+    broken[1, 2] = np.nan
+    assert measure(broken, np.array([0, 1, 2])) == dict.fromkeys(METRICS)
+
+
+def test_equal_scores_are_ranked_in_the_order_of_classes():
+    measured = measure(np.zeros((10, 10), np.float32), np.arange(10))
+    assert measured["accuracy"] == 0.1
+    assert measured["top5"] == 0.5
+
+
+def test_classes_without_images_do_not_count():
+    """One of three images is taken for a class that has none: recall 1/2 and 1, not averaged with a third class."""
+    logits = logits_of([[0.9, 0.05, 0.05], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]])
+    measured = measure(logits, np.array([0, 0, 1]))
+    assert measured["recall"] == pytest.approx(0.75)
+    assert measured["precision"] == 1.0
 
 
 @settings(max_examples=30, deadline=None)

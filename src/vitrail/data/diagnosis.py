@@ -96,7 +96,7 @@ class Diagnosis:
     def _count_lines(self) -> list[str]:
         if not self.counts:
             return []
-        width = max(5, *(len(name) for name in self.class_names))
+        width = max(5, *map(len, self.class_names), 0)
         header = "class".ljust(width) + "".join(split.rjust(9) for split in self.counts)
         rows = [
             name.ljust(width) + "".join(f"{of_split[label]:9,}" for of_split in self.counts.values())

@@ -69,8 +69,8 @@ def _equalize(x: Tensor, change: Tensor) -> Tensor:
 
 def _posterize(x: Tensor, strength: Tensor) -> Tensor:
     """Keep 8 bits at strength 0 and 2 at strength 1."""
-    steps = _per_image(2.0 ** (8 - (6 * strength).round()))
-    return (x * 255 / 256 * steps).floor() / (steps - 1)
+    step = _per_image(2.0 ** (6 * strength).round())
+    return (x * 255 / step + 1e-4).floor() * step / 255
 
 
 def _solarize(x: Tensor, strength: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ _TRIVIAL_LEVELS = 31
 def apply_policy(x: Tensor, policy: Literal["randaugment", "trivialaugment"]) -> Tensor:
     """RandAugment with 2 operations at magnitude 9 of 30 (Cubuk et al. 2020, arXiv:1909.13719, algorithm 1), or
     TrivialAugment with one operation at a random one of 31 magnitudes in the wide space (Mueller & Hutter 2021,
-    arXiv:2103.10158, table 6)."""
+    arXiv:2103.10158, table 6), where translations reach half an image, whatever its size."""
     for _ in range(_RANDAUGMENT_OPERATIONS if policy == "randaugment" else 1):
         choice = torch.randint(len(_OPERATIONS), (len(x),), device=x.device)
         sign = torch.randint(2, (len(x),), device=x.device) * 2.0 - 1

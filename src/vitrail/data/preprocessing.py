@@ -81,13 +81,6 @@ class Preprocessing:
         mean, std = self._statistics(images.device)
         return (images.to(torch.float32) / 255 - mean) / std
 
-    def denormalize(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch channel height width"]:
-        """The inverse of `normalize` up to the scale: pixels in 0..1, clipped."""
-        mean, std = self._statistics(images.device)
-        return (images.to(torch.float32) * std + mean).clamp(0, 1)
-
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(v, dtype=torch.float32, device=device)[:, None, None] for v in (self.mean, self.std))
         return mean, std

@@ -74,9 +74,10 @@ class CNN(nn.Module):
         super().__init__()
         self.config = config
         self.stages = nn.ModuleList(_plain_stages(config) if config.block == "plain" else _residual_stages(config))
-        halvings = 2**config.num_halvings
-        # A strided convolution rounds up where pooling rounds down, but its output is always averaged.
-        area = (config.size[0] // halvings) * (config.size[1] // halvings) if config.hidden else 1
+        halved = 2**config.num_halvings
+        # A strided convolution rounds up where pooling rounds down.
+        height, width = (side // halved if config.block == "plain" else -(-side // halved) for side in config.size)
+        area = height * width if config.hidden else 1
         self.pool = nn.Flatten() if config.hidden else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         widths = [config.widths[-1] * area, *config.hidden]
         hidden: list[nn.Module] = []

@@ -25,6 +25,13 @@ class DropPath(nn.Module):
         return branch * (mask.to(branch.dtype) / keep)
 
 
+class QKNorm(nn.RMSNorm):
+    """RMS normalisation of queries or keys, in float32 (Dehghani et al. 2023, arXiv:2302.05442, section 2.1)."""
+
+    def forward(self, x: Float[Tensor, "batch head token dim"]) -> Float[Tensor, "batch head token dim"]:
+        return super().forward(x.float()).to(x.dtype)
+
+
 class LayerScale(nn.Module):
     """A learned factor per channel on a residual branch (Touvron et al. 2021, arXiv:2103.17239, section 2)."""
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
-from vitrail.models.layers import residual_branch
+from vitrail.models.layers import QKNorm, residual_branch
 from vitrail.models.positions import resample, sincos_2d
 from vitrail.models.stems import ConvStem, LinearStem
 from vitrail.models.tap import Tap, untapped, within
@@ -72,8 +72,8 @@ class Attention(nn.Module):
         self.scale = width**-0.5
         self.dropout = config.attn_dropout
         self.qkv = nn.Linear(config.embed_dim, 3 * config.embed_dim)
-        self.q_norm = nn.RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.q_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.k_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()
         self.proj = nn.Linear(config.embed_dim, config.embed_dim)
 
     def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:

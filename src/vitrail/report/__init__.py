@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from vitrail import files
 from vitrail.errors import InputError
 
 
@@ -31,8 +31,6 @@ def write_report(directory: Path | str) -> Path:
         raise InputError(f"{directory} is neither a run nor a comparison: it has no run.json and no comparison.json")
 
     path = directory / "report.html"
-    unfinished = directory / f".tmp-{path.name}"
     # A name that is no text (undecodable bytes in a file name) must not stop the page.
-    unfinished.write_bytes(html.encode("utf-8", errors="replace"))
-    os.replace(unfinished, path)
+    files.write_bytes(path, html.encode("utf-8", errors="replace"))
     return path

@@ -111,8 +111,9 @@ def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
     """Wider models want smaller steps: 1e-3 at width 256, 2e-3 up to 128, and falling with the width beyond."""
     if train.optimizer == "sgd":
         return 0.05
-    width = model.embed_dim if isinstance(model, ViTConfig) else 256
-    return (2e-3 if train.optimizer == "muon" else 1e-3) * min(2.0, 256 / width)
+    if not isinstance(model, ViTConfig):
+        return 1e-3
+    return (2e-3 if train.optimizer == "muon" else 1e-3) * min(2.0, 256 / model.embed_dim)
 
 
 def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig) -> AugmentConfig:

@@ -17,6 +17,8 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(wanted)
+        if device.type not in ("cpu", "cuda", "mps", "xpu"):
+            raise InputError(f"device {wanted!r} cannot be used: use auto, cpu, cuda, mps or xpu")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {wanted!r} cannot be used here: {str(error).splitlines()[0]}") from error

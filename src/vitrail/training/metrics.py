@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +32,7 @@ def cross_entropy(logits: Logits, labels: Labels) -> float:
 def auroc(probabilities: NDArray[np.float64], labels: Labels) -> float | None:
     """Area under the ROC curve, one class against the rest, averaged over the classes that have both.
 
-    Beyond 100,000 images a seeded sample is taken. None where no class has both.
+    Beyond 100,000 images a seeded sample is taken. None where no class has images both in it and outside it.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -42,7 +41,7 @@ def auroc(probabilities: NDArray[np.float64], labels: Labels) -> float | None:
         probabilities, labels = probabilities[sample], labels[sample]
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     mixed = np.flatnonzero((counts > 0) & (counts < len(labels)))
-    if len(mixed) == 0 or not np.isfinite(probabilities).all():
+    if len(mixed) == 0:
         return None
     return float(np.mean([roc_auc_score(labels == k, probabilities[:, k]) for k in mixed]))
 
@@ -50,22 +49,26 @@ def auroc(probabilities: NDArray[np.float64], labels: Labels) -> float | None:
 def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
     """The seven metrics of predictions (N, K) and labels (N,); None where one is undefined.
 
-    F1, precision and recall are macro averages: over classes, not images. Top-5 is undefined below five classes.
+    F1, precision and recall are macro averages, over the classes that have images. Top-5 is undefined below five
+    classes; everything is, where there are no predictions or one is not finite.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    if len(labels) == 0:
+    if len(labels) == 0 or not np.isfinite(logits).all():
         return dict.fromkeys(METRICS)
     classes = logits.shape[1]
     predicted = logits.argmax(axis=1)
     top5 = None
     if classes >= 5:
         own = logits[np.arange(len(labels)), labels][:, None]
-        top5 = float(((logits > own).sum(axis=1) < 5).mean())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
-    values = {
+        # Ties go to the class that comes first, as in argmax.
+        ahead = (logits > own) | ((logits == own) & (np.arange(classes) < labels[:, None]))
+        top5 = float((ahead.sum(axis=1) < 5).mean())
+    present = np.unique(labels)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=present, average="macro", zero_division=0
+    )
+    return {
         "loss": cross_entropy(logits, labels),
         "accuracy": float((predicted == labels).mean()),
         "top5": top5,
@@ -74,7 +77,6 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
         "precision": float(precision),
         "recall": float(recall),
     }
-    return {name: value if value is not None and np.isfinite(value) else None for name, value in values.items()}
 
 
 def calibration_error(probabilities: NDArray[np.float64], labels: Labels) -> float:

@@ -42,7 +42,8 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
 
     Muon (Jordan et al. 2024) orthogonalises every update; its rate is adjusted to match AdamW's RMS (Liu et al.
     2025, arXiv:2502.16982, section 2.2), so that both share one schedule. A CNN has no such matrices: AdamW.
-    Plain Adam decays every parameter, as torch's own does.
+    Queries, keys and values share one matrix and are orthogonalised as one. Plain Adam decays every parameter, as
+    torch's own does.
     """
     named = list(model.named_parameters())
     decay, lr = config.weight_decay, config.lr

@@ -7,6 +7,7 @@ so a position in training is two integers and needs no generator state.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +28,7 @@ from vitrail.data.augment import augment
 from vitrail.data.batches import epoch_order, step_seed
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.errors import Interrupted, RunError
+from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.models.build import build_model
 from vitrail.progress import say
 from vitrail.training import metrics
@@ -43,6 +44,7 @@ from vitrail.training.tracking import Tracker
 
 _TOLERATED_BATCHES = 3
 _MOST_PREDICTIONS = 100_000
+"""An epoch's training metrics are of at most so many images, from batches evenly spread over it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,8 @@ class Trainer:
         if train.threads:
             torch.set_num_threads(train.threads)
         if self.device.type == "cuda":
+            # cuBLAS adds up in a fixed order only with this workspace, set before its first product.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
 
         torch.manual_seed(train.seed)
@@ -167,23 +171,25 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.compiled(inputs)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+        loss.backward()
+        norm = torch.nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+        if config.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), config.clip_norm, norm)
         value = loss.item()
-        finite = bool(np.isfinite(value))
+        finite = bool(np.isfinite(value)) and bool(torch.isfinite(norm))
         if finite:
-            loss.backward()
-            if config.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
             for optimizer in self.optimizers:
                 optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
             if self.average is not None:
                 self.average.update_parameters(self.model)
         else:
             self.skip(step, buffers)
+        self.model.zero_grad(set_to_none=True)
 
         logits = logits.detach().float().cpu()
         correct = (logits.argmax(dim=1) == labels.cpu()).float().mean().item()
-        if finite and sum(map(len, self.labels)) < _MOST_PREDICTIONS:
+        sampled_every = -(-self.steps_per_epoch * self.batch_size // _MOST_PREDICTIONS)
+        if finite and position.batch % sampled_every == 0:
             self.logits.append(logits)
             self.labels.append(labels.cpu())
         position.batch += 1
@@ -202,12 +208,15 @@ class Trainer:
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(buffers[name])
         self.position.skipped.append(step + 1)
-        say(f"step {step + 1}: the loss is not finite; the batch is skipped")
+        say(f"step {step + 1}: the loss or its gradient is not finite; the batch is skipped")
         if len(self.position.skipped) > _TOLERATED_BATCHES:
-            raise RunError(
-                f"the loss was not finite at steps {', '.join(map(str, self.position.skipped))}: training diverged; "
-                f"try a lower --lr (it is {self.train_config.lr:g}), --train.clip-norm 1, or --train.precision fp32"
-            )
+            raise self.diverged(f"the loss was not finite at steps {', '.join(map(str, self.position.skipped))}")
+
+    def diverged(self, symptom: str) -> RunError:
+        return RunError(
+            f"{symptom}: training diverged; try a lower --lr (it is {self.train_config.lr:g}), --train.clip-norm 1, "
+            "or --train.precision fp32"
+        )
 
     def finish_epoch(self) -> dict[str, Any]:
         """Validate; the epoch's row of `metrics.jsonl`. Interrupted, it leaves the epoch to be finished again."""
@@ -219,14 +228,18 @@ class Trainer:
         val_logits = predict_logits(
             self.final_model, data.dataset, data.val, data.preprocessing, self.precision, advance
         )
-        train = metrics.measure(torch.cat(self.logits).numpy(), torch.cat(self.labels).numpy())
+        if not np.isfinite(val_logits).all():
+            raise self.diverged(f"after epoch {position.epochs + 1} the model's outputs are not finite")
+        train: dict[str, float | None] = dict.fromkeys(metrics.METRICS)
+        if self.logits:
+            train = metrics.measure(torch.cat(self.logits).numpy(), torch.cat(self.labels).numpy())
         val = metrics.measure(val_logits, data.dataset.labels[data.val])
         row = {
             "epoch": position.epochs + 1,
             "step": self.step,
             "lr": learning_rate(self.step - 1, self.total_steps, self.train_config),
             "seconds": position.seconds,
-            "images_per_second": position.timed_images / position.seconds if position.seconds else 0.0,
+            "images_per_second": position.timed_images / position.seconds if position.seconds else None,
             **{f"train_{name}": value for name, value in train.items()},
             **{f"val_{name}": value for name, value in val.items()},
         }
@@ -257,26 +270,31 @@ class Trainer:
         checkpoint.clear_unfinished(directory)
         for found in checkpoint.from_latest(directory):
             if isinstance(found, checkpoint.DamagedCheckpoint):
-                say(f"{found}: going on from the one before")
+                say(f"{found}: looking for the one before")
+                # Out of the way, so that it takes no intact checkpoint's place among those that are kept.
+                found.path.rename(found.path.with_name(f"damaged-{found.path.name}-{time.time_ns()}"))
                 continue
-            self.final_model.load_state_dict(found.tensors["model"])
             stored = found.tensors["optimizer"]
-            if self.average is not None:
-                prefix = "model."
-                raw = {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
-                self.model.load_state_dict(raw)
-                self.average.n_averaged.copy_(stored["n_averaged"])
-            prefix = "optimizer."
-            load_state_tensors(
-                self.optimizers,
-                {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)},
-            )
-            self.position = Position(**found.state)
+
+            def under(prefix: str, stored: dict[str, Tensor] = stored) -> dict[str, Tensor]:
+                return {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
+
+            try:
+                self.final_model.load_state_dict(found.tensors["model"])
+                if self.average is not None:
+                    self.model.load_state_dict(under("model."))
+                    self.average.n_averaged.copy_(stored["n_averaged"])
+                load_state_tensors(self.optimizers, under("optimizer."))
+                self.position = Position(**found.state)
+            except (RuntimeError, KeyError, IndexError, TypeError) as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"{self.directory / 'run.json'} does not fit its checkpoint: {reason}") from error
             epoch = found.tensors["epoch"]
             self.logits, self.labels = ([epoch["logits"]], [epoch["labels"]]) if epoch else ([], [])
             break
         for name in ("steps.jsonl", "metrics.jsonl"):
-            rows = [row for row in files.read_json_lines(self.directory / name) if row["step"] <= self.step]
+            rows = files.read_json_lines(self.directory / name)
+            rows = [row for row in rows if isinstance(row.get("step"), int) and row["step"] <= self.step]
             if name == "metrics.jsonl":
-                rows = [row for row in rows if row["epoch"] <= self.position.epochs]
+                rows = [row for row in rows if row.get("epoch", 0) <= self.position.epochs]
             files.write_bytes(self.directory / name, "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -1,0 +1,56 @@
+"""Configurations as plain JSON and back, refusing what this version does not know."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, ViTConfig
+from vitrail.errors import InputError
+from vitrail.validation import require
+
+_MODEL_KINDS: dict[str, type[ViTConfig] | type[CNNConfig]] = {"vit": ViTConfig, "cnn": CNNConfig}
+
+
+def model_to_json(model: ModelConfig) -> dict[str, Any]:
+    kind = "vit" if isinstance(model, ViTConfig) else "cnn"
+    return {"kind": kind, **asdict(model)}
+
+
+def model_from_json(stored: dict[str, Any]) -> ModelConfig:
+    """Raises InputError for a kind or a field that this version does not know."""
+    values = dict(stored)
+    kind = values.pop("kind", None)
+    require(kind in _MODEL_KINDS, f"unknown kind of model {kind!r}: known are {', '.join(_MODEL_KINDS)}")
+    return _build(_MODEL_KINDS[kind], values)
+
+
+def run_to_json(config: RunConfig) -> dict[str, Any]:
+    return {
+        "model_name": config.model_name,
+        "data": asdict(config.data),
+        "model": model_to_json(config.model),
+        "train": asdict(config.train),
+    }
+
+
+def run_from_json(stored: dict[str, Any]) -> RunConfig:
+    """Raises InputError for what this version does not know, naming it."""
+    try:
+        train = dict(stored["train"])
+        train["augment"] = _build(AugmentConfig, train["augment"])
+        return RunConfig(
+            data=_build(DataConfig, stored["data"]),
+            model=model_from_json(stored["model"]),
+            train=_build(TrainConfig, train),
+            model_name=stored["model_name"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"the stored configuration is damaged ({type(error).__name__}: {error})") from error
+
+
+def _build(kind: Any, values: dict[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)} (written by another version?)")
+    return kind(**values)
