@@ -81,7 +81,7 @@ class DataOptions:
     std: Annotated[Numbers, RARE] = None
     """Likewise [measured]"""
     augment: Annotated[bool, RARE] = True
-    """Random crops, and mirroring of colour images"""
+    """Random crops, and mirroring of colour images, from 5 epochs on"""
     track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
     """Also write TensorBoard's files [none]"""
 

@@ -231,9 +231,10 @@ class AugmentConfig:
     """Random changes to training images, drawn per image (mixup and CutMix: one share per batch)."""
 
     crop: int | None = None
-    """Pad by this many pixels (reflecting) and crop back at random; an eighth of images of 16 pixels or more."""
+    """Pad by this many pixels (reflecting) and crop back at random; an eighth of images of 16 pixels or more,
+    from 5 epochs on."""
     flip: bool | None = None
-    """Mirror left and right, half of the time; on for colour images."""
+    """Mirror left and right, half of the time; on for colour images from 5 epochs on."""
     cutout: int = 0
     """Side in pixels of a random square set to the mean (DeVries & Taylor 2017, arXiv:1708.04552)."""
     color_jitter: float = 0.0

@@ -101,6 +101,8 @@ def test_a_device_that_is_not_there_is_named():
 
 
 def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():
+    few = resolve_training(TrainConfig(epochs=4), preset("vit-compare"), 500)[0]
+    assert few.augment == AugmentConfig(crop=0, flip=False)
     assert resolve_training(TrainConfig(), preset("vit-compare"), 500)[0].augment == AugmentConfig(crop=4, flip=True)
     assert resolve_training(TrainConfig(), preset("vit-digits"), 500)[0].augment == AugmentConfig(crop=0, flip=False)
     assert choices.resolve_training(TrainConfig(optimizer="sgd"), preset("resnet18"), 500)[0].weight_decay == 5e-4

@@ -11,6 +11,7 @@ from vitrail.training import hardware
 
 _TARGET_STEPS = 3000
 _MIN_EPOCHS, _MAX_EPOCHS = 10, 100
+_EPOCHS_TO_AUGMENT = 5
 # Multiply-adds of a batch below which threads wait for each other longer than they work.
 _WORTH_SHARING = 5e8
 # Compiling takes half a minute or more: it must be repaid by the whole run's floating-point operations.
@@ -95,7 +96,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         lr=train.lr if train.lr is not None else _default_lr(train, model),
         weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[train.optimizer],
         warmup=train.warmup if train.warmup is not None else (0.0 if train.schedule == "constant" else 0.05),
-        augment=_resolve_augmentation(train.augment, model),
+        augment=_resolve_augmentation(train.augment, model, epochs),
         precision=precision,
         compile=compile_,
         device=str(device),
@@ -116,8 +117,9 @@ def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
     return (2e-3 if train.optimizer == "muon" else 1e-3) * min(2.0, 256 / model.embed_dim)
 
 
-def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig) -> AugmentConfig:
-    side = min(model.size)
-    crop = (side // 8 if side >= 16 else 0) if augment.crop is None else augment.crop
-    flip = model.in_channels == 3 if augment.flip is None else augment.flip
+def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig, epochs: int) -> AugmentConfig:
+    """Images that are seen a few times only cannot be learned by heart: varying them would just slow learning."""
+    often, side = epochs >= _EPOCHS_TO_AUGMENT, min(model.size)
+    crop = (side // 8 if often and side >= 16 else 0) if augment.crop is None else augment.crop
+    flip = (often and model.in_channels == 3) if augment.flip is None else augment.flip
     return dataclasses.replace(augment, crop=crop, flip=flip)
