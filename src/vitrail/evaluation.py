@@ -1,36 +1,67 @@
-"""Measuring a trained model again: on its own test images, or on other data."""
+"""Measuring a trained model: once on the test images that were held out, or on other data."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save as to_safetensors
 
 from vitrail import files
 from vitrail.classifier import load, predict_logits
+from vitrail.configs import RunConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import KNOWN, open_source
 from vitrail.errors import InputError
 from vitrail.progress import track
-from vitrail.runs import hold_test, reopen
 from vitrail.training import metrics
 from vitrail.training.hardware import choose_device
 
-
-def evaluate_run(directory: Path) -> tuple[Path, dict[str, Any]]:
-    """The run's own test, measured again: the file written and its content. Raises InputError for an unfinished run."""
-    path = directory / "evaluation.json"
-    prepared = reopen(directory, to_train=False)
-    if not path.is_file():
-        raise InputError(f"{directory} is not finished: 'vitrail resume {directory}' trains it to its end and tests it")
-    hold_test(prepared, directory)
-    return path, dict(files.read_json(path))
+_SAMPLES = 12
+_MISTAKES = 16
 
 
-def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> tuple[Path, dict[str, Any]]:
-    """Other images: the test split of `data` where it has one, else all of it.
+def hold_test(
+    directory: Path,
+    dataset: ImageDataset,
+    test: NDArray[np.int64],
+    image_names: Sequence[str],
+    config: RunConfig,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """The held-out test, in float32: `evaluation.json`, and the pictures that the report shows.
+
+    `test` are the places of its images in the data set; `check` is asked after every batch whether to go on.
+    """
+    classifier = load(directory)
+    torch.set_num_threads(config.train.threads or torch.get_num_threads())
+    model = classifier.model.to(torch.device(config.train.device))
+    with track("testing", len(test), "images") as advance:
+
+        def seen(n: int) -> None:
+            advance(n)
+            check()
+
+        logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=seen)
+    labels = dataset.labels[test]
+    files.write_bytes(directory / "samples.safetensors", _samples(dataset, test, image_names, logits))
+    files.write_json(
+        directory / "evaluation.json",
+        {
+            "split": "test",
+            "val_split": config.data.val_split,
+            **metrics.evaluate(logits, labels, classifier.class_names),
+        },
+    )
+
+
+def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
+    """Other images: the test split of `data` where it has one, else all of it. Returns the file written.
 
     Raises InputError where `data` has a class that the model does not know.
     """
@@ -60,4 +91,31 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> tup
         number += 1
         path = directory / f"evaluation-{source.name}-{number}.json"
     files.write_json(path, result)
-    return path, result
+    return path
+
+
+def _samples(
+    dataset: ImageDataset, test: NDArray[np.int64], image_names: Sequence[str], logits: NDArray[np.float32]
+) -> bytes:
+    """A few test images, one class after another, and the surest mistakes, with their probabilities."""
+    labels = dataset.labels[test]
+    probabilities = metrics.softmax(logits)
+    predicted = probabilities.argmax(axis=1)
+    by_class = np.argsort(labels, kind="stable")
+    _, starts = np.unique(labels[by_class], return_index=True)
+    turn = np.arange(len(labels)) - np.repeat(starts, np.diff([*starts, len(labels)]))
+    by_turn = by_class[np.argsort(turn, kind="stable")]
+    wrong = np.flatnonzero(predicted != labels)
+    surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:_MISTAKES]
+    chosen = np.array([*by_turn[:_SAMPLES], *surest], dtype=np.int64)
+    indices = test[chosen]
+    return to_safetensors(
+        {
+            "images": dataset.read(indices),
+            "labels": labels[chosen],
+            "probabilities": probabilities[chosen].astype(np.float32),
+            "index": indices,
+            "mistake": np.array([0] * min(_SAMPLES, len(by_turn)) + [1] * len(surest), dtype=np.uint8),
+        },
+        metadata={"image_names": json.dumps([image_names[i] for i in indices])},
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import platform
 import shlex
 import sys
@@ -17,29 +16,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.numpy import save as to_safetensors
 
 from vitrail import files
-from vitrail.classifier import Classifier, load, predict_logits
+from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
 from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError
+from vitrail.evaluation import hold_test
 from vitrail.interruption import interruptible
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
-from vitrail.progress import say, track
+from vitrail.progress import say
 from vitrail.report import write_report
 from vitrail.serialization import run_from_json, run_to_json
-from vitrail.training import hardware, metrics
+from vitrail.training import hardware
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.trainer import Trainer, TrainingData
-
-_SAMPLES = 12
-_MISTAKES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,58 +226,23 @@ def complete(prepared: Prepared, directory: Path) -> Run:
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
     with files.locked(directory / "run.json"), interruptible() as check:
         Trainer(prepared.config, data, directory, check).fit()
-        hold_test(prepared, directory, check)
+        _test(prepared, directory, check)
         write_report(directory)
     return Run(directory)
 
 
-def hold_test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
-    """The held-out test, measured once, in float32: `evaluation.json`, and the pictures that the report shows."""
-    classifier = load(directory)
-    indices = prepared.splits.test
-    with track("testing", len(indices), "images") as advance:
-
-        def seen(n: int) -> None:
-            advance(n)
-            check()
-
-        torch.set_num_threads(prepared.config.train.threads or torch.get_num_threads())
-        model = classifier.model.to(torch.device(prepared.config.train.device))
-        logits = predict_logits(model, prepared.dataset, indices, classifier.preprocessing, advance=seen)
-    labels = prepared.dataset.labels[indices]
-    files.write_bytes(directory / "samples.safetensors", _samples(prepared, logits, labels))
-    files.write_json(
-        directory / "evaluation.json",
-        {
-            "split": "test",
-            "val_split": prepared.config.data.val_split,
-            **metrics.evaluate(logits, labels, prepared.class_names),
-        },
-    )
+def evaluate(directory: Path) -> Path:
+    """Measure a finished run's test again; the file written. Raises InputError for an unfinished run."""
+    path = directory / "evaluation.json"
+    prepared = reopen(directory, to_train=False)
+    if not path.is_file():
+        raise InputError(f"{directory} is not finished: 'vitrail resume {directory}' trains it to its end and tests it")
+    _test(prepared, directory)
+    return path
 
 
-def _samples(prepared: Prepared, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> bytes:
-    """A few test images, one class after another, and the surest mistakes, with their probabilities."""
-    probabilities = metrics.softmax(logits)
-    predicted = probabilities.argmax(axis=1)
-    by_class = np.argsort(labels, kind="stable")
-    _, starts = np.unique(labels[by_class], return_index=True)
-    turn = np.arange(len(labels)) - np.repeat(starts, np.diff([*starts, len(labels)]))
-    by_turn = by_class[np.argsort(turn, kind="stable")]
-    wrong = np.flatnonzero(predicted != labels)
-    surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:_MISTAKES]
-    chosen = np.array([*by_turn[:_SAMPLES], *surest], dtype=np.int64)
-    indices = prepared.splits.test[chosen]
-    return to_safetensors(
-        {
-            "images": prepared.dataset.read(indices),
-            "labels": labels[chosen],
-            "probabilities": probabilities[chosen].astype(np.float32),
-            "index": indices,
-            "mistake": np.array([0] * min(_SAMPLES, len(by_turn)) + [1] * len(surest), dtype=np.uint8),
-        },
-        metadata={"image_names": json.dumps([prepared.image_names[i] for i in indices])},
-    )
+def _test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
+    hold_test(directory, prepared.dataset, prepared.splits.test, prepared.image_names, prepared.config, check)
 
 
 def announce(prepared: Prepared, directory: Path) -> None:

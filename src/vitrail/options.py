@@ -1,0 +1,136 @@
+"""The options that verbs share, and how a command line becomes them."""
+
+import contextlib
+import inspect
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import tyro
+from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
+
+from vitrail.configs import DataConfig, TrainConfig
+from vitrail.errors import InputError
+
+RARE = "shown by --help-all"
+"""Marks an option that --help leaves out."""
+
+# What is chosen without the option stands in the help text, not as "default: None".
+Count = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+Number = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
+Numbers = Annotated[tuple[float, ...] | None, arg(metavar="X ...", help_behavior_hint="")]
+Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_behavior_hint="")]
+Seed = Annotated[int, arg(metavar="N")]
+T = TypeVar("T")
+
+TRAIN_DEFAULTS = TrainConfig()
+
+DATA_HELP = (
+    "digits, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per class. "
+    "Images of several sizes: shorter side resized, then centre crop."
+)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What `train` and `compare` share."""
+
+    data: Positional[Annotated[str, arg(help=DATA_HELP, help_behavior_hint="")]]
+    epochs: Count = None
+    """Passes over the training images [from their number]"""
+    batch_size: Count = None
+    """Images per step [from their number]"""
+    lr: Number = None
+    """Peak learning rate [from optimizer and model]"""
+    train_subset: Count = None
+    """Train on N images, every class in proportion [all]"""
+    test_subset: Count = None
+    """Test on N images [all]"""
+    image_size: Pixels = None
+    """One number, or height and width [from images and model]"""
+    seed: Count = None
+    """Of initialisation and order, not of the split [0]"""
+    out: Folder = None
+    """A new or empty directory [the first free one in runs/]"""
+    data_dir: Folder = None
+    """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+    optimizer: Annotated[Literal["adam", "adamw", "sgd", "muon"] | None, arg(help_behavior_hint=""), RARE] = None
+    """[adamw]"""
+    subset_order: Annotated[Literal["stratified", "first"], RARE] = "stratified"
+    """A subset is a seeded sample with every class in proportion, or simply the first N"""
+    val_split: Annotated[Literal["train", "test"], RARE] = "train"
+    """Validate on held-out training images, or on the test images, as some papers do"""
+    val_fraction: Annotated[float, arg(metavar="X"), RARE] = 0.1
+    """The share of the training images that validates"""
+    split_seed: Annotated[Seed, RARE] = 0
+    """Of subsets and splits"""
+    mean: Annotated[Numbers, RARE] = None
+    """Per channel, of pixels in 0..1 [measured]"""
+    std: Annotated[Numbers, RARE] = None
+    """Likewise [measured]"""
+    augment: Annotated[bool, RARE] = True
+    """Random crops, and mirroring of colour images, from 5 epochs on"""
+    track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
+    """Also write TensorBoard's files [none]"""
+
+    def configs(self, train: TrainConfig) -> tuple[DataConfig, TrainConfig]:
+        """The data's configuration, and `train` with the flat options laid over it."""
+        data = {f.name: getattr(self, f.name) for f in fields(DataConfig) if f.name != "source"}
+        flat = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "optimizer", "seed", "track")}
+        train = replace(train, **{name: value for name, value in flat.items() if value is not None})
+        if not self.augment:
+            train = replace(train, augment=replace(train.augment, crop=0, flip=False))
+        return DataConfig(self.data, **data), train
+
+
+def parse(kind: type[T], argv: Sequence[str], verb: str) -> T:
+    """Arguments of a verb. Help exits 0; raises InputError in one line for anything wrong."""
+    errors = io.StringIO()
+    if "--help" in argv or "-h" in argv:
+        _leave_out_rare(kind)
+    argv = ["--help" if argument == "--help-all" else argument for argument in argv]
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(kind, prog=f"vitrail {verb}", args=argv, config=(PositionalMetavarFromFieldName,))
+    except SystemExit as stop:
+        if stop.code == 0:
+            raise
+        raise InputError(f"{_first_sentence(errors.getvalue())}; see 'vitrail {verb} --help'") from None
+
+
+def _first_sentence(box: str) -> str:
+    """What tyro's box of several lines says, in one line."""
+    lines = [line.strip("│ ").strip() for line in box.splitlines()]
+    content = [line for line in lines if line and line[0] not in "╭╰"]
+    said: list[str] = []
+    suggestion = ""
+    for i, line in enumerate(content):
+        if line.startswith("Perhaps you meant") and i + 1 < len(content):
+            suggestion = f" (did you mean {content[i + 1].split()[0]}?)"
+    for line in content:
+        if line.startswith(("─", "Got errors", "Argument helptext")):
+            break
+        said.append(line)
+    return " ".join(said).rstrip(".") + suggestion
+
+
+def _leave_out_rare(kind: type) -> None:
+    for base in kind.__mro__:
+        for name, annotation in inspect.get_annotations(base).items():
+            if RARE in getattr(annotation, "__metadata__", ()):
+                base.__annotations__[name] = Annotated[annotation, Suppress]
+
+
+def option(argv: Sequence[str], name: str) -> str | None:
+    """The last value of `--name value` or `--name=value`, before parsing: it decides what the other options are."""
+    found = None
+    for i, argument in enumerate(argv):
+        if argument == name and i + 1 < len(argv):
+            found = argv[i + 1]
+        if argument.startswith(f"{name}="):
+            found = argument.split("=", 1)[1]
+    return found
