@@ -394,5 +394,5 @@ def test_a_signal_saves_and_exits(number, code, tmp_path):
     assert process.wait(timeout=10) == code
     error = process.stderr.read()
     assert error.count("\n") == 1
-    assert "vitrail resume" in error
+    assert f"vitrail resume {out}" in error
     assert max((out / "checkpoints").glob("step-*")) > before

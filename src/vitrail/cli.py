@@ -406,7 +406,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"vitrail: {_one_line(error)}", file=sys.stderr)
         return 1
     except Interrupted as stop:
-        print("vitrail: interrupted; all is saved: 'vitrail resume' with the directory goes on", file=sys.stderr)
+        print(f"vitrail: {stop}", file=sys.stderr)
         return 128 + stop.signum
     except KeyboardInterrupt:
         print("vitrail: interrupted", file=sys.stderr)

@@ -13,7 +13,7 @@ import numpy as np
 
 from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
-from vitrail.errors import InputError, RunError
+from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.models.presets import preset
 from vitrail.progress import say
 from vitrail.report import write_report
@@ -140,8 +140,11 @@ def resume_comparison(directory: Path) -> Comparison:
         first = next(iter(plan.values()))
     except (KeyError, TypeError, AttributeError, StopIteration) as error:
         raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
-    with files.locked(directory / _PLAN):
-        runs = run_grid(plan, directory, data_dir)
+    try:
+        with files.locked(directory / _PLAN):
+            runs = run_grid(plan, directory, data_dir)
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, directory) from None
     by_model: dict[str, list[Run]] = {}
     for name, run in runs.items():
         by_model.setdefault(plan[name].model_name, []).append(run)

@@ -24,7 +24,7 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
 from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.data.splits import Splits, split
-from vitrail.errors import InputError
+from vitrail.errors import InputError, Interrupted
 from vitrail.evaluation import hold_test
 from vitrail.interruption import interruptible
 from vitrail.models.presets import preset
@@ -225,8 +225,11 @@ def complete(prepared: Prepared, directory: Path) -> Run:
     """Train to the end, test once, report; whatever is already there is not done again."""
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
     with files.locked(directory / "run.json"), interruptible() as check:
-        Trainer(prepared.config, data, directory, check).fit()
-        _test(prepared, directory, check)
+        try:
+            Trainer(prepared.config, data, directory, check).fit()
+            _test(prepared, directory, check)
+        except Interrupted as stop:
+            raise Interrupted(stop.signum, directory) from None
         write_report(directory)
     return Run(directory)
 
