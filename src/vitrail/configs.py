@@ -262,7 +262,7 @@ class TrainConfig:
 
     epochs: int | None = None
     batch_size: int | None = None
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adamw"
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] | None = None
     """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the matrices and AdamW the rest."""
     lr: float | None = None
     """Peak learning rate."""
@@ -320,7 +320,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         unresolved = [
             name
-            for name in ("epochs", "batch_size", "lr", "weight_decay", "warmup", "threads")
+            for name in ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup", "threads")
             if getattr(self.train, name) is None
         ]
         unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]

@@ -59,7 +59,7 @@ class DataOptions:
     data_dir: Folder = None
     """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
     optimizer: Annotated[Literal["adam", "adamw", "sgd", "muon"] | None, arg(help_behavior_hint=""), RARE] = None
-    """[adamw]"""
+    """[muon for a ViT of width 128 or more, else adamw]"""
     subset_order: Annotated[Literal["stratified", "first"], RARE] = "stratified"
     """A subset is a seeded sample with every class in proportion, or simply the first N"""
     val_split: Annotated[Literal["train", "test"], RARE] = "train"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from vitrail.errors import InputError
 
@@ -20,7 +20,7 @@ def require(ok: bool, message: str) -> None:
 def _hints(kind: Any) -> dict[str, tuple[Any, ...]]:
     """Of every field: the types it may have, unions opened."""
     hints = get_type_hints(kind)
-    return {name: get_args(hint) if get_origin(hint) is UnionType else (hint,) for name, hint in hints.items()}
+    return {name: get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,) for name, hint in hints.items()}
 
 
 def check_kinds(config: Any) -> None:

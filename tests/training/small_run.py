@@ -32,6 +32,7 @@ CNN = CNNConfig(image_size=8, in_channels=1, num_classes=3, widths=(4, 8), block
 TRAIN = TrainConfig(
     epochs=3,
     batch_size=8,
+    optimizer="adamw",
     lr=1e-2,
     weight_decay=0.01,
     warmup=0.1,

@@ -6,7 +6,7 @@ import pytest
 
 from vitrail.configs import AugmentConfig, TrainConfig
 from vitrail.errors import InputError
-from vitrail.models.presets import preset
+from vitrail.models.presets import PRESETS, preset
 from vitrail.training import choices, hardware
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 
@@ -50,7 +50,7 @@ def test_nothing_is_left_open(model, images):
     resolved, said = resolve_training(TrainConfig(), preset(model), images)
     for field in dataclasses.fields(resolved):
         assert getattr(resolved, field.name) not in ("auto",)
-    for name in ("epochs", "batch_size", "lr", "weight_decay", "warmup", "threads"):
+    for name in ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup", "threads"):
         assert getattr(resolved, name) is not None
     assert resolved.batch_size <= images
     assert resolved.augment.crop is not None
@@ -62,7 +62,7 @@ def test_nothing_is_left_open(model, images):
 
 def test_what_is_given_is_kept():
     given = TrainConfig(
-        epochs=7, batch_size=3, lr=0.5, weight_decay=0.0, warmup=0.0, precision="bf16", compile="off", threads=1,
+        epochs=7, batch_size=3, optimizer="sgd", lr=0.5, weight_decay=0.0, warmup=0.0, precision="bf16", compile="off", threads=1,
         augment=AugmentConfig(crop=0, flip=False),
     )  # fmt: skip
     resolved, _ = resolve_training(given, preset("vit-compare"), 100)
@@ -98,6 +98,14 @@ def test_without_a_compiler_auto_is_off_and_on_is_an_error(monkeypatch):
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(InputError, match="warp"):
         hardware.choose_device("warp")
+
+
+def test_muon_is_for_wide_vision_transformers():
+    chosen = {name: resolve_training(TrainConfig(), preset(name), 500)[0].optimizer for name in PRESETS}
+    assert {name for name, optimizer in chosen.items() if optimizer == "adamw"} == {
+        *("vit-digits", "vit-annotated", "cnn-digits", "cnn-compare", "resnet18"),
+    }
+    assert set(chosen.values()) == {"adamw", "muon"}
 
 
 def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():

@@ -11,7 +11,7 @@ from vitrail.configs import CNNConfig, TrainConfig, ViTConfig
 from vitrail.models.build import build_model
 from vitrail.training.optim import build_optimizers, learning_rate, load_state_tensors, state_tensors
 
-CONFIG = TrainConfig(lr=1.0, weight_decay=0.1, warmup=0.1, epochs=1, batch_size=1, threads=1)
+CONFIG = TrainConfig(optimizer="adamw", lr=1.0, weight_decay=0.1, warmup=0.1, epochs=1, batch_size=1, threads=1)
 VIT = ViTConfig(image_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, mlp_dim=8, num_registers=2)
 
 

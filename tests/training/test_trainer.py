@@ -48,6 +48,7 @@ def test_resume_equals_uninterrupted(changes, tmp_path):
         assert rows == expected
 
 
+@pytest.mark.slow
 def test_compiled_resume_equals_uninterrupted(tmp_path):
     """In processes of their own: checked shapes and an earlier compilation would both be in the way."""
 

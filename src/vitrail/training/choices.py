@@ -12,6 +12,8 @@ from vitrail.training import hardware
 _TARGET_STEPS = 3000
 _MIN_EPOCHS, _MAX_EPOCHS = 10, 100
 _EPOCHS_TO_AUGMENT = 5
+# vit-compare on 8,000 MNIST images for 3 epochs: 96.1 % with Muon, 94.9 % with AdamW. vit-digits: 97.8 % and 98.9 %.
+_WIDE_ENOUGH_FOR_MUON = 128
 # Multiply-adds of a batch below which threads wait for each other longer than they work.
 _WORTH_SHARING = 5e8
 # Compiling takes half a minute or more: it must be repaid by the whole run's floating-point operations.
@@ -58,6 +60,14 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         epochs = min(max(round(_TARGET_STEPS * batch_size / num_images), _MIN_EPOCHS), _MAX_EPOCHS)
         said.append(f"{epochs} epochs: about {_TARGET_STEPS:,} steps, within {_MIN_EPOCHS} and {_MAX_EPOCHS} epochs")
 
+    optimizer = train.optimizer
+    if optimizer is None:
+        wide = isinstance(model, ViTConfig) and model.embed_dim >= _WIDE_ENOUGH_FOR_MUON
+        optimizer = "muon" if wide else "adamw"
+        if wide:
+            said.append("optimizer muon: a ViT of this width learns faster with it than with adamw")
+    train = dataclasses.replace(train, optimizer=optimizer)
+
     precision = train.precision
     if precision == "auto":
         feature = hardware.fast_bf16(device)
@@ -94,7 +104,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         epochs=epochs,
         batch_size=batch_size,
         lr=train.lr if train.lr is not None else _default_lr(train, model),
-        weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[train.optimizer],
+        weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[optimizer],
         warmup=train.warmup if train.warmup is not None else (0.0 if train.schedule == "constant" else 0.05),
         augment=_resolve_augmentation(train.augment, model, epochs),
         precision=precision,
