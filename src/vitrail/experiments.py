@@ -222,7 +222,7 @@ def by_name(names: Sequence[str]) -> dict[str, ModelConfig]:
     return {name: preset(name) for name in names}
 
 
-def demo(directory: Path = Path("runs/demo"), seed: int = 0) -> Comparison:
+def demo(directory: Path = Path("runs/demo")) -> Comparison:
     """A ViT and a CNN on scikit-learn's digits, in under a minute. Replaces its own directory.
 
     Raises InputError where the directory holds anything but an earlier demo.
@@ -233,6 +233,6 @@ def demo(directory: Path = Path("runs/demo"), seed: int = 0) -> Comparison:
             shutil.rmtree(directory)
         elif not directory.is_dir() or any(directory.iterdir()):
             raise InputError(f"{directory} holds something that is not a demo: name another --out")
-    train = TrainConfig(epochs=_DEMO_EPOCHS, seed=seed)
+    train = TrainConfig(epochs=_DEMO_EPOCHS)
     models = by_name(["vit-digits", "cnn-digits"])
     return start_comparison(DataConfig("digits"), models, train, seeds=1, out=directory, kind="demo")
