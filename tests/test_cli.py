@@ -154,6 +154,11 @@ def test_compare_trains_each_and_reports_both(tmp_path, capsys):
     out = tmp_path / "comparison"
     argv = ["compare", "digits", "--models", "vit-digits", "cnn-digits", "--seeds", "2", "--epochs", "1"]
     assert run([*argv, "--train-subset", "128", "--test-subset", "50", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    for name in ("vit-digits-seed1", "cnn-digits-seed0"):
+        chosen = files.read_json(out / name / "run.json")["choices"]
+        assert any(line.startswith("precision") for line in chosen)
+        assert all(line in said for line in chosen)
     record = files.read_json(out / "comparison.json")["models"]
     assert set(record) == {"vit-digits", "cnn-digits"}
     for model in record.values():

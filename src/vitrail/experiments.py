@@ -45,10 +45,16 @@ def is_experiment(directory: Path) -> bool:
     return (directory / _PLAN).is_file()
 
 
-def run_grid(plan: Mapping[str, RunConfig], directory: Path, data_dir: Path | None = None) -> dict[str, Run]:
+def run_grid(
+    plan: Mapping[str, RunConfig],
+    directory: Path,
+    data_dir: Path | None = None,
+    choices: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Run]:
     """Make the runs that are not there yet, and complete those that are; by name, in the plan's order.
 
-    A run that fails does not stop the others; it is left out. Raises RunError if all fail.
+    `choices` says of a run what was chosen when it was planned, and why. A run that fails does not stop the others;
+    it is left out. Raises RunError if all fail.
     """
     runs, failures = {}, []
     for number, (name, config) in enumerate(plan.items(), start=1):
@@ -61,6 +67,8 @@ def run_grid(plan: Mapping[str, RunConfig], directory: Path, data_dir: Path | No
             for unfinished in place.glob(f"{files.TEMPORARY}*"):
                 unfinished.unlink()
             prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name)
+            if choices and name in choices:
+                prepared = dataclasses.replace(prepared, notes=tuple(choices[name]))
             files.claim(place, "move what is in it elsewhere")
             announce(prepared, place)
             runs[name] = begin(prepared, place, data_dir)
@@ -85,12 +93,14 @@ def plan_comparison(
     train: TrainConfig,
     seeds: int,
     data_dir: Path | None = None,
-) -> dict[str, RunConfig]:
+) -> tuple[dict[str, RunConfig], dict[str, tuple[str, ...]]]:
     """The same data, budget and batches in the same order for every model, once per seed: train.seed, and on.
 
-    All models get images of one size: the given one, else what the first model would be given.
+    All models get images of one size: the given one, else what the first model would be given. Returns the runs by
+    name, and what was chosen for each, and why.
     """
     plan: dict[str, RunConfig] = {}
+    choices: dict[str, tuple[str, ...]] = {}
     for name, model in models.items():
         prepared = prepare(data, model, train, data_dir, name)
         data = dataclasses.replace(data, image_size=prepared.config.model.size)
@@ -98,7 +108,8 @@ def plan_comparison(
             plan[f"{name}-seed{k}"] = dataclasses.replace(
                 prepared.config, train=dataclasses.replace(prepared.config.train, seed=k)
             )
-    return plan
+            choices[f"{name}-seed{k}"] = prepared.notes
+    return plan, choices
 
 
 def start_comparison(
@@ -115,7 +126,7 @@ def start_comparison(
         raise InputError("a comparison needs at least one model and one seed")
     for name in models:
         _plain(name)
-    plan = plan_comparison(data, models, train, seeds, data_dir)
+    plan, choices = plan_comparison(data, models, train, seeds, data_dir)
     directory = new_directory(out, kind)
     files.write_json(
         directory / _PLAN,
@@ -123,6 +134,7 @@ def start_comparison(
             "kind": kind,
             "data_dir": str(data_dir.resolve()) if data_dir else None,
             "runs": {name: run_to_json(config) for name, config in plan.items()},
+            "choices": choices,
         },
     )
     return resume_comparison(directory)
@@ -137,12 +149,13 @@ def resume_comparison(directory: Path) -> Comparison:
     try:
         plan = {name: run_from_json(config) for name, config in stored["runs"].items()}
         data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
+        choices = {name: [str(line) for line in lines] for name, lines in stored.get("choices", {}).items()}
         first = next(iter(plan.values()))
     except (KeyError, TypeError, AttributeError, StopIteration) as error:
         raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
     try:
         with files.locked(directory / _PLAN):
-            runs = run_grid(plan, directory, data_dir)
+            runs = run_grid(plan, directory, data_dir, choices)
     except Interrupted as stop:
         raise Interrupted(stop.signum, directory) from None
     by_model: dict[str, list[Run]] = {}

@@ -24,7 +24,6 @@ Numbers = Annotated[tuple[float, ...] | None, arg(metavar="X ...", help_behavior
 Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_behavior_hint="")]
-Seed = Annotated[int, arg(metavar="N")]
 T = TypeVar("T")
 
 TRAIN_DEFAULTS = TrainConfig()
@@ -66,7 +65,7 @@ class DataOptions:
     """Validate on held-out training images, or on the test images, as some papers do"""
     val_fraction: Annotated[float, arg(metavar="X"), RARE] = 0.1
     """The share of the training images that validates"""
-    split_seed: Annotated[Seed, RARE] = 0
+    split_seed: Annotated[int, arg(metavar="N"), RARE] = 0
     """Of subsets and splits"""
     mean: Annotated[Numbers, RARE] = None
     """Per channel, of pixels in 0..1 [measured]"""
