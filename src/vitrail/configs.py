@@ -89,11 +89,17 @@ class ViTConfig:
     num_heads: int = 3
     mlp_dim: int = 768
     """Width of the MLP's hidden layer."""
+    mlp: Literal["gelu", "swiglu"] = "gelu"
+    """One hidden layer with GELU, or two that are multiplied, one through SiLU (Shazeer 2020, arXiv:2002.05202)."""
     readout: tuple[Readout, ...] = ("cls",)
     """What the head reads: class token, distillation token, mean of the patches; several are concatenated."""
     pos_embed: Literal["learned", "sincos", "none"] = "learned"
     pos_init_std: float = 0.02
     """Standard deviation of the position embeddings and the class token at the start."""
+    pos_prefix: bool = True
+    """Class and distillation token have learned positions too, as the paper has it."""
+    pos_antialias: bool = True
+    """Smooth learned positions before they are resampled to a coarser grid; checkpoints differ in this."""
     num_registers: int = 0
     """Extra tokens without a position (Darcet et al. 2024, arXiv:2309.16588)."""
     stem: Literal["linear", "conv"] = "linear"
@@ -110,8 +116,10 @@ class ViTConfig:
     """Start of a learned scale on every residual branch (Touvron et al. 2021, arXiv:2103.17239)."""
     qk_norm: bool = False
     """RMS-normalise queries and keys per head (Dehghani et al. 2023, arXiv:2302.05442)."""
-    head: Literal["linear", "tanh"] = "linear"
-    """One linear layer, or the paper's pre-training head with a hidden tanh layer."""
+    final_norm: Literal["tokens", "readout"] = "tokens"
+    """Normalise every token before the readout (equation 4), or only what the head reads."""
+    head: Literal["linear", "tanh", "none"] = "linear"
+    """One linear layer, the paper's pre-training head with a hidden tanh layer, or the readout itself."""
     attention_scale: Literal["head", "model"] = "head"
     """Scores are divided by the square root of this width. "model" only reproduces one published listing."""
     norm_eps: float = 1e-6
@@ -147,6 +155,10 @@ class ViTConfig:
             f"readout {self.readout}: name one or more of cls, dist, mean, each once",
         )
         require(
+            self.head != "none" or self.num_classes == self.readout_dim,
+            f"without a head the outputs are the readout: num_classes must be {self.readout_dim}",
+        )
+        require(
             self.pos_embed != "sincos" or self.embed_dim % 4 == 0,
             f"sincos position embeddings need an embed_dim that 4 divides, not {self.embed_dim}: use "
             f"{nearest_multiples(self.embed_dim, 4)}",
@@ -175,6 +187,11 @@ class ViTConfig:
     @property
     def head_dim(self) -> int:
         return self.embed_dim // self.num_heads
+
+    @property
+    def readout_dim(self) -> int:
+        """Width of what the head reads."""
+        return self.embed_dim * len(self.readout)
 
 
 @dataclass(frozen=True)

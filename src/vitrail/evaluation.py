@@ -74,7 +74,7 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
             f"it knows {', '.join(classifier.class_names[:10])}"
         )
     place = np.array([classifier.class_names.index(name) for name in source.class_names])
-    loaded = source.load(classifier.preprocessing.image_size, classifier.preprocessing.channels)
+    loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
     dataset = ImageDataset(loaded.images, place[loaded.labels])
     has_test = source.split is not None and bool((source.split == TEST).any())
     indices = np.flatnonzero(source.split == TEST) if has_test else np.arange(len(dataset))

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vitrail.data.decoding import OversizedImageError, UnreadableImageError, decode, decode_bytes, read_through
+from vitrail.data.decoding import Framing, OversizedImageError, UnreadableImageError, decode, decode_bytes, read_through
 from vitrail.errors import InputError
 
 
 def pixel(data, channels=3):
     """The one colour of an image of one colour."""
-    array = decode_bytes(data, (4, 4), channels)
+    array = decode_bytes(data, Framing((4, 4)), channels)
     assert array.shape == (channels, 4, 4)
     assert array.dtype == np.uint8
     assert (array == array[:, :1, :1]).all()
@@ -72,7 +72,7 @@ def test_a_cmyk_jpeg_is_not_inverted():
 
 def test_16_bits_are_scaled_not_clipped():
     ramp = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    assert np.array_equal(decode_bytes(encoded(ramp), (16, 16), 1)[0].ravel(), np.arange(256))
+    assert np.array_equal(decode_bytes(encoded(ramp), Framing((16, 16)), 1)[0].ravel(), np.arange(256))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "L", "1"])
@@ -95,7 +95,7 @@ def test_exif_rotation_is_undone(kind, orientation):
     upright = ImageOps.exif_transpose(tagged)
     header = read_through(data)
     assert (header.height, header.width) == (upright.height, upright.width)
-    found = decode_bytes(data, (header.height, header.width), 3)
+    found = decode_bytes(data, Framing((header.height, header.width)), 3)
     expected = np.asarray(upright).transpose(2, 0, 1)
     assert np.abs(found.astype(int) - expected).mean() < (4 if kind == "JPEG" else 1e-9)
 
@@ -105,30 +105,32 @@ def test_a_rotated_photograph_is_upright_at_a_smaller_size_too():
     stored[:, :300] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter: what was left is now above
-    found = decode_bytes(encoded(stored, "JPEG", exif=exif), (30, 20), 1)[0]
+    found = decode_bytes(encoded(stored, "JPEG", exif=exif), Framing((30, 20)), 1)[0]
     assert (found[:13] > 250).all()
     assert (found[17:] < 5).all()
 
 
 def test_an_image_of_the_right_size_is_not_touched():
     pixels = noise(1, (7, 5, 3))
-    assert np.array_equal(decode_bytes(encoded(pixels), (7, 5), 3), pixels.transpose(2, 0, 1))
+    assert np.array_equal(decode_bytes(encoded(pixels), Framing((7, 5)), 3), pixels.transpose(2, 0, 1))
 
 
 def test_the_shorter_side_fits_and_the_centre_is_kept():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255
-    assert (decode_bytes(encoded(wide), (10, 10), 3) == 255).all()
+    assert (decode_bytes(encoded(wide), Framing((10, 10)), 3) == 255).all()
     tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
-    assert (decode_bytes(encoded(tall), (10, 10), 3) == 255).all()
+    assert (decode_bytes(encoded(tall), Framing((10, 10)), 3) == 255).all()
     # Twice the size: the same square, but for the resampling at its edges.
-    assert (decode_bytes(encoded(wide), (20, 20), 3)[:, :, 2:-2] == 255).all()
+    assert (decode_bytes(encoded(wide), Framing((20, 20)), 3)[:, :, 2:-2] == 255).all()
 
 
 @settings(max_examples=60, deadline=None)
 @given(*[st.integers(1, 40)] * 4, st.sampled_from([1, 3]), st.sampled_from(["PNG", "JPEG"]))
 def test_any_size_becomes_the_size_asked_for(height, width, new_height, new_width, channels, kind):
-    found = decode_bytes(encoded(np.full((height, width, 3), 90, np.uint8), kind), (new_height, new_width), channels)
+    found = decode_bytes(
+        encoded(np.full((height, width, 3), 90, np.uint8), kind), Framing((new_height, new_width)), channels
+    )
     assert found.shape == (channels, new_height, new_width)
     assert np.abs(found.astype(int) - 90).max() <= 1
 
@@ -136,7 +138,7 @@ def test_any_size_becomes_the_size_asked_for(height, width, new_height, new_widt
 def test_a_reduced_jpeg_is_close_to_the_full_one():
     smooth = Image.fromarray(noise(2, (8, 12, 3))).resize((1200, 800), Image.Resampling.BICUBIC)
     data = encoded(smooth, "JPEG", quality=95)
-    found = decode_bytes(data, (64, 64), 3).astype(int)
+    found = decode_bytes(data, Framing((64, 64)), 3).astype(int)
     full = Image.open(io.BytesIO(data)).resize((96, 64), Image.Resampling.BILINEAR).crop((16, 0, 80, 64))
     assert np.abs(found - np.asarray(full).transpose(2, 0, 1)).mean() < 1.5
 
@@ -161,7 +163,7 @@ def test_grey_is_told_from_colour():
     ],
 )
 def test_damaged_files_are_unreadable_with_a_reason(data, said):
-    for read in (read_through, lambda data: decode_bytes(data, (8, 8), 3)):
+    for read in (read_through, lambda data: decode_bytes(data, Framing((8, 8)), 3)):
         with pytest.raises(UnreadableImageError, match=said):
             read(data)
 
@@ -172,9 +174,9 @@ def test_a_header_of_too_many_pixels_is_refused_before_decoding(side, tmp_path):
         read_through(huge_png(side, side))
     (tmp_path / "huge.png").write_bytes(huge_png(side, side))
     with pytest.raises(InputError, match=r"huge\.png: .*limit"):
-        decode(tmp_path / "huge.png", (8, 8), 3)
+        decode(tmp_path / "huge.png", Framing((8, 8)), 3)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.png: No such file"):
-        decode(tmp_path / "none.png", (8, 8), 3)
+        decode(tmp_path / "none.png", Framing((8, 8)), 3)

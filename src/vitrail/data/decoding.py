@@ -6,11 +6,13 @@ Workers import this module, so it needs nothing but Pillow and NumPy.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,30 @@ _UPRIGHT = {
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 
 
+Fit = Literal["crop", "stretch"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How an image of any size becomes one of `size`. An image that already has that size and is not cropped stays."""
+
+    size: Size
+    """Height and width in pixels."""
+    fit: Fit = "crop"
+    """Crop the centre of an image resized to cover `size`, or stretch the whole image to it."""
+    crop: float = 1.0
+    """The share of the covering image's sides that the crop keeps: with 0.875, 224 pixels are cut out of 256."""
+    interpolation: Interpolation = "bilinear"
+    """Always antialiased."""
+
+    @property
+    def covered(self) -> Size:
+        """What the image is resized to cover before the crop."""
+        height, width = (math.floor(side / self.crop + 1e-9) for side in self.size)
+        return height, width
+
+
 class Header(NamedTuple):
     """What is known of an image once it has been read through."""
 
@@ -66,15 +92,12 @@ class OversizedImageError(UnreadableImageError):
     """The header declares more than `MAX_PIXELS`."""
 
 
-def decode(file: str | Path | bytes, image_size: Size, channels: int, name: str = "") -> NDArray[np.uint8]:
-    """Read an encoded image at `image_size`.
-
-    Turned upright by its EXIF tag, converted to grey or RGB, resized so that it covers `image_size` (antialiased
-    bilinear; not at all where the size is already right), centre-cropped.
+def decode(file: str | Path | bytes, framing: Framing, channels: int, name: str = "") -> NDArray[np.uint8]:
+    """Read an encoded image at a size: turned upright by its EXIF tag, converted to grey or RGB, framed.
 
     Args:
         file: path or encoded bytes.
-        image_size: (height, width) in pixels.
+        framing: the size, and how it is reached.
         channels: 1 or 3.
         name: what messages call the image.
 
@@ -86,18 +109,18 @@ def decode(file: str | Path | bytes, image_size: Size, channels: int, name: str 
     """
     name = name or (shown(str(file)) if not isinstance(file, bytes) else "the image")
     try:
-        return decode_bytes(file if isinstance(file, bytes) else Path(file).read_bytes(), image_size, channels)
+        return decode_bytes(file if isinstance(file, bytes) else Path(file).read_bytes(), framing, channels)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from error
     except UnreadableImageError as error:
         raise InputError(f"{name}: {error}") from error
 
 
-def decode_bytes(data: bytes, image_size: Size, channels: int) -> NDArray[np.uint8]:
+def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uint8]:
     """As `decode`, but raises UnreadableImageError with the reason alone."""
     try:
         with warnings.catch_warnings(action="ignore"), _open(data) as image:
-            return to_array(image, image_size, channels)
+            return to_array(image, framing, channels)
     except (UnreadableImageError, MemoryError):
         raise
     # Pillow's decoders raise almost anything on damaged files.
@@ -126,20 +149,20 @@ def read_through(data: bytes) -> Header:
         raise _unreadable(error) from error
 
 
-def to_array(image: Image.Image, image_size: Size, channels: int) -> NDArray[np.uint8]:
+def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.uint8]:
     """As `decode`, from an image Pillow has opened; a JPEG that is not loaded yet may be left at a lower resolution.
 
     Returns:
         uint8 array (channels, height, width).
     """
-    height, width = image_size
+    height, width = framing.size
     upright_size = image.size
     if image.format in ("JPEG", "MPO"):
         turned = _orientation(image) >= 5
         upright_size = image.size[::-1] if turned else image.size
-        covering = _covering(upright_size, image_size)
+        resized = _resized(upright_size, framing)
         # A JPEG can be decoded at a half, a quarter or an eighth; twice the target leaves antialiasing its room.
-        needed = covering[::-1] if turned else covering
+        needed = resized[::-1] if turned else resized
         image.draft(None, (2 * needed[0], 2 * needed[1]))
         image.load()
         image = _upright(image)
@@ -148,18 +171,21 @@ def to_array(image: Image.Image, image_size: Size, channels: int) -> NDArray[np.
         image = _upright(image)
         upright_size = image.size
     image = _to_mode(image, "L" if channels == 1 else "RGB")
-    if upright_size != (width, height):
-        covering = _covering(upright_size, image_size)
-        image = image.resize(covering, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        left, top = (covering[0] - width) // 2, (covering[1] - height) // 2
+    resized = _resized(upright_size, framing)
+    if upright_size != resized or resized != (width, height):
+        method = Image.Resampling.BICUBIC if framing.interpolation == "bicubic" else Image.Resampling.BILINEAR
+        image = image.resize(resized, method, reducing_gap=2.0)
+        left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
 
 
-def _covering(size: tuple[int, int], image_size: Size) -> tuple[int, int]:
-    """The (width, height) of an image of this (width, height) once it just covers `image_size`."""
-    (width, height), (target_height, target_width) = size, image_size
+def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
+    """The (width, height) of an image of this (width, height) before the crop."""
+    if framing.fit == "stretch":
+        return framing.size[::-1]
+    (width, height), (target_height, target_width) = size, framing.covered
     if width * target_height >= height * target_width:
         return max(target_width, int(width * target_height / height)), target_height
     return target_width, max(target_height, int(height * target_width / width))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vitrail.configs import Size
 from vitrail.data.cache import data_dir_or_default
-from vitrail.data.decoding import UnreadableImageError, decode_bytes
+from vitrail.data.decoding import Framing, UnreadableImageError, decode_bytes
 from vitrail.data.diagnosis import Diagnosis, Group
 from vitrail.data.files import Survey
 from vitrail.data.members import Container, Member, read_member
@@ -79,7 +79,7 @@ def _of_arrays(source: str, opened: Source) -> Diagnosis:
     chosen = _chosen(facts, len(opened.class_names))
     thumbnail = _thumbnail({size})
     samples = [
-        (name, resized(images[at], thumbnail, opened.channels))
+        (name, resized(images[at], Framing(thumbnail), opened.channels))
         for name, at in zip(opened.class_names, chosen, strict=True)
     ]
     return _diagnosis(source, opened.name, opened.kind, opened.class_names, facts, opened.channels, samples)
@@ -276,7 +276,7 @@ def _decode_some(
     images: list[NDArray[np.uint8] | None] = []
     for member in members:
         try:
-            images.append(decode_bytes(read_member(container, member), size, channels))
+            images.append(decode_bytes(read_member(container, member), Framing(size), channels))
         except (OSError, UnreadableImageError):
             images.append(None)
     return images

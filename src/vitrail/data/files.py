@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.configs import Size
 from vitrail.data.archives import ZIP_SUFFIXES, decompressed, list_tar, list_zip
 from vitrail.data.cache import disk_errors, fingerprint, replacing
-from vitrail.data.decoding import IMAGE_EXTENSIONS, decode_bytes
+from vitrail.data.decoding import IMAGE_EXTENSIONS, Framing, decode_bytes
 from vitrail.data.layout import Layout, arrange
 from vitrail.data.members import Container, Listing, Member, list_folder, read_member
 from vitrail.data.scan import Scanned, scan
@@ -100,9 +99,9 @@ def survey(path: Path, listing: Listing, cached: Path, tolerant: bool = False) -
 
 
 def decoded_images(
-    path: Path, cached: Path, container: Container, members: Sequence[Member], image_size: Size, channels: int
+    path: Path, cached: Path, container: Container, members: Sequence[Member], framing: Framing, channels: int
 ) -> NDArray[np.uint8]:
-    """All images at one size, decoded in parallel the first time and mapped from the disk from then on.
+    """All images in one framing, decoded in parallel the first time and mapped from the disk from then on.
 
     Returns:
         uint8 memory map (N, channels, height, width), read-only.
@@ -110,18 +109,21 @@ def decoded_images(
     Raises:
         InputError: a file has changed or gone since it was surveyed, or the disk is full or read-only.
     """
-    stored = cached / f"{image_size[0]}x{image_size[1]}x{channels}.npy"
+    height, width = framing.size
+    plain = framing == Framing(framing.size)
+    how = "" if plain else f"-{framing.fit}-{framing.crop:g}-{framing.interpolation}"
+    stored = cached / f"{height}x{width}x{channels}{how}.npy"
     if not stored.exists():
         if container.kind == "tar":
             decompressed(path, cached / "archive.tar")
         with replacing(stored) as temporary:
-            shape = (len(members), channels, *image_size)
+            shape = (len(members), channels, height, width)
             with temporary.open("wb") as file:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 offset = file.tell()
                 file.truncate(offset + int(np.prod(shape)))
-            work = partial(_decode_chunk, container, str(temporary), offset, image_size, channels)
+            work = partial(_decode_chunk, container, str(temporary), offset, framing, channels)
             for _ in over_chunks(work, members, "Decoding images"):
                 pass
     images: NDArray[np.uint8] = np.load(stored, mmap_mode="r", allow_pickle=False)
@@ -132,7 +134,7 @@ def _decode_chunk(
     container: Container,
     target: str,
     offset: int,
-    image_size: Size,
+    framing: Framing,
     channels: int,
     start: int,
     members: Sequence[Member],
@@ -140,10 +142,10 @@ def _decode_chunk(
     """Write a run of images to its place in the file."""
     # Written rather than mapped: a full disk then is an error and not a signal, and no process holds the pages.
     with open(target, "r+b") as file:
-        file.seek(offset + start * channels * image_size[0] * image_size[1])
+        file.seek(offset + start * channels * framing.size[0] * framing.size[1])
         for member in members:
             try:
-                image = decode_bytes(read_member(container, member), image_size, channels)
+                image = decode_bytes(read_member(container, member), framing, channels)
             except MemoryError:
                 raise
             except Exception as error:

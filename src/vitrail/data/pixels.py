@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitrail.configs import Size
-from vitrail.data.decoding import to_array
+from vitrail.data.decoding import Framing, to_array
 from vitrail.progress import track
 
 _STEP = 1000
@@ -26,24 +25,25 @@ class LabelledArrays(NamedTuple):
     image_names: tuple[str, ...]
 
 
-def resized(images: NDArray[np.uint8], image_size: Size, channels: int) -> NDArray[np.uint8]:
+def resized(images: NDArray[np.uint8], framing: Framing, channels: int) -> NDArray[np.uint8]:
     """Images at another size or channel count, by the rule of `decoding.decode`; themselves where nothing changes.
 
     Args:
         images: (N, C, H, W).
-        image_size: (height, width).
+        framing: the size, and how it is reached.
         channels: 1 or 3.
 
     Returns:
         (N, channels, height, width).
     """
-    if images.shape[1:] == (channels, *image_size):
+    shape = (channels, *framing.size)
+    if images.shape[1:] == shape and framing.covered == framing.size:
         return images
-    result = np.empty((len(images), channels, *image_size), np.uint8)
+    result = np.empty((len(images), *shape), np.uint8)
     with track("Resizing images", len(images), "images") as advance:
         for start in range(0, len(images), _STEP):
             for at in range(start, min(start + _STEP, len(images))):
-                result[at] = to_array(image_of(images[at]), image_size, channels)
+                result[at] = to_array(image_of(images[at]), framing, channels)
             advance(min(_STEP, len(images) - start))
     return result
 

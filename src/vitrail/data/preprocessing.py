@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitrail.configs import DataConfig, Size, as_size
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.decoding import decode, to_array
+from vitrail.data.decoding import Fit, Framing, Interpolation, decode, to_array
 from vitrail.errors import InputError
 from vitrail.progress import track
 
@@ -27,7 +27,7 @@ _SMALLEST_STD = 1 / 255
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Size, channels, mean and standard deviation."""
+    """Size and how it is reached, channels, mean and standard deviation."""
 
     image_size: Size
     """Height and width in pixels."""
@@ -36,6 +36,10 @@ class Preprocessing:
     mean: tuple[float, ...]
     """Per channel, of pixels in 0..1."""
     std: tuple[float, ...]
+    fit: Fit = "crop"
+    crop: float = 1.0
+    interpolation: Interpolation = "bilinear"
+    """These three as in `Framing`; training uses their defaults, adopted models bring their own."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", as_size(self.image_size))
@@ -48,6 +52,15 @@ class Preprocessing:
                 )
         if self.channels not in (1, 3) or min(self.std) <= 0:
             raise InputError(f"{self.channels} channels with std {self.std}: 1 or 3 channels, std above 0")
+        if self.fit not in get_args(Fit) or self.interpolation not in get_args(Interpolation) or not 0 < self.crop <= 1:
+            raise InputError(
+                f"fit {self.fit!r}, crop {self.crop!r}, interpolation {self.interpolation!r}: known are crop or "
+                "stretch, a share above 0 and at most 1, bilinear or bicubic"
+            )
+
+    @property
+    def framing(self) -> Framing:
+        return Framing(self.image_size, self.fit, self.crop, self.interpolation)
 
     def read(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """One image as training sees it: upright, resized to cover, centre-cropped, in the right channels.
@@ -62,17 +75,17 @@ class Preprocessing:
             InputError: the file is missing or no image, or the array has another type or shape.
         """
         if isinstance(image, str | Path):
-            return decode(image, self.image_size, self.channels)
+            return decode(image, self.framing, self.channels)
         if isinstance(image, Image.Image):
             # A copy, because a JPEG that is not loaded yet would be left at a lower resolution.
-            return to_array(image.copy(), self.image_size, self.channels)
+            return to_array(image.copy(), self.framing, self.channels)
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
             raise InputError(
                 f"an array of {image.dtype} {image.shape}: images are uint8 (height, width) or "
                 "(height, width, channels) with 1, 3 or 4 channels"
             )
         pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-        return to_array(Image.fromarray(np.ascontiguousarray(pixels)), self.image_size, self.channels)
+        return to_array(Image.fromarray(np.ascontiguousarray(pixels)), self.framing, self.channels)
 
     def normalize(
         self, images: UInt8[Tensor, "batch channel height width"]
@@ -97,6 +110,7 @@ class Preprocessing:
                 channels=int(stored["channels"]),
                 mean=tuple(stored["mean"]),
                 std=tuple(stored["std"]),
+                **{name: stored[name] for name in ("fit", "crop", "interpolation") if name in stored},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"the stored preprocessing is incomplete: {error}") from error

@@ -17,6 +17,7 @@ from vitrail.data import cifar, idx
 from vitrail.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES
 from vitrail.data.cache import data_dir_or_default
 from vitrail.data.dataset import ImageDataset
+from vitrail.data.decoding import Framing
 from vitrail.data.downloads import PUBLISHED, fetch
 from vitrail.data.files import Survey, decoded_images, list_archive, locate, recall, survey
 from vitrail.data.layout import TEST, TRAIN, VAL
@@ -47,7 +48,7 @@ _FASHION_CLASSES = (
 
 
 class _Images(Protocol):
-    def __call__(self, image_size: Size, channels: int) -> NDArray[np.uint8]: ...
+    def __call__(self, framing: Framing, channels: int) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,25 +71,26 @@ class Source:
     image_names: Sequence[str]
     """(N,) what reports call each image."""
     images: _Images
-    """From a size and a channel count to all images."""
+    """From a framing and a channel count to all images."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Unreadable images, left out of all else here: name and reason."""
     notes: tuple[str, ...] = ()
     """What the user should be told about how the source was understood."""
 
-    def load(self, image_size: int | Size, channels: int | None = None) -> ImageDataset:
+    def load(self, framing: int | Size | Framing, channels: int | None = None) -> ImageDataset:
         """All images at one size, in the order of `labels`.
 
         Images of folders and archives are decoded the first time and mapped from the data folder from then on.
 
         Args:
-            image_size: height and width in pixels, or one number for both.
+            framing: height and width in pixels (or one number for both), or also how they are reached.
             channels: 1 or 3; as found where not given.
 
         Raises:
             InputError: an image has changed or gone since it was first read, or the data folder cannot be written to.
         """
-        return ImageDataset(self.images(as_size(image_size), channels or self.channels), self.labels)
+        framing = framing if isinstance(framing, Framing) else Framing(as_size(framing))
+        return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
 def open_source(source: str | Path, data_dir: Path | None = None) -> Source:

@@ -1,10 +1,14 @@
-"""Parts of a block that a first reader can skip: residual branches that are scaled or dropped."""
+"""Parts of a block that a first reader can skip: scaled or dropped residual branches, and another MLP."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vitrail.configs import ViTConfig
+from vitrail.models.tap import Tap, untapped
 
 
 class DropPath(nn.Module):
@@ -30,6 +34,24 @@ class QKNorm(nn.RMSNorm):
 
     def forward(self, x: Float[Tensor, "batch head token dim"]) -> Float[Tensor, "batch head token dim"]:
         return super().forward(x.float()).to(x.dtype)
+
+
+class SwiGLU(nn.Module):
+    """An MLP whose hidden layer is a product: SiLU(x W1) * (x W2), then W3 (Shazeer 2020, arXiv:2002.05202, eq. 6).
+
+    `fc1` holds W1 and W2, in this order.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.embed_dim, 2 * config.mlp_dim)
+        self.fc2 = nn.Linear(config.mlp_dim, config.embed_dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:
+        gate, value = self.fc1(x).chunk(2, dim=-1)
+        hidden = tap("hidden", F.silu(gate) * value)
+        return self.dropout(self.fc2(self.dropout(hidden)))
 
 
 class LayerScale(nn.Module):

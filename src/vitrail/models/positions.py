@@ -26,15 +26,16 @@ def sincos_2d(grid: Size, dim: int, base: float = 10_000.0) -> Float[Tensor, "1 
 
 
 def resample(
-    pos_embed: Float[Tensor, "1 token dim"], num_prefix: int, old_grid: Size, new_grid: Size
+    pos_embed: Float[Tensor, "1 token dim"], num_prefix: int, old_grid: Size, new_grid: Size, antialias: bool = True
 ) -> Float[Tensor, "1 new_token dim"]:
     """Interpolate the patches' embeddings to another grid, bicubically (Dosovitskiy et al. 2021, section 3.2).
 
-    The first `num_prefix` rows (class and distillation token) have no place in the grid and are kept.
+    The first `num_prefix` rows (class and distillation token) have no place in the grid and are kept. `antialias`
+    smooths before a coarser grid is read off.
     """
     if old_grid == new_grid:
         return pos_embed
     prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]
     image = rearrange(patches, "1 (h w) d -> 1 d h w", h=old_grid[0], w=old_grid[1])
-    image = F.interpolate(image.float(), size=new_grid, mode="bicubic", align_corners=False, antialias=True)
+    image = F.interpolate(image.float(), size=new_grid, mode="bicubic", align_corners=False, antialias=antialias)
     return torch.cat([prefix, rearrange(image, "1 d h w -> 1 (h w) d").to(prefix.dtype)], dim=1)

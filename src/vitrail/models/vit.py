@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
-from vitrail.models.layers import QKNorm, residual_branch
+from vitrail.models.layers import QKNorm, SwiGLU, residual_branch
 from vitrail.models.positions import resample, sincos_2d
 from vitrail.models.stems import ConvStem, LinearStem
 from vitrail.models.tap import Tap, untapped, within
@@ -108,7 +108,7 @@ class Block(nn.Module):
         self.attn = Attention(config)
         self.branch1 = residual_branch(config.embed_dim, config.layer_scale, drop_path)
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.mlp = MLP(config)
+        self.mlp = SwiGLU(config) if config.mlp == "swiglu" else MLP(config)
         self.branch2 = residual_branch(config.embed_dim, config.layer_scale, drop_path)
 
     def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:
@@ -126,9 +126,9 @@ class ViT(nn.Module):
     embed               (batch, token, embed_dim)         equation 1, with registers
     blocks.{i}.attn.q   (batch, head, token, head_dim)    also .k and .v; normalised where qk_norm is on
     blocks.{i}.attn.z   (batch, head, token, head_dim)    every head's output, before the projection
-    blocks.{i}.mlp.hidden  (batch, token, mlp_dim)        after GELU
+    blocks.{i}.mlp.hidden  (batch, token, mlp_dim)        after GELU (or the product of SwiGLU)
     blocks.{i}          (batch, token, embed_dim)         equation 3
-    norm                (batch, token, embed_dim)         equation 4, for all tokens
+    norm                (batch, token, embed_dim)         equation 4, for all tokens (not with final_norm="readout")
     logits              (batch, class)
     ```
     """
@@ -144,18 +144,20 @@ class ViT(nn.Module):
         self.registers = nn.Parameter(torch.zeros(1, config.num_registers, dim)) if config.num_registers else None
         self.num_placed_prefix = sum(token in config.readout for token in ("cls", "dist"))
         if config.pos_embed == "learned":
-            self.pos_embed = nn.Parameter(torch.zeros(1, self.num_placed_prefix + config.num_patches, dim))
+            placed = self.num_placed_prefix if config.pos_prefix else 0
+            self.pos_embed = nn.Parameter(torch.zeros(1, placed + config.num_patches, dim))
         self.dropout = nn.Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(
             Block(config, config.drop_path * i / max(config.depth - 1, 1)) for i in range(config.depth)
         )
-        self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
-        width = dim * len(config.readout)
+        width = config.readout_dim
+        self.norm = nn.LayerNorm(dim if config.final_norm == "tokens" else width, eps=config.norm_eps)
         hidden = [nn.Linear(width, dim), nn.Tanh()] if config.head == "tanh" else []
-        last = nn.Linear(dim if hidden else width, config.num_classes)
-        self.head = nn.Sequential(*hidden, last)
+        last = [] if config.head == "none" else [nn.Linear(dim if hidden else width, config.num_classes)]
+        self.head = nn.Sequential(*hidden, *last)
         self.initialize()
-        nn.init.trunc_normal_(last.weight, std=0.02)
+        for layer in last:
+            nn.init.trunc_normal_(layer.weight, std=0.02)
 
     @property
     def num_prefix(self) -> int:
@@ -194,7 +196,9 @@ class ViT(nn.Module):
             )
         grid = (height // patch, width // patch)
         if self.config.pos_embed == "learned":
-            return resample(self.pos_embed, self.num_placed_prefix, self.config.grid, grid)
+            placed = self.num_placed_prefix if self.config.pos_prefix else 0
+            positions = resample(self.pos_embed, placed, self.config.grid, grid, self.config.pos_antialias)
+            return F.pad(positions, (0, 0, self.num_placed_prefix - placed, 0))
         if self.config.pos_embed == "sincos":
             weight = next(self.parameters())
             return F.pad(sincos_2d(grid, self.config.embed_dim), (0, 0, self.num_placed_prefix, 0)).to(weight)
@@ -214,7 +218,7 @@ class ViT(nn.Module):
         return self.dropout(x)
 
     def read(self, x: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch readout"]:
-        """What the head sees: class token, distillation token, mean of the patches, or several side by side."""
+        """Class token, distillation token, mean of the patches, or several side by side."""
         readers = {
             "cls": lambda: x[:, 0],
             "dist": lambda: x[:, self.num_placed_prefix - 1],
@@ -229,5 +233,10 @@ class ViT(nn.Module):
         x = tap("embed", self.embed(images))
         for i, block in enumerate(self.blocks):
             x = tap(f"blocks.{i}", block(x, within(tap, f"blocks.{i}")))
-        x = tap("norm", self.norm(x))
-        return tap("logits", self.head(self.read(x)))
+        return tap("logits", self.classify(x, tap))
+
+    def classify(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch class"]:
+        """Equation 4 and the head, for the tokens after any block."""
+        if self.config.final_norm == "readout":
+            return self.head(self.norm(self.read(x)))
+        return self.head(self.read(tap("norm", self.norm(x))))
