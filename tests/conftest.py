@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Annotated shapes are checked in tests only: in use they cost time, and under compile they do not trace.
-install_import_hook(["vitrail.models", "vitrail.classifier"], "beartype.beartype")
+install_import_hook(["vitrail.models", "vitrail.classifier", "vitrail.inspection"], "beartype.beartype")
 
 import torch
 

@@ -17,11 +17,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitrail.classifier import Classifier, load
     from vitrail.experiments import compare
+    from vitrail.inspection.capture import Capture, inspect
     from vitrail.runs import train
 
-__all__ = ["Classifier", "compare", "load", "train"]
+__all__ = ["Capture", "Classifier", "compare", "inspect", "load", "train"]
 
-_HOMES = {"Classifier": "classifier", "load": "classifier", "compare": "experiments", "train": "runs"}
+_HOMES = {
+    "Capture": "inspection.capture",
+    "Classifier": "classifier",
+    "compare": "experiments",
+    "inspect": "inspection.capture",
+    "load": "classifier",
+    "train": "runs",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from vitrail import checkpoint, files
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
-from vitrail.models.build import Model, build_model
+from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
 from vitrail.serialization import model_from_json, model_to_json
 
@@ -39,17 +39,13 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Logits (N, K) of the images at `indices`, in evaluation mode; `advance` hears of every batch."""
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     parts = []
-    try:
+    with evaluating(model):
         for start in range(0, len(indices), batch_size):
             images = torch.from_numpy(dataset.read(indices[start : start + batch_size])).to(device)
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 parts.append(model(preprocessing.normalize(images)).float().cpu())
             advance(len(images))
-    finally:
-        model.train(was_training)
     return torch.cat(parts).numpy() if parts else np.zeros((0, 0), np.float32)
 
 

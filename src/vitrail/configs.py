@@ -189,6 +189,11 @@ class ViTConfig:
         return self.embed_dim // self.num_heads
 
     @property
+    def attention_width(self) -> int:
+        """Scores are divided by the square root of this."""
+        return self.head_dim if self.attention_scale == "head" else self.embed_dim
+
+    @property
     def readout_dim(self) -> int:
         """Width of what the head reads."""
         return self.embed_dim * len(self.readout)

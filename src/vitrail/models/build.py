@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
 from vitrail.configs import CNNConfig, ModelConfig
 from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT
@@ -15,3 +20,15 @@ def build_model(config: ModelConfig) -> Model:
 
 def count_parameters(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every part is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -67,9 +67,8 @@ class Attention(nn.Module):
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        width = config.head_dim if config.attention_scale == "head" else config.embed_dim
         self.num_heads = config.num_heads
-        self.scale = width**-0.5
+        self.scale = config.attention_width**-0.5
         self.dropout = config.attn_dropout
         self.qkv = nn.Linear(config.embed_dim, 3 * config.embed_dim)
         self.q_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()

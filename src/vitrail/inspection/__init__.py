@@ -1,0 +1,1 @@
+"""Looking inside a model: capture, then arrays with known answers; drawing is elsewhere (`plots`)."""

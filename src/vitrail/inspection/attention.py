@@ -1,0 +1,69 @@
+"""What can be read from attention weights: how they add up over layers, and how far they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail.errors import InputError
+from vitrail.inspection.grid import TokenGrid
+
+_FUSIONS = ("mean", "max", "min")
+
+
+def fuse(weights: Float[Tensor, "batch head query key"], fusion: str = "mean") -> Float[Tensor, "batch query key"]:
+    """One attention of several heads: their mean, largest or smallest weight. Rows of the last two do not sum to one.
+
+    Raises InputError for another name.
+    """
+    if fusion not in _FUSIONS:
+        raise InputError(f"head fusion {fusion!r}: use one of {', '.join(_FUSIONS)}")
+    return weights.mean(dim=1) if fusion == "mean" else getattr(weights, f"a{fusion}")(dim=1)
+
+
+def rollout(
+    layers: Iterable[Float[Tensor, "batch head query key"]], fusion: str = "mean", discard: float = 0.0
+) -> Float[Tensor, "batch query key"]:
+    """How much of every input token reaches every output token, if attention and residual were all there is.
+
+    The product over layers of (A + I) / 2 with rows brought back to sum one (Abnar & Zuidema 2020,
+    arXiv:2005.00928, section 3). Before that, the smallest weights of each image and layer, a share of `discard`,
+    are set to zero.
+
+    Raises InputError for a share outside 0 to 1, or an unknown fusion.
+    """
+    if not 0 <= discard < 1:
+        raise InputError(f"the share of weights to discard is {discard}: it must be at least 0 and below 1")
+    total: Tensor | None = None
+    for weights in layers:
+        fused = fuse(weights, fusion)
+        if discard > 0:
+            fused = _without_smallest(fused, discard)
+        mixed = fused + torch.eye(fused.shape[-1], device=fused.device)
+        mixed = mixed / mixed.sum(dim=-1, keepdim=True)
+        total = mixed if total is None else mixed @ total
+    if total is None:
+        raise InputError("rollout needs at least one layer")
+    return total
+
+
+def _without_smallest(weights: Float[Tensor, "batch query key"], share: float) -> Float[Tensor, "batch query key"]:
+    flat = weights.flatten(1)
+    smallest = flat.topk(int(share * flat.shape[1]), dim=1, largest=False).indices
+    return flat.scatter(1, smallest, 0.0).view_as(weights)
+
+
+def attention_distance(weights: Float[Tensor, "batch head query key"], grid: TokenGrid) -> Float[Tensor, " head"]:
+    """Mean distance in pixels between a patch and what it attends to (Dosovitskiy et al. 2021, figure 7 right).
+
+    Class token and registers are dropped from queries and keys, the rest of each row brought to sum one; a patch's
+    distance to itself, 0, is counted. Uniform attention gives the mean distance between patches.
+    """
+    among = weights[..., grid.num_prefix :, grid.num_prefix :]
+    # A row whose attention all goes to the class token has no distance between patches: it counts as nothing.
+    totals = among.sum(dim=-1)
+    far = (among * grid.distances().to(among)).sum(dim=-1)
+    return (far / totals.clamp_min(torch.finfo(totals.dtype).tiny)).mean(dim=(0, 2))

@@ -1,0 +1,310 @@
+"""Where in the image the score of a class comes from, by methods that disagree: `faithfulness` says which to believe.
+
+Every method is a function (model, images, target, seed) -> maps of the images' height and width. Maps of ViT methods
+are per patch and enlarged bilinearly; their values have no common unit, so compare their ranks or shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vitrail.configs import CNNConfig, Size, ViTConfig
+from vitrail.errors import InputError
+from vitrail.inspection.attention import rollout as roll_out
+from vitrail.inspection.capture import inspect
+from vitrail.inspection.grid import TokenGrid
+from vitrail.models.build import Model, evaluating
+from vitrail.models.cnn import CNN
+from vitrail.models.vit import ViT, attention_weights
+
+Maps = Float[Tensor, "batch height width"]
+Images = Float[Tensor, "batch channel height width"]
+Targets = Int[Tensor, " batch"]
+
+_PATH_STEPS = 32
+_CELLS = 8
+"""A CNN has no patches: its images are cut into about so many cells along a side."""
+_MOST_AT_ONCE = 2**27
+"""Numbers kept for gradients, over all images that are explained together."""
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    function: Callable[[Model, Images, Targets, int], Maps]
+    depends_on_class: bool
+    """Whether the map is of the target class, or of whatever the model looked at."""
+    models: tuple[type, ...]
+    paper: str
+    is_control: bool = False
+    """It knows nothing of the model: a method worth having beats it."""
+
+
+def attribute(model: Model, images: Images, method: str, target: int | Sequence[int] | Tensor, seed: int = 0) -> Maps:
+    """Attribution maps of a batch, on the CPU.
+
+    Args:
+        model: in any mode; it is left as it was.
+        images: the model's input.
+        method: a name in `METHODS`.
+        target: the class whose score is explained, one for all images or one for each.
+        seed: of the random control.
+
+    Raises:
+        InputError: a method that does not exist or not for this kind of model, or a target that is no class.
+    """
+    chosen = METHODS.get(method)
+    if chosen is None:
+        raise InputError(f"unknown attribution method {method!r}: known are {', '.join(METHODS)}")
+    if chosen not in methods_for(model):
+        known = ", ".join(m.name for m in methods_for(model))
+        raise InputError(f"the method {method} does not apply to a {_kind(model)}: use one of {known}")
+    classes = model.config.num_classes
+    targets = torch.as_tensor(target).expand(len(images)) if np.ndim(target) == 0 else torch.as_tensor(target)
+    if targets.shape != (len(images),) or not ((targets >= 0) & (targets < classes)).all():
+        raise InputError(f"the target must be a class from 0 to {classes - 1}, one for all images or one for each")
+    return apply(chosen, model, images, targets, seed)
+
+
+def apply(method: Method, model: Model, images: Images, targets: Targets, seed: int = 0) -> Maps:
+    """Maps by one method, a few images at a time where there are many."""
+    at_once = max(1, _MOST_AT_ONCE // _numbers_kept(model, images))
+    device = next(model.parameters()).device
+    with evaluating(model):
+        parts = [
+            method.function(model, part.to(device), target.to(device), seed + start)
+            for start, part, target in zip(
+                range(0, len(images), at_once), images.split(at_once), targets.long().split(at_once), strict=True
+            )
+        ]
+    return torch.cat([part.detach().float().cpu() for part in parts])
+
+
+def _numbers_kept(model: Model, images: Images) -> int:
+    """About how many numbers a forward pass keeps for the gradients of one image."""
+    if isinstance(model.config, CNNConfig):
+        return 64 * images[0].numel()
+    tokens = _grid(model, images).num_tokens
+    return model.config.depth * (24 * tokens * model.config.embed_dim + 3 * model.config.num_heads * tokens**2)
+
+
+def methods_for(model: Model) -> tuple[Method, ...]:
+    """The methods that apply to this kind of model."""
+    kind = CNN if isinstance(model.config, CNNConfig) else ViT
+    return tuple(method for method in METHODS.values() if kind in method.models)
+
+
+def cells(model: Model, image_size: Size | None = None) -> Size:
+    """The grid (height, width) in which maps are compared and images masked: the patches of a ViT."""
+    height, width = image_size or model.config.size
+    if isinstance(model.config, ViTConfig):
+        return height // model.config.patch_size, width // model.config.patch_size
+    return _divisor(height), _divisor(width)
+
+
+def _divisor(side: int) -> int:
+    return max(n for n in range(1, _CELLS + 1) if side % n == 0)
+
+
+def _kind(model: Model) -> str:
+    return "CNN" if isinstance(model.config, CNNConfig) else "ViT"
+
+
+def raw_attention(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """The class token's attention in the last layer, mean over heads (without a class token: of the mean query)."""
+    return _enlarged(inspect(model, images).class_attention(layers=-1).mean(dim=(1, 2)), images)
+
+
+def rollout(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """The readout's row of attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928)."""
+    capture = inspect(model, images)
+    return _enlarged(_read(model, roll_out(capture.attention_by_layer()).cpu(), capture.grid), images)
+
+
+def attention_gradient(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """Last layer's attention times its gradient, its positive part, mean over heads.
+
+    The "attention x gradient" that Chefer et al. (2021, arXiv:2012.09838) compare with, as the readout's row.
+    """
+    assert isinstance(model, ViT)
+    [last] = _attention_and_gradient(model, images, target, [model.config.depth - 1])
+    return _enlarged(_read(model, last, _grid(model, images)), images)
+
+
+def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """Gradient relevancy: R <- R + A_bar R over layers, A_bar the mean over heads of the positive part of A dA.
+
+    Chefer et al. (2021), "Generic Attention-model Explainability", arXiv:2103.15679, equations 5 and 6.
+    """
+    assert isinstance(model, ViT)
+    fused = _attention_and_gradient(model, images, target, list(range(model.config.depth)))
+    start = torch.eye(fused[0].shape[-1], device=fused[0].device).expand_as(fused[0])
+    total = start
+    for a_bar in fused:
+        total = total + a_bar @ total
+    return _enlarged(_read(model, total - start, _grid(model, images)), images)
+
+
+def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """Positive gradients by the attention of every layer, of the score that the head gives that layer's tokens.
+
+    Mean over heads, queries and layers (Bousselham et al. 2024, arXiv:2404.03214, equations 7 to 10).
+    """
+    assert isinstance(model, ViT)
+    kept, _ = _run(model, images)
+    total = torch.zeros(())
+    grid = _grid(model, images)
+    for i in range(model.config.depth):
+        score = model.classify(kept[f"blocks.{i}"]).gather(1, target[:, None]).sum()
+        [dz] = torch.autograd.grad(score, [kept[f"blocks.{i}.attn.z"]], retain_graph=True)
+        positive = (dz @ kept[f"blocks.{i}.attn.v"].mT).clamp(min=0).detach()
+        total = total + grid.patches(positive.mean(dim=(1, 2)))
+    return _enlarged(total / model.config.depth, images)
+
+
+def grad_cam(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """Feature maps weighted by their mean gradient, positive part (Selvaraju et al. 2017, arXiv:1610.02391, eq. 1, 2).
+
+    The features are a CNN's last stage, or the patch tokens that enter a ViT's last block: after it a class token
+    has no gradient by the patches.
+    """
+    if isinstance(model.config, CNNConfig):
+        name = f"stages.{model.config.num_stages - 1}"
+    else:
+        name = f"blocks.{model.config.depth - 2}" if model.config.depth > 1 else "embed"
+    kept, logits = _run(model, images)
+    [gradient] = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), [kept[name]])
+    features = kept[name].detach()
+    if isinstance(model.config, ViTConfig):
+        grid = _grid(model, images)
+        features, gradient = (grid.patches(x.mT) for x in (features, gradient))
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return _enlarged((weights * features).sum(dim=1).clamp(min=0), images)
+
+
+def integrated_gradients(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """Gradients by the pixels, integrated on the straight path from the data set's mean image, times the difference.
+
+    Sundararajan et al. (2017), arXiv:1703.01365, equation 1, by the midpoint rule; summed over channels. The map
+    sums to the difference of the two scores, up to the rule's error.
+    """
+    total = torch.zeros_like(images)
+    for step in range(_PATH_STEPS):
+        point = (images * ((step + 0.5) / _PATH_STEPS)).requires_grad_()
+        with torch.enable_grad():
+            score = model(point).gather(1, target[:, None]).sum()
+        total += torch.autograd.grad(score, [point])[0]
+    return (images * total / _PATH_STEPS).sum(dim=1)
+
+
+def occlusion(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """By how much the score falls when a cell is painted over with the mean colour (Zeiler & Fergus 2014,
+    arXiv:1311.2901, section 4.2).
+    """
+    height, width = cells(model, _size(images))
+    tall, wide = images.shape[-2] // height, images.shape[-1] // width
+    with torch.inference_mode():
+        whole = model(images).gather(1, target[:, None])[:, 0]
+        drops = []
+        for row in range(height):
+            for column in range(width):
+                hidden = images.clone()
+                hidden[:, :, row * tall : (row + 1) * tall, column * wide : (column + 1) * wide] = 0
+                drops.append(whole - model(hidden).gather(1, target[:, None])[:, 0])
+    return _enlarged(torch.stack(drops, dim=1).unflatten(1, (height, width)).clone(), images)
+
+
+def random(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """The first control: a random value for every cell."""
+    draws = np.random.default_rng(seed).random((len(images), *cells(model, _size(images))), dtype=np.float32)
+    return _enlarged(torch.from_numpy(draws), images, mode="nearest")
+
+
+def centre(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+    """The second control: photographs have their subject in the middle. A Gaussian of a quarter of each side."""
+    rows, columns = (torch.linspace(-2, 2, side).square() for side in _size(images))
+    return torch.exp(-(rows[:, None] + columns) / 2).expand(len(images), -1, -1)
+
+
+_VIT, _BOTH = (ViT,), (ViT, CNN)
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("attention", raw_attention, False, _VIT, "Dosovitskiy et al. 2021"),
+        Method("rollout", rollout, False, _VIT, "Abnar & Zuidema 2020"),
+        Method("attention-gradient", attention_gradient, True, _VIT, "Chefer et al. 2021"),
+        Method("relevancy", relevancy, True, _VIT, "Chefer et al. 2021 (generic)"),
+        Method("legrad", legrad, True, _VIT, "Bousselham et al. 2024"),
+        Method("grad-cam", grad_cam, True, _BOTH, "Selvaraju et al. 2017"),
+        Method("integrated-gradients", integrated_gradients, True, _BOTH, "Sundararajan et al. 2017"),
+        Method("occlusion", occlusion, True, _BOTH, "Zeiler & Fergus 2014"),
+        Method("random", random, False, _BOTH, "control", is_control=True),
+        Method("centre", centre, False, _BOTH, "control", is_control=True),
+    )
+}
+
+
+def _size(images: Images) -> Size:
+    return images.shape[-2], images.shape[-1]
+
+
+def _grid(model: Model, images: Images) -> TokenGrid:
+    assert isinstance(model.config, ViTConfig)
+    return TokenGrid.of(model.config, _size(images))
+
+
+def _run(model: Model, images: Images) -> tuple[dict[str, Tensor], Tensor]:
+    """A forward pass whose results can be differentiated by; the graph begins behind the embedding."""
+    kept: dict[str, Tensor] = {}
+
+    def tap(name: str, tensor: Tensor) -> Tensor:
+        if name in ("embed", "stages.0"):
+            tensor = tensor.detach().requires_grad_()
+        kept[name] = tensor
+        return tensor
+
+    with torch.enable_grad():
+        return kept, model(images, tap)
+
+
+def _attention_and_gradient(
+    model: ViT, images: Images, target: Targets, layers: list[int]
+) -> list[Float[Tensor, "batch query key"]]:
+    """For every layer, the mean over heads of the positive part of attention times its gradient.
+
+    The gradient by the weights follows from that by the head's output: z = A v, so dy/dA = dy/dz v^T.
+    """
+    kept, logits = _run(model, images)
+    outputs = [kept[f"blocks.{i}.attn.z"] for i in layers]
+    gradients = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), outputs)
+    fused = []
+    for i, dz in zip(layers, gradients, strict=True):
+        q, k, v = (kept[f"blocks.{i}.attn.{name}"].detach() for name in "qkv")
+        weights = attention_weights(q, k, model.config.attention_width**-0.5)
+        fused.append((weights * (dz @ v.mT)).clamp(min=0).mean(dim=1))
+    return fused
+
+
+def _read(
+    model: Model, mixed: Float[Tensor, "batch query key"], grid: TokenGrid
+) -> Float[Tensor, "batch height width"]:
+    """From all queries to those that the head reads, over the patches: a class token's row, or the mean of rows."""
+    assert isinstance(model.config, ViTConfig)
+    names = {"cls": "class", "dist": "distillation"}
+    rows = [
+        mixed[:, grid.num_prefix :].mean(dim=1) if token == "mean" else mixed[:, grid.prefix.index(names[token])]
+        for token in model.config.readout
+    ]
+    return grid.patches(torch.stack(rows).mean(dim=0))
+
+
+def _enlarged(maps: Float[Tensor, "batch row column"], images: Images, mode: str = "bilinear") -> Maps:
+    return F.interpolate(maps[:, None].float(), size=_size(images), mode=mode)[:, 0]

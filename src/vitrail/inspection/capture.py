@@ -1,0 +1,232 @@
+"""One forward pass with everything that happened in it, for as many images as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail.classifier import Classifier, Picture, Precision
+from vitrail.configs import CNNConfig, ViTConfig
+from vitrail.errors import InputError
+from vitrail.inspection import attention
+from vitrail.inspection.grid import TokenGrid
+from vitrail.models.build import Model, evaluating
+from vitrail.models.vit import attention_weights
+
+Chosen = int | Sequence[int] | None
+"""Which layers or heads: one, several (negative ones count from the end), or all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What a model computed for a batch of images. All results are detached float32 tensors on the CPU.
+
+    ```
+    logits                       (batch, class)
+    tokens                       (batch, depth + 1, token, embed_dim)   as embedded, then after every block
+    q, k, v                      (batch, layer, head, token, head_dim)  normalised where qk_norm is on
+    z                            (batch, layer, head, token, head_dim)  every head's output, before the projection
+    hidden                       (batch, layer, token, mlp_dim)         with inspect(..., hidden=True) alone
+    attention(layers, heads)     (batch, layer, head, query, key)       rows sum to one
+    class_attention(...)         (batch, layer, head, height, width)    in patches
+    rollout(...)                 (batch, query, key)                    all tokens; rows sum to one
+    attention_distance()         (layer, head)                          pixels
+    attribute(method, target)    (batch, height, width)                 in pixels
+    features                     per stage (batch, channel, height, width); CNNs alone
+    ```
+
+    `grid` names the tokens before the patches and gives the patches their places. Attention weights are computed
+    from q and k when asked for, for the layers and heads asked for, and are not kept.
+    """
+
+    model: Model
+    images: Float[Tensor, "batch channel height width"]
+    """The model's input."""
+    taken: dict[str, Tensor]
+    """What passed through `tap`, by its name, as the model made it."""
+
+    @property
+    def grid(self) -> TokenGrid:
+        """Raises InputError for a CNN, as all that is about tokens does."""
+        height, width = self.images.shape[-2:]
+        return TokenGrid.of(self._vit, (height, width))
+
+    @property
+    def logits(self) -> Float[Tensor, "batch class"]:
+        return _plain(self.taken["logits"])
+
+    @property
+    def tokens(self) -> Float[Tensor, "batch layer token dim"]:
+        depth = self._vit.depth
+        return _stack([self.taken["embed"], *(self.taken[f"blocks.{i}"] for i in range(depth))])
+
+    @property
+    def q(self) -> Float[Tensor, "batch layer head token dim"]:
+        return self._layers("attn.q")
+
+    @property
+    def k(self) -> Float[Tensor, "batch layer head token dim"]:
+        return self._layers("attn.k")
+
+    @property
+    def v(self) -> Float[Tensor, "batch layer head token dim"]:
+        return self._layers("attn.v")
+
+    @property
+    def z(self) -> Float[Tensor, "batch layer head token dim"]:
+        return self._layers("attn.z")
+
+    @property
+    def hidden(self) -> Float[Tensor, "batch layer token dim"]:
+        """Raises InputError where it was not asked for."""
+        if "blocks.0.mlp.hidden" not in self.taken:
+            raise InputError("the hidden layers of the MLPs were not captured: use inspect(..., hidden=True)")
+        return self._layers("mlp.hidden")
+
+    @property
+    def features(self) -> tuple[Float[Tensor, "batch channel height width"], ...]:
+        """Feature maps after every stage. Raises InputError for a ViT."""
+        if not isinstance(self.model.config, CNNConfig):
+            raise InputError("a ViT has no stages: its tokens are in .tokens")
+        return tuple(_plain(self.taken[f"stages.{i}"]) for i in range(self.model.config.num_stages))
+
+    def attention(self, layers: Chosen = None, heads: Chosen = None) -> Float[Tensor, "batch layer head query key"]:
+        """Attention weights, softmax(q k^T scale) (Dosovitskiy et al. 2021, equation 6), in float32."""
+        chosen, in_heads = self._chosen(layers, heads)
+        first = self.taken["blocks.0.attn.q"]
+        batch, tokens = len(first), first.shape[-2]
+        every = torch.empty(len(chosen), batch, len(in_heads), tokens, tokens, device=first.device)
+        for out, layer in zip(every, chosen, strict=True):
+            out.copy_(self._weights(layer, in_heads))
+        return _plain(every.transpose(0, 1))
+
+    def class_attention(
+        self, layers: Chosen = None, heads: Chosen = None
+    ) -> Float[Tensor, "batch layer head height width"]:
+        """The class token's attention to every patch; without a class token, the mean over the patches' queries.
+
+        A share of each query's attention: what goes to the class token itself and to registers is missing from
+        the sum over patches.
+        """
+        chosen, in_heads = self._chosen(layers, heads)
+        grid = self.grid
+        rows = []
+        for layer in chosen:
+            if "class" in grid.prefix:
+                rows.append(self._weights(layer, in_heads, slice(0, 1))[:, :, 0])
+            else:
+                rows.append(self._weights(layer, in_heads, slice(grid.num_prefix, None)).mean(dim=-2))
+        return _plain(grid.patches(torch.stack(rows, dim=1)))
+
+    def rollout(self, fusion: str = "mean", discard: float = 0.0) -> Float[Tensor, "batch query key"]:
+        """Attention rollout over all layers; see `attention.rollout`."""
+        return _plain(attention.rollout(self.attention_by_layer(), fusion, discard))
+
+    def attention_distance(self) -> Float[Tensor, "layer head"]:
+        """Mean distance in pixels that each head looks, over the batch; see `attention.attention_distance`."""
+        grid = self.grid
+        return torch.stack([_plain(attention.attention_distance(w, grid)) for w in self.attention_by_layer()])
+
+    def attention_by_layer(self) -> Iterator[Float[Tensor, "batch head query key"]]:
+        """The weights of one layer after another, so that only one layer's are in memory."""
+        chosen, in_heads = self._chosen(None, None)
+        return (self._weights(layer, in_heads) for layer in chosen)
+
+    def attribute(
+        self, method: str, target: int | Sequence[int] | Tensor | None = None, seed: int = 0
+    ) -> Float[Tensor, "batch height width"]:
+        """What mattered to the score of `target` (the predicted class), by one of `attribution.METHODS`.
+
+        Raises InputError for a method that does not exist or does not apply to this kind of model.
+        """
+        from vitrail.inspection.attribution import attribute
+
+        return attribute(self.model, self.images, method, self.logits.argmax(dim=1) if target is None else target, seed)
+
+    @property
+    def _vit(self) -> ViTConfig:
+        if not isinstance(self.model.config, ViTConfig):
+            raise InputError("a CNN has no tokens and no attention: its feature maps are in .features")
+        return self.model.config
+
+    def _layers(self, name: str) -> Tensor:
+        return _stack([self.taken[f"blocks.{i}.{name}"] for i in range(self._vit.depth)])
+
+    def _chosen(self, layers: Chosen, heads: Chosen) -> tuple[list[int], list[int]]:
+        config = self._vit
+        return choose("layer", layers, config.depth), choose("head", heads, config.num_heads)
+
+    def _weights(self, layer: int, heads: list[int], queries: slice = slice(None)) -> Tensor:
+        q, k = (self.taken[f"blocks.{layer}.attn.{name}"] for name in "qk")
+        if len(heads) < q.shape[1]:
+            q, k = q[:, heads], k[:, heads]
+        return attention_weights(q[:, :, queries].float(), k.float(), self._vit.attention_width**-0.5)
+
+
+def inspect(
+    model: Classifier | Model,
+    images: Picture | Tensor | Sequence[Picture],
+    *,
+    hidden: bool = False,
+    precision: Precision = "fp32",
+) -> Capture:
+    """Run images through a model and keep what happens inside. The logits are those of a plain forward pass.
+
+    Args:
+        model: a classifier, a ViT or a CNN (compiled or not). It is left as it was.
+        images: for a classifier all that `Classifier.prepare` takes; for a model its float input
+            (batch, channel, height, width). A ViT takes any height and width that its patch size divides.
+        hidden: also keep the hidden layers of the MLPs.
+        precision: bf16 runs the model under autocast.
+
+    Raises:
+        InputError: images that cannot be used.
+    """
+    net, inputs = model_and_input(model, images)
+    taken: dict[str, Tensor] = {}
+
+    def tap(name: str, tensor: Tensor) -> Tensor:
+        if hidden or not name.endswith("mlp.hidden"):
+            taken[name] = tensor
+        return tensor
+
+    device = next(net.parameters()).device
+    inputs = inputs.to(device)
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    # Not inference_mode: what is kept may be used in later computations with gradients.
+    with evaluating(net), torch.no_grad(), bf16:
+        net(inputs, tap)
+    return Capture(net, inputs, taken)
+
+
+def model_and_input(
+    model: Classifier | Model, images: Picture | Tensor | Sequence[Picture]
+) -> tuple[Model, Float[Tensor, "batch channel height width"]]:
+    """The bare model, and images as its float input. Raises InputError for what a bare model cannot take."""
+    if isinstance(model, Classifier):
+        return model.model, model.prepare(images)
+    if not (isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4):
+        raise InputError("a model alone takes a float tensor (batch, channel, height, width); a Classifier any picture")
+    return model, images
+
+
+def choose(what: str, wanted: Chosen, count: int) -> list[int]:
+    """Places of layers or heads. Raises InputError naming one that there is not."""
+    every = range(count)
+    places = list(every) if wanted is None else [wanted] if isinstance(wanted, int) else list(wanted)
+    for place in places:
+        if not -count <= place < count:
+            raise InputError(f"there is no {what} {place}: the model has {count}, counted from 0 to {count - 1}")
+    return [every[place] for place in places]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().float().cpu()
+
+
+def _stack(tensors: list[Tensor]) -> Tensor:
+    return torch.stack([_plain(tensor) for tensor in tensors], dim=1)

@@ -1,0 +1,57 @@
+"""What the tokens of a ViT stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail.configs import Size, ViTConfig
+
+
+@dataclass(frozen=True)
+class TokenGrid:
+    """The token axis: some named tokens, then the patches row by row."""
+
+    prefix: tuple[str, ...]
+    """Tokens before the patches: "class", "distillation", "register 1", ..."""
+    height: int
+    width: int
+    """In patches."""
+    patch_size: int
+    """Pixels along the side of a patch."""
+
+    @staticmethod
+    def of(config: ViTConfig, image_size: Size | None = None) -> TokenGrid:
+        """The tokens for an image of this size in pixels; without it, of the configured size."""
+        height, width = image_size or config.size
+        names = {"cls": "class", "dist": "distillation"}
+        prefix = [name for token, name in names.items() if token in config.readout]
+        registers = [f"register {i + 1}" for i in range(config.num_registers)]
+        patch = config.patch_size
+        return TokenGrid((*prefix, *registers), height // patch, width // patch, patch)
+
+    @property
+    def num_prefix(self) -> int:
+        return len(self.prefix)
+
+    @property
+    def num_patches(self) -> int:
+        return self.height * self.width
+
+    @property
+    def num_tokens(self) -> int:
+        return self.num_prefix + self.num_patches
+
+    def patches(self, x: Tensor, dim: int = -1) -> Tensor:
+        """Drop the named tokens along `dim` and lay its patches out as (height, width)."""
+        dim = dim % x.ndim
+        return x.narrow(dim, self.num_prefix, self.num_patches).unflatten(dim, (self.height, self.width))
+
+    def distances(self) -> Float[Tensor, "query key"]:
+        """Pixels between the centres of every two patches."""
+        rows, columns = torch.meshgrid(torch.arange(self.height), torch.arange(self.width), indexing="ij")
+        centres = self.patch_size * torch.stack([rows.flatten(), columns.flatten()], dim=1).float()
+        return torch.cdist(centres, centres)
