@@ -29,7 +29,9 @@ from vitrail.data.batches import epoch_order, step_seed
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.inspection.watch import watch
 from vitrail.models.build import build_model
+from vitrail.models.vit import ViT
 from vitrail.progress import say
 from vitrail.training import metrics
 from vitrail.training.display import Display
@@ -243,6 +245,9 @@ class Trainer:
             **{f"train_{name}": value for name, value in train.items()},
             **{f"val_{name}": value for name, value in val.items()},
         }
+        if isinstance(self.final_model, ViT):
+            image = data.dataset.read(data.val[:1])[0]
+            watch(self.directory, position.epochs + 1, self.final_model, image, data.preprocessing)
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         files.flush_to_disk(self.directory / "metrics.jsonl")
