@@ -9,21 +9,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 from safetensors.numpy import save as to_safetensors
 
 from vitrail import files
-from vitrail.classifier import load, predict_logits
+from vitrail.classifier import Classifier, load, predict_logits
 from vitrail.configs import RunConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
-from vitrail.data.sources import KNOWN, open_source
+from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.errors import InputError
+from vitrail.inspection import views
 from vitrail.progress import track
 from vitrail.training import metrics
 from vitrail.training.hardware import choose_device
 
 _SAMPLES = 12
 _MISTAKES = 16
+_LOOKED_AT = 200
+_COMPARED = 512
 
 
 def hold_test(
@@ -60,6 +64,36 @@ def hold_test(
     )
 
 
+def look_inside(directory: Path, dataset: ImageDataset, test: NDArray[np.int64], config: RunConfig) -> None:
+    """What the report shows of the inside of a tested model, from a spread of its test images: `views.FILE`."""
+    classifier = load(directory)
+    classifier.model.to(torch.device(config.train.device))
+    chosen = _spread_over(test, _LOOKED_AT)
+    samples = load_file(directory / "samples.safetensors")["images"]
+    views.store(
+        directory / views.FILE,
+        views.view_model(classifier, dataset.read(chosen), dataset.labels[chosen]),
+        views.view_samples(classifier, samples),
+    )
+
+
+def compare_inside(
+    path: Path, names: tuple[str, str], directories: tuple[Path, Path], dataset: ImageDataset, test: NDArray[np.int64]
+) -> None:
+    """What a comparison's report shows of two models side by side, over test images of both; the file is `path`."""
+    pair = load(directories[0]), load(directories[1])
+    for classifier in pair:
+        classifier.model.to(choose_device("auto"))
+    samples = load_file(directories[0] / "samples.safetensors")
+    first = samples["mistake"] == 0
+    images = dataset.read(_spread_over(test, _COMPARED))
+    views.store(path, views.view_pair(names, pair, images, samples["images"][first], samples["labels"][first]))
+
+
+def _spread_over(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(np.int64)]
+
+
 def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
     """Other images: the test split of `data` where it has one, else all of it. Returns the file written.
 
@@ -67,22 +101,12 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
     """
     classifier = load(directory)
     source = open_source(data, data_dir)
-    unknown = [name for name in source.class_names if name not in classifier.class_names]
-    if unknown:
-        raise InputError(
-            f"{data} has the class {unknown[0]!r}, which the model of {directory} does not know: "
-            f"it knows {', '.join(classifier.class_names[:10])}"
-        )
-    place = np.array([classifier.class_names.index(name) for name in source.class_names])
-    loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
-    dataset = ImageDataset(loaded.images, place[loaded.labels])
-    has_test = source.split is not None and bool((source.split == TEST).any())
-    indices = np.flatnonzero(source.split == TEST) if has_test else np.arange(len(dataset))
+    dataset, indices = labelled(classifier, source)
     model = classifier.model.to(choose_device("auto"))
     with track("evaluating", len(indices), "images") as advance:
         logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
     result = {
-        "split": "test" if has_test else "all",
+        "split": "test" if len(indices) < len(dataset) else "all",
         "data": data if data in KNOWN else str(Path(data).resolve()),
         **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
     }
@@ -92,6 +116,24 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
         path = directory / f"evaluation-{source.name}-{number}.json"
     files.write_json(path, result)
     return path
+
+
+def labelled(classifier: Classifier, source: Source) -> tuple[ImageDataset, NDArray[np.int64]]:
+    """A source's images with the classifier's labels, and which to measure it on: the test split, or without one all.
+
+    Raises InputError where the source has a class that the classifier does not know.
+    """
+    unknown = [name for name in source.class_names if name not in classifier.class_names]
+    if unknown:
+        raise InputError(
+            f"{source.name} has the class {unknown[0]!r}, which the model does not know: "
+            f"it knows {', '.join(classifier.class_names[:10])}"
+        )
+    place = np.array([classifier.class_names.index(name) for name in source.class_names])
+    loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
+    is_test = np.zeros(len(loaded), bool) if source.split is None else source.split == TEST
+    indices = np.flatnonzero(is_test) if is_test.any() else np.arange(len(loaded))
+    return ImageDataset(loaded.images, place[loaded.labels]), indices
 
 
 def _samples(

@@ -14,10 +14,12 @@ import numpy as np
 from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.evaluation import compare_inside
+from vitrail.inspection import views
 from vitrail.models.presets import preset
 from vitrail.progress import say
 from vitrail.report import write_report
-from vitrail.runs import Run, announce, begin, configs, new_directory, prepare, resume
+from vitrail.runs import Run, announce, begin, configs, new_directory, prepare, reopen, resume
 from vitrail.serialization import run_from_json, run_to_json
 from vitrail.training.metrics import METRICS
 
@@ -165,10 +167,28 @@ def resume_comparison(directory: Path) -> Comparison:
         directory / "comparison.json",
         {"data": first.data.source, "models": {name: _aggregate(group) for name, group in by_model.items()}},
     )
+    _compare_inside(directory, by_model)
     write_report(directory)
     if failed := [name for name in plan if name not in runs]:
         raise RunError(f"{', '.join(failed)} failed, see above; the other runs are in {directory / 'report.html'}")
     return Comparison(directory)
+
+
+def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> None:
+    """Layers and explanations of two models, the first ViT and the first CNN if both are there, else the first two."""
+    kinds = {
+        name: files.read_json(runs[0].directory / "run.json")["config"]["model"]["kind"]
+        for name, runs in by_model.items()
+    }
+    firsts = [next((name for name in kinds if kinds[name] == kind), None) for kind in ("vit", "cnn")]
+    pair = [name for name in firsts if name] if all(firsts) else list(by_model)[:2]
+    path = directory / views.FILE
+    known = views.read(path, views.PairView)
+    if len(pair) < 2 or (known is not None and list(known.names) == pair):
+        return
+    a, b = (by_model[name][0].directory for name in pair)
+    prepared = reopen(a, to_train=False)
+    compare_inside(path, (pair[0], pair[1]), (a, b), prepared.dataset, prepared.splits.test)
 
 
 def _aggregate(runs: Sequence[Run]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from vitrail.data.preprocessing import Preprocessing, preprocessing_for
 from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError, Interrupted
-from vitrail.evaluation import hold_test
+from vitrail.evaluation import hold_test, look_inside
+from vitrail.inspection import views
 from vitrail.interruption import interruptible
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
@@ -191,7 +192,10 @@ def resume(directory: Path) -> Run:
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
     if (directory / "evaluation.json").is_file() and (directory / "run.json").is_file():
-        if not (directory / "report.html").is_file():
+        seen = (directory / views.FILE).is_file()
+        if not seen:
+            _look_inside(reopen(directory, to_train=False), directory)
+        if not seen or not (directory / "report.html").is_file():
             write_report(directory)
         return Run(directory)
     return complete(reopen(directory), directory)
@@ -228,6 +232,8 @@ def complete(prepared: Prepared, directory: Path) -> Run:
         try:
             Trainer(prepared.config, data, directory, check).fit()
             _test(prepared, directory, check)
+            check()
+            _look_inside(prepared, directory)
         except Interrupted as stop:
             raise Interrupted(stop.signum, directory) from None
         write_report(directory)
@@ -246,6 +252,10 @@ def evaluate(directory: Path) -> Path:
 
 def _test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
     hold_test(directory, prepared.dataset, prepared.splits.test, prepared.image_names, prepared.config, check)
+
+
+def _look_inside(prepared: Prepared, directory: Path) -> None:
+    look_inside(directory, prepared.dataset, prepared.splits.test, prepared.config)
 
 
 def announce(prepared: Prepared, directory: Path) -> None:
@@ -280,7 +290,7 @@ def train(
     """Train a model on images, test it once on held-out ones, and write a report.
 
     Args:
-        data: a name (digits, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar.
+        data: a name (digits, shapes, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar.
         model: the name of a preset or a configuration; without it, the preset for images of that size.
         out: an empty directory; without it, the first free `runs/<data>-<model>-<n>`.
         data_dir: where downloads and decoded images are kept.

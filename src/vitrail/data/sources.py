@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.configs import Size, as_size
-from vitrail.data import cifar, idx
+from vitrail.data import cifar, idx, shapes
 from vitrail.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES
 from vitrail.data.cache import data_dir_or_default
 from vitrail.data.dataset import ImageDataset
@@ -28,7 +28,7 @@ from vitrail.errors import InputError
 
 __all__ = ["KNOWN", "MAX_UNREADABLE", "TEST", "TRAIN", "VAL", "Source", "open_source"]
 
-KNOWN = ("digits", *PUBLISHED)
+KNOWN = ("digits", "shapes", *PUBLISHED)
 """Data sets that need no path."""
 MAX_UNREADABLE = 0.01
 """A larger share of unreadable images is refused."""
@@ -253,6 +253,8 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
 def _known(name: str, data_dir: Path) -> Source:
     if name == "digits":
         return from_arrays(name, "scikit-learn's digits", _digits())
+    if name == "shapes":
+        return _shapes()
     paths = fetch(name, data_dir)
     if name.startswith("cifar"):
         _, cached = locate(paths[0], data_dir)
@@ -281,6 +283,20 @@ def _digits() -> LabelledArrays:
         split=None,
         class_names=tuple(str(name) for name in digits.target_names),
         image_names=tuple(f"digits #{at}" for at in range(len(images))),
+    )
+
+
+def _shapes() -> Source:
+    return Source(
+        name="shapes",
+        kind="generated coloured shapes",
+        class_names=shapes.CLASS_NAMES,
+        labels=shapes.LABELS,
+        split=shapes.SPLIT,
+        native_size=shapes.NATIVE_SIZE,
+        channels=3,
+        image_names=[f"shapes #{at}" for at in range(len(shapes.LABELS))],
+        images=shapes.images,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vitrail.configs import Readout
 from vitrail.errors import InputError
 from vitrail.inspection.grid import TokenGrid
 
@@ -54,6 +55,20 @@ def _without_smallest(weights: Float[Tensor, "batch query key"], share: float) -
     flat = weights.flatten(1)
     smallest = flat.topk(int(share * flat.shape[1]), dim=1, largest=False).indices
     return flat.scatter(1, smallest, 0.0).view_as(weights)
+
+
+def readout_row(
+    mixed: Float[Tensor, "batch query key"], readout: Sequence[Readout], grid: TokenGrid
+) -> Float[Tensor, "batch row column"]:
+    """What the head's readout takes from every patch: the class token's row, the mean of the patches' rows, or the
+    mean of several.
+    """
+    names = {"cls": "class", "dist": "distillation"}
+    rows = [
+        mixed[:, grid.num_prefix :].mean(dim=1) if token == "mean" else mixed[:, grid.prefix.index(names[token])]
+        for token in readout
+    ]
+    return grid.patches(torch.stack(rows).mean(dim=0))
 
 
 def attention_distance(weights: Float[Tensor, "batch head query key"], grid: TokenGrid) -> Float[Tensor, " head"]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vitrail.configs import CNNConfig, Size, ViTConfig
 from vitrail.errors import InputError
+from vitrail.inspection.attention import readout_row
 from vitrail.inspection.attention import rollout as roll_out
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.grid import TokenGrid
@@ -124,8 +125,9 @@ def raw_attention(model: Model, images: Images, target: Targets, seed: int = 0) 
 
 def rollout(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
     """The readout's row of attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928)."""
+    assert isinstance(model, ViT)
     capture = inspect(model, images)
-    return _enlarged(_read(model, roll_out(capture.attention_by_layer()).cpu(), capture.grid), images)
+    return _enlarged(readout_row(roll_out(capture.attention_by_layer()), model.config.readout, capture.grid), images)
 
 
 def attention_gradient(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
@@ -135,7 +137,7 @@ def attention_gradient(model: Model, images: Images, target: Targets, seed: int 
     """
     assert isinstance(model, ViT)
     [last] = _attention_and_gradient(model, images, target, [model.config.depth - 1])
-    return _enlarged(_read(model, last, _grid(model, images)), images)
+    return _enlarged(readout_row(last, model.config.readout, _grid(model, images)), images)
 
 
 def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
@@ -149,7 +151,7 @@ def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> M
     total = start
     for a_bar in fused:
         total = total + a_bar @ total
-    return _enlarged(_read(model, total - start, _grid(model, images)), images)
+    return _enlarged(readout_row(total - start, model.config.readout, _grid(model, images)), images)
 
 
 def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
@@ -291,19 +293,6 @@ def _attention_and_gradient(
         weights = attention_weights(q, k, model.config.attention_width**-0.5)
         fused.append((weights * (dz @ v.mT)).clamp(min=0).mean(dim=1))
     return fused
-
-
-def _read(
-    model: Model, mixed: Float[Tensor, "batch query key"], grid: TokenGrid
-) -> Float[Tensor, "batch height width"]:
-    """From all queries to those that the head reads, over the patches: a class token's row, or the mean of rows."""
-    assert isinstance(model.config, ViTConfig)
-    names = {"cls": "class", "dist": "distillation"}
-    rows = [
-        mixed[:, grid.num_prefix :].mean(dim=1) if token == "mean" else mixed[:, grid.prefix.index(names[token])]
-        for token in model.config.readout
-    ]
-    return grid.patches(torch.stack(rows).mean(dim=0))
 
 
 def _enlarged(maps: Float[Tensor, "batch row column"], images: Images, mode: str = "bilinear") -> Maps:

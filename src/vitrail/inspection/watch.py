@@ -29,7 +29,9 @@ class Watched:
     maps: Float[ndarray, "epoch head height width"]
 
 
-def watch(directory: Path, epoch: int, model: ViT, image: UInt8[ndarray, "c h w"], preprocessing: Preprocessing) -> None:
+def watch(
+    directory: Path, epoch: int, model: ViT, image: UInt8[ndarray, "c h w"], preprocessing: Preprocessing
+) -> None:
     """Add what the model looks at after `epoch` to the run's record; rows of later epochs, of a run that went on
     from an earlier checkpoint, are dropped.
     """

@@ -1,0 +1,70 @@
+"""Many images through a model, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitrail.classifier import Classifier, Picture
+from vitrail.configs import CNNConfig
+from vitrail.inspection.capture import model_and_input
+from vitrail.models.build import Model, evaluating
+from vitrail.models.tap import Tap
+from vitrail.progress import track
+
+Inspected = Classifier | Model
+"""What is looked into: a classifier, or a model alone, which takes nothing but its own float input."""
+
+Images = Tensor | NDArray[np.uint8] | Sequence[Picture]
+"""A float tensor (batch, channel, height, width) as the model takes it; for a classifier also what it has to prepare:
+a uint8 tensor (batch, channel, height, width), a uint8 array (batch, height, width, channel), or several pictures."""
+
+Labels = Sequence[int] | NDArray[np.integer] | Tensor
+"""The true class of every image."""
+
+
+def prepared(model: Inspected, images: Images) -> Float[Tensor, "batch channel height width"]:
+    """Images as the model's float input. Raises InputError for what a model alone cannot take."""
+    if isinstance(images, Tensor) and images.dtype == torch.uint8 and isinstance(model, Classifier):
+        images = rearrange(images, "b c h w -> b h w c").cpu().numpy()
+    return model_and_input(model, images)[1]
+
+
+def in_batches(
+    model: Inspected, images: Images, size: int, description: str
+) -> Iterator[Float[Tensor, "batch channel height width"]]:
+    """`prepared`, at most `size` images at a time, with progress."""
+    with track(description, len(images), "images") as advance:
+        for start in range(0, len(images), size):
+            batch = prepared(model, images[start : start + size])
+            yield batch
+            advance(len(batch))
+
+
+def forward(
+    model: Model, images: Float[Tensor, "batch channel height width"], tap: Tap | None = None
+) -> Float[Tensor, "batch class"]:
+    """Logits in evaluation mode without gradients, float32 on the CPU."""
+    device = next(model.parameters()).device
+    with evaluating(model), torch.inference_mode():
+        logits = model(images.to(device), tap).float().cpu()
+    # Outside of inference mode, a copy is a tensor like any other.
+    return logits.clone()
+
+
+def bare(model: Inspected) -> Model:
+    return model.model if isinstance(model, Classifier) else model
+
+
+def layer_names(model: Inspected) -> tuple[str, ...]:
+    """Names of the tap from input to output: the embedding, every block or stage, and the logits."""
+    config = bare(model).config
+    if isinstance(config, CNNConfig):
+        return (*(f"stages.{i}" for i in range(config.num_stages)), "logits")
+    return ("embed", *(f"blocks.{i}" for i in range(config.depth)), "logits")

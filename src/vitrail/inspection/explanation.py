@@ -1,0 +1,131 @@
+"""All that is shown of one image: what the model says, where it looks, what it goes by, and whether to believe that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+
+from vitrail.classifier import Classifier
+from vitrail.inspection import attention, features, positions
+from vitrail.inspection.attribution import Method, apply
+from vitrail.inspection.capture import Capture, inspect
+from vitrail.inspection.faithfulness import order_gap
+from vitrail.models.vit import ViT
+from vitrail.progress import track
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One image. What only a ViT has is None or empty for a CNN, and the other way round."""
+
+    name: str
+    """What the image is called."""
+    image: UInt8[ndarray, "c h w"]
+    """As the model sees it, before it is normalised."""
+    probabilities: Float[ndarray, " class"]
+    target: int
+    """The class that is explained."""
+    methods: tuple[str, ...]
+    maps: Float[ndarray, "method height width"]
+    """Attribution to the target, at the image's size."""
+    trust: Float[ndarray, " method"]
+    """LeRF minus MoRF on this image: how much longer the target's probability lasts when the cells that matter least
+    go first than when those that matter most do. Random order gives 0."""
+    attention: Float[ndarray, "layer head row column"] | None = None
+    """Class attention: a share of each head's attention for every patch."""
+    rollout: Float[ndarray, "row column"] | None = None
+    lens: Float[ndarray, "depth class"] | None = None
+    """Probabilities if the head read the tokens as embedded, and after every block."""
+    token_colors: Float[ndarray, "depth row column 3"] | None = None
+    token_norms: Float[ndarray, "depth token"] | None = None
+    outliers: tuple[tuple[int, int], ...] = ()
+    """Depth and token of those far longer than the others of their depth."""
+    token_names: tuple[str, ...] = ()
+    """Of the tokens before the patches."""
+    shuffled: UInt8[ndarray, "c h w"] | None = None
+    """The image with all patches in other places ..."""
+    shuffled_probabilities: Float[ndarray, " class"] | None = None
+    """... and what the model says to that."""
+    stages: tuple[Float[ndarray, "channel row column"], ...] = ()
+    """A CNN's feature maps."""
+
+    def arrays(self) -> dict[str, ndarray]:
+        """Every array by name, the maps each under its method's name: what `np.savez` takes."""
+        fixed = {n: v for n, v in vars(self).items() if isinstance(v, ndarray) and n not in ("maps", "trust")}
+        maps = {f"attribution_{m.replace('-', '_')}": a for m, a in zip(self.methods, self.maps, strict=True)}
+        return {**fixed, **maps, "trust": self.trust, **{f"stage_{i}": a for i, a in enumerate(self.stages)}}
+
+
+def explain(
+    classifier: Classifier,
+    images: UInt8[ndarray, "n c h w"],
+    names: Sequence[str],
+    methods: Sequence[Method],
+    target: int | None = None,
+    seed: int = 0,
+) -> list[Explanation]:
+    """Explain images one by one, so that memory does not grow with their number.
+
+    Args:
+        classifier: a ViT or a CNN.
+        images: pixels at the model's size.
+        names: what each is called.
+        methods: of attribution, from `attribution.methods_for(classifier.model)`.
+        target: the class to explain; the predicted one of each image by default.
+        seed: of the random control and of the order of shuffled patches.
+    """
+    found = []
+    with track("Explaining", len(images) * (len(methods) + 1), "maps") as advance:
+        for pixels, name in zip(images, names, strict=True):
+            inputs = classifier.preprocessing.normalize(torch.from_numpy(pixels)[None])
+            capture = inspect(classifier.model, inputs)
+            probabilities = capture.logits.softmax(dim=-1)
+            chosen = capture.logits.argmax(dim=1) if target is None else torch.tensor([target])
+            maps, trust = [], []
+            for method in methods:
+                maps.append(apply(method, classifier.model, inputs, chosen, seed))
+                trust.append(order_gap(classifier.model, inputs, chosen, maps[-1]))
+                advance()
+            vit = _of_vit(classifier, capture, pixels, seed) if isinstance(classifier.model, ViT) else {}
+            advance()
+            found.append(
+                Explanation(
+                    name=name,
+                    image=pixels,
+                    probabilities=probabilities[0].numpy(),
+                    target=int(chosen),
+                    methods=tuple(method.name for method in methods),
+                    maps=torch.cat(maps).numpy(),
+                    trust=np.array([float(gap) for gap in trust], np.float32),
+                    stages=() if vit else tuple(stage[0].numpy() for stage in capture.features),
+                    **vit,  # type: ignore[arg-type]
+                )
+            )
+    return found
+
+
+def _of_vit(classifier: Classifier, capture: Capture, pixels: UInt8[ndarray, "c h w"], seed: int) -> dict[str, object]:
+    assert isinstance(classifier.model, ViT)
+    grid, tokens = capture.grid, capture.tokens
+    norms = features.token_norms(tokens)
+    order = positions.patch_orders(1, (grid.height, grid.width), "all", seed) if grid.num_patches > 1 else None
+    moved: dict[str, object] = {}
+    if order is not None:
+        shuffled = positions.reorder_patches(torch.from_numpy(pixels)[None], grid.patch_size, order)
+        moved["shuffled"] = shuffled[0].numpy()
+        moved["shuffled_probabilities"] = classifier.predict(classifier.preprocessing.normalize(shuffled))[0].numpy()
+    return {
+        "attention": capture.class_attention()[0].numpy(),
+        "rollout": attention.readout_row(capture.rollout(), classifier.model.config.readout, grid)[0].numpy(),
+        "lens": features.logit_lens(classifier, tokens)[0].softmax(dim=-1).numpy(),
+        "token_colors": features.token_pca(tokens, grid)[0].numpy(),
+        "token_norms": norms[0].numpy(),
+        "outliers": tuple((o.layer, o.token) for o in features.outlier_tokens(norms, grid)),
+        "token_names": grid.prefix,
+        **moved,
+    }

@@ -1,0 +1,305 @@
+"""Whether attribution maps are to be believed: measured, beside two controls that know nothing of the model.
+
+The measures, all per image, with a mean and a 95 % interval over images:
+
+- deletion: the area under the target's probability as cells are hidden, the most salient first (Petsiuk et al. 2018,
+  arXiv:1806.07421; MoRF of Samek et al. 2017, arXiv:1509.06321). Low is good.
+- insertion: the same as they are put back into the baseline, the most salient first (Petsiuk et al. 2018). High is
+  good. Hiding the least salient first (LeRF) passes the same images in reverse, so it is the same area, and
+  LeRF - MoRF is insertion - deletion, image by image.
+- SaCo: whether differences in salience go with differences in effect (Wu et al. 2024, arXiv:2404.01415). 1 is
+  perfect, 0 unrelated.
+- pointing: whether the map's highest point is on the object (Zhang et al. 2018, "Top-Down Neural Attention by
+  Excitation Backprop", section 4.2), and inside: the share of the map's positive part that is.
+- response: how much the ranking of cells changes when the parameters are drawn anew (Adebayo et al. 2018,
+  arXiv:1810.03292), 1 - |rank correlation|. A map that stays does not show what the model learned.
+
+The first three are measured for each of two baselines, since hiding cells makes images that no model was trained on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitrail import files
+from vitrail.classifier import Precision
+from vitrail.errors import InputError
+from vitrail.inspection.attribution import Maps, Method, apply, cells
+from vitrail.inspection.masking import (
+    BASELINES,
+    Baseline,
+    Predict,
+    by_hiding,
+    cell_means,
+    curve_points,
+    curves,
+    num_passes,
+    probabilities,
+    ranks,
+    stand_in,
+)
+from vitrail.inspection.measures import Interval, area_under, inside_mass, mean_interval, pointing, response
+from vitrail.models.build import Model, build_model, evaluating
+from vitrail.progress import track
+
+FILE = "faithfulness.json"
+"""In the directory of a run."""
+RANDOMISED = 32
+"""Images on which the response to randomisation is measured."""
+LEAST_RESPONSE = 0.5
+"""A method fails the randomisation check where the whole interval of its response lies below."""
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What was measured for one method."""
+
+    method: str
+    depends_on_class: bool
+    is_control: bool
+    milliseconds: float
+    """To make the map of one image, on the machine and by the batches of this measurement."""
+    values: Mapping[str, NDArray[np.float64]]
+    """(images,) by measure: deletion, insertion, lerf_minus_morf and saco, each with _mean and _blur; pointing and
+    inside where masks are known; response, on fewer images."""
+
+    def interval(self, measure: str) -> Interval | None:
+        """None where the measure was not taken, or is defined for no image."""
+        return mean_interval(self.values[measure]) if measure in self.values else None
+
+    @property
+    def fails_randomisation(self) -> bool:
+        """The map stays much as it was when the model's parameters are drawn anew."""
+        change = self.interval("response")
+        return change is not None and change.high < LEAST_RESPONSE
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """How far each method's maps of one model are to be believed."""
+
+    scores: tuple[Scores, ...]
+    num_images: int
+    cells: tuple[int, int]
+    """Rows and columns of the grid that is hidden."""
+    precision: Precision
+    """Of the forward passes; maps are always made in float32."""
+    seconds: float
+    probability: float
+    """Mean probability of the targets for whole images."""
+    hidden_probability: Mapping[Baseline, float]
+    """The same with everything hidden, by baseline."""
+    object_share: float | None
+    """Mean share of the image that the object's mask covers: what pointing at random scores."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers, rounded to six digits; null for what is not defined."""
+        stored = {name: getattr(self, name) for name in _PLAIN} | {"cells": list(self.cells)}
+        stored["methods"] = [
+            {
+                "method": scores.method,
+                "depends_on_class": scores.depends_on_class,
+                "is_control": scores.is_control,
+                "milliseconds": scores.milliseconds,
+                "fails_randomisation": scores.fails_randomisation,
+                "intervals": {name: _interval_to_json(scores.interval(name)) for name in scores.values},
+                "values": {name: [_rounded(value) for value in values] for name, values in scores.values.items()},
+            }
+            for scores in self.scores
+        ]
+        return stored
+
+    @staticmethod
+    def from_json(stored: Mapping[str, Any]) -> Faithfulness:
+        """Raises InputError for a stored object that is not complete."""
+        try:
+            scores = tuple(
+                Scores(
+                    method["method"],
+                    method["depends_on_class"],
+                    method["is_control"],
+                    method["milliseconds"],
+                    {name: np.array(values, dtype=np.float64) for name, values in method["values"].items()},
+                )
+                for method in stored["methods"]
+            )
+            rows, columns = stored["cells"]
+            plain = {name: stored[name] for name in _PLAIN}
+            return Faithfulness(scores=scores, cells=(rows, columns), **plain)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"the stored measurement of faithfulness is incomplete: {error}") from error
+
+
+_PLAIN = ("num_images", "precision", "seconds", "probability", "hidden_probability", "object_share")
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else float(f"{value:.{_DIGITS}g}")
+
+
+def _interval_to_json(interval: Interval | None) -> dict[str, float | None] | None:
+    if interval is None:
+        return None
+    return {"mean": _rounded(interval.mean), "half": None if interval.half is None else _rounded(interval.half)}
+
+
+def measure(
+    model: Model,
+    images: Float[Tensor, "batch channel height width"],
+    targets: Int[Tensor, " batch"],
+    methods: Sequence[Method],
+    masks: Bool[Tensor, "batch height width"] | None = None,
+    precision: Precision = "fp32",
+    seed: int = 0,
+) -> Faithfulness:
+    """Make every method's maps of `images`, and measure them.
+
+    Every method costs 84 forward passes for each image (of 16 cells or more), in large batches; bf16 makes them cheap
+    where the hardware has it.
+
+    Args:
+        model: in any mode and on any device; it is left as it was.
+        images: normalised.
+        targets: the class that is explained, one for each image.
+        methods: what to compare; include the controls.
+        masks: where the object of the target class is, for pointing and inside.
+        precision: of the forward passes with hidden cells.
+        seed: of the random control, of the order of equally salient cells, and of the parameters drawn anew.
+
+    Raises:
+        InputError: there are no images or no methods.
+    """
+    if len(images) == 0 or len(methods) == 0:
+        raise InputError("faithfulness is measured on at least one image, for at least one method")
+    started = time.perf_counter()
+    device = next(model.parameters()).device
+    images, targets = images.to(device), targets.to(device)
+    grid = cells(model, (images.shape[-2], images.shape[-1]))
+    hiding = {baseline: stand_in(images, baseline) for baseline in BASELINES}
+    predict = _predictor(model, precision)
+    anew, few = _drawn_anew(model, seed), slice(0, RANDOMISED)
+    passes = len(methods) * len(BASELINES) * num_passes(grid[0] * grid[1]) * len(images)
+    scores = []
+    with evaluating(model), track("measuring faithfulness", passes, "forward passes") as advance:
+        for method in methods:
+            maps, milliseconds = _timed_maps(method, model, images, targets, seed)
+            salience = cell_means(maps, grid)
+            values: dict[str, NDArray[np.float64]] = {}
+            for baseline, instead in hiding.items():
+                found = by_hiding(predict, images, instead, targets, salience, grid, seed, advance)
+                values |= {f"{name}_{baseline}": measured for name, measured in found.items()}
+            if masks is not None:
+                values |= {"pointing": pointing(maps, masks.cpu()), "inside": inside_mass(maps, masks.cpu())}
+            other = apply(method, anew, images[few], targets[few], seed)
+            values["response"] = response(salience[few], cell_means(other, grid))
+            scores.append(Scores(method.name, method.depends_on_class, method.is_control, milliseconds, values))
+        nothing_and_all = torch.tensor([False, True])[:, None].expand(len(images), 2, grid[0] * grid[1])
+        ends = {
+            baseline: probabilities(predict, images, instead, targets, nothing_and_all, grid).mean(axis=0)
+            for baseline, instead in hiding.items()
+        }
+    return Faithfulness(
+        scores=tuple(scores),
+        num_images=len(images),
+        cells=grid,
+        precision=precision,
+        seconds=time.perf_counter() - started,
+        probability=float(ends["mean"][0]),
+        hidden_probability={baseline: float(hidden) for baseline, (_, hidden) in ends.items()},
+        object_share=None if masks is None else float(masks.double().mean()),
+    )
+
+
+def order_gap(
+    model: Model,
+    images: Float[Tensor, "batch channel height width"],
+    targets: Int[Tensor, " batch"],
+    maps: Maps,
+    precision: Precision = "fp32",
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """(batch,) LeRF - MoRF with the mean colour as baseline: a word on each single map; 0 for a random order."""
+    device = next(model.parameters()).device
+    images, targets = images.to(device), targets.to(device)
+    grid = cells(model, (images.shape[-2], images.shape[-1]))
+    ranked = ranks(cell_means(maps, grid), seed)
+    with evaluating(model):
+        morf, lerf = curves(_predictor(model, precision), images, stand_in(images, "mean"), targets, ranked, grid)
+    points = curve_points(ranked.shape[-1])
+    return area_under(lerf, points) - area_under(morf, points)
+
+
+def read(directory: Path) -> Faithfulness | None:
+    """What was measured for a run; None where nothing was. Raises InputError where it is not complete."""
+    path = directory / FILE
+    return Faithfulness.from_json(files.read_json(path)) if path.is_file() else None
+
+
+def _predictor(model: Model, precision: Precision) -> Predict:
+    def predict(images: Tensor, targets: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(images).float()
+        return logits.softmax(dim=-1).gather(1, targets[:, None])[:, 0]
+
+    return predict
+
+
+def _drawn_anew(model: Model, seed: int) -> Model:
+    """The same architecture with other random parameters."""
+    parameter = next(model.parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_model(model.config).to(parameter.device).eval()
+
+
+def _timed_maps(method: Method, model: Model, images: Tensor, targets: Tensor, seed: int) -> tuple[Maps, float]:
+    """Maps, and milliseconds for each; what is done once only is done before."""
+    apply(method, model, images[:1], targets[:1], seed)
+    started = time.perf_counter()
+    maps = apply(method, model, images, targets, seed)
+    return maps, 1000 * (time.perf_counter() - started) / len(images)
+
+
+_TITLES = {
+    "insertion": "insertion",
+    "deletion": "deletion",
+    "lerf_minus_morf": "LeRF − MoRF",
+    "saco": "SaCo",
+    "pointing": "pointing",
+    "inside": "inside",
+    "response": "response",
+}
+
+
+def table(measured: Faithfulness, baselines: Sequence[Baseline] = BASELINES) -> tuple[list[str], list[list[str]]]:
+    """The header and one row for each method: means over images and half the width of their 95 % intervals."""
+    masked = ("insertion", "deletion", "lerf_minus_morf", "saco")
+    columns = [(f"{_TITLES[name]} ({baseline})", f"{name}_{baseline}") for baseline in baselines for name in masked]
+    known = {name for scores in measured.scores for name in scores.values}
+    columns += [(_TITLES[name], name) for name in ("pointing", "inside", "response") if name in known]
+    header = ["method", *(title for title, _ in columns), "ms per image", "of the class"]
+    rows = []
+    for scores in measured.scores:
+        cells_ = [_in_words(scores.interval(name)) for _, name in columns]
+        name = f"{scores.method} (control)" if scores.is_control else scores.method
+        rows.append([name, *cells_, f"{scores.milliseconds:.2g}", "yes" if scores.depends_on_class else "no"])
+    return header, rows
+
+
+def _in_words(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    mean = f"{interval.mean:.2f}".replace("-", "−")
+    return mean if interval.half is None else f"{mean} ± {interval.half:.2f}"

@@ -1,0 +1,189 @@
+"""What a model still says when cells of an image are hidden: the raw material of deletion, insertion and SaCo.
+
+A cell is a patch of a ViT, or a tile of about that size for a CNN. Maps are averaged over cells, and cells are what is
+hidden, so that methods with one value per patch, per pixel or none at all are treated alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitrail.configs import Size
+from vitrail.inspection.measures import area_under, saco
+
+Baseline = Literal["mean", "blur"]
+"""What stands in for a hidden cell: the data set's mean colour, or the image so blurred that no detail is left."""
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+
+Predict = Callable[[Float[Tensor, "row channel height width"], Int[Tensor, " row"]], Float[Tensor, " row"]]
+"""From normalised images and one class for each to the probabilities of these classes."""
+
+Advance = Callable[[int], None]
+
+STEPS = 16
+"""Points of a curve, less one, where there are as many cells."""
+GROUPS = 10
+"""Of cells in SaCo, where there are as many: the paper's K."""
+
+_BLUR = 1 / 8
+_PIXELS_AT_ONCE = 512 * 32 * 32
+
+
+def _unheard(n: int) -> None:
+    pass
+
+
+def cell_means(maps: Float[Tensor, "batch height width"], cells: Size) -> Float[Tensor, "batch cell"]:
+    """Maps averaged over a grid (rows, columns) of cells that divides them, row by row."""
+    return reduce(maps, "batch (row tall) (column wide) -> batch (row column)", "mean", row=cells[0], column=cells[1])
+
+
+def stand_in(
+    images: Float[Tensor, "batch channel height width"], baseline: Baseline
+) -> Float[Tensor, "batch channel height width"]:
+    """What normalised images are replaced by where they are hidden.
+
+    "mean" is 0, the mean of the data set; "blur" is a Gaussian blur whose standard deviation is an eighth of the side,
+    the image mirrored at its edges.
+    """
+    if baseline == "mean":
+        return torch.zeros_like(images)
+    for dim in (-2, -1):
+        sigma = _BLUR * images.shape[dim]
+        reach = min(math.ceil(3 * sigma), images.shape[dim] - 1)
+        weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
+        lines = images.movedim(dim, -1)
+        padded = F.pad(lines.flatten(0, 1), (reach, reach), mode="reflect")
+        blurred = F.conv1d(padded.flatten(0, 1)[:, None], (weights / weights.sum())[None, None])
+        images = blurred.view(lines.shape).movedim(-1, dim)
+    return images
+
+
+def ranks(salience: Float[Tensor, "batch cell"], seed: int = 0) -> NDArray[np.int64]:
+    """(batch, cell) places of the cells, 0 the most salient; equal ones take places at random.
+
+    At random because many maps are zero over large parts, and the order of the cells in the image must not decide.
+    """
+    values = salience.numpy()
+    lots = np.random.default_rng(seed).random(values.shape)
+    return np.lexsort((lots, -values)).argsort(axis=-1)
+
+
+def curve_points(num_cells: int) -> NDArray[np.int64]:
+    """How many cells are hidden at every point of a curve, from none to all."""
+    return np.rint(np.linspace(0, num_cells, min(STEPS, num_cells) + 1)).astype(np.int64)
+
+
+def groups(ranked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Every cell's group for SaCo, 0 the most salient, by its rank.
+
+    Sizes differ by one at most, and read the same from both ends: if the larger groups came first, a larger drop would
+    seem to go with salience.
+    """
+    num_cells = ranked.shape[-1]
+    ends = np.rint(np.linspace(0, num_cells, min(GROUPS, num_cells) + 1)).astype(np.int64)[1:]
+    return np.searchsorted(ends, ranked, side="right")
+
+
+def num_passes(num_cells: int) -> int:
+    """How many forward passes `by_hiding` takes for one image."""
+    return 2 * min(STEPS, num_cells) + min(GROUPS, num_cells)
+
+
+def by_hiding(
+    predict: Predict,
+    images: Float[Tensor, "batch channel height width"],
+    hiding: Float[Tensor, "batch channel height width"],
+    targets: Int[Tensor, " batch"],
+    salience: Float[Tensor, "batch cell"],
+    cells: Size,
+    seed: int = 0,
+    advance: Advance = _unheard,
+) -> dict[str, NDArray[np.float64]]:
+    """Deletion, insertion, LeRF - MoRF and SaCo of one map for each image, each (batch,).
+
+    Args:
+        predict: the model.
+        images: normalised.
+        hiding: what stands in for their cells; see `stand_in`.
+        targets: the class whose probability is followed.
+        salience: the maps, by `cell_means`.
+        cells: rows and columns of the grid.
+        seed: of the order of equally salient cells.
+        advance: hears of forward passes.
+    """
+    ranked = ranks(salience, seed)
+    morf, lerf = curves(predict, images, hiding, targets, ranked, cells, advance)
+    group_of = groups(ranked)
+    alone = group_of[:, None] == np.arange(group_of.max() + 1)[:, None]
+    drops = morf[:, :1] - probabilities(predict, images, hiding, targets, torch.from_numpy(alone), cells, advance)
+    points = curve_points(ranked.shape[-1])
+    deletion, insertion = area_under(morf, points), area_under(lerf, points)
+    of_groups = (alone * salience.double().numpy()[:, None]).sum(axis=-1) / alone.sum(axis=-1)
+    return {
+        "deletion": deletion,
+        "insertion": insertion,
+        "lerf_minus_morf": insertion - deletion,
+        "saco": saco(of_groups, drops),
+    }
+
+
+def curves(
+    predict: Predict,
+    images: Float[Tensor, "batch channel height width"],
+    hiding: Float[Tensor, "batch channel height width"],
+    targets: Int[Tensor, " batch"],
+    ranked: NDArray[np.int64],
+    cells: Size,
+    advance: Advance = _unheard,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The target's probability at `curve_points`, each (batch, point): hiding the most salient cells first (MoRF) and
+    the least salient first (LeRF).
+
+    The second, read backwards, is insertion: the most salient cells are put back first.
+    """
+    num_cells = ranked.shape[-1]
+    points = curve_points(num_cells)
+    most_first = ranked[:, None] < points[:, None]
+    # With none and with all hidden, the order does not matter.
+    least_first = ranked[:, None] >= num_cells - points[1:-1, None]
+    hidden = torch.from_numpy(np.concatenate([most_first, least_first], axis=1))
+    found = probabilities(predict, images, hiding, targets, hidden, cells, advance)
+    morf, between = np.split(found, [len(points)], axis=1)
+    return morf, np.concatenate([morf[:, :1], between, morf[:, -1:]], axis=1)
+
+
+def probabilities(
+    predict: Predict,
+    images: Float[Tensor, "batch channel height width"],
+    hiding: Float[Tensor, "batch channel height width"],
+    targets: Int[Tensor, " batch"],
+    hidden: Bool[Tensor, "batch way cell"],
+    cells: Size,
+    advance: Advance = _unheard,
+) -> NDArray[np.float64]:
+    """(batch, way) probability of the target where cells of `images` are replaced by those of `hiding`.
+
+    Many images and ways go through the model together; `advance` hears how many.
+    """
+    height, width = images.shape[-2:]
+    tall, wide = height // cells[0], width // cells[1]
+    rows = rearrange(hidden, "batch way (row column) -> (batch way) row column", row=cells[0]).to(images.device)
+    image_of = torch.arange(len(images), device=images.device).repeat_interleave(hidden.shape[1])
+    at_once = max(1, _PIXELS_AT_ONCE // (height * width))
+    parts = []
+    for some, at in zip(rows.split(at_once), image_of.split(at_once), strict=True):
+        pixels = some.repeat_interleave(tall, dim=1).repeat_interleave(wide, dim=2)[:, None]
+        parts.append(predict(torch.where(pixels, hiding[at], images[at]), targets[at]).cpu())
+        advance(len(at))
+    return torch.cat(parts).double().numpy().reshape(hidden.shape[:2])

@@ -1,0 +1,94 @@
+"""The measures of faithfulness, from arrays to one number for each image, and from these to an interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from scipy.stats import rankdata, t
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over images, and half the width of its 95 % interval."""
+
+    mean: float
+    half: float | None
+    """None where fewer than two images have a value."""
+
+    @property
+    def low(self) -> float:
+        return self.mean - (self.half or 0.0)
+
+    @property
+    def high(self) -> float:
+        return self.mean + (self.half or 0.0)
+
+
+def mean_interval(values: NDArray[np.float64]) -> Interval | None:
+    """Mean and 95 % interval, images being a sample: Student's t with one degree of freedom less than images.
+
+    Values that are NaN (not defined for their image) are left out; None where none is left.
+    """
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return None
+    if len(values) == 1:
+        return Interval(float(values[0]), None)
+    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return Interval(float(values.mean()), float(half))
+
+
+def pointing(
+    maps: Float[Tensor, "batch height width"], masks: Bool[Tensor, "batch height width"]
+) -> NDArray[np.float64]:
+    """(batch,) 1 where the highest pixel lies in the mask, else 0; of equally high pixels, the share that does."""
+    highest = maps == maps.amax(dim=(1, 2), keepdim=True)
+    return ((highest & masks).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))).double().numpy()
+
+
+def inside_mass(
+    maps: Float[Tensor, "batch height width"], masks: Bool[Tensor, "batch height width"]
+) -> NDArray[np.float64]:
+    """(batch,) share of the map's positive part that lies in the mask; NaN where there is no positive part."""
+    positive = maps.double().clamp(min=0)
+    return ((positive * masks).sum(dim=(1, 2)) / positive.sum(dim=(1, 2))).numpy()
+
+
+def response(before: Float[Tensor, "batch cell"], after: Float[Tensor, "batch cell"]) -> NDArray[np.float64]:
+    """(batch,) 1 - |Spearman's rank correlation| over cells, equal ones sharing their mean rank; NaN for a flat map."""
+    a, b = (rankdata(values.double().numpy(), axis=-1) for values in (before, after))
+    a, b = a - a.mean(axis=-1, keepdims=True), b - b.mean(axis=-1, keepdims=True)
+    size = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    return 1 - np.abs(np.divide((a * b).sum(axis=-1), size, out=np.full(len(a), np.nan), where=size > 0))
+
+
+def area_under(curves: NDArray[np.float64], hidden: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean height of curves (batch, point) over the share of cells hidden at every point (trapezoidal rule)."""
+    widths = np.diff(hidden) / hidden[-1]
+    return (curves[:, 1:] + curves[:, :-1]) / 2 @ widths
+
+
+def saco(salience: NDArray[np.float64], drops: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The salience-guided faithfulness coefficient: whether what is called more salient matters more, in [-1, 1].
+
+    Every pair of groups weighs the difference of their salience, with a plus where the more salient one's absence
+    lowers the probability more and a minus where it lowers it less (Wu et al. 2024, arXiv:2404.01415, algorithm 1).
+    Equal drops count neither way: the paper counts them as a plus, which would reward any map of a model that does not
+    care.
+
+    Args:
+        salience: (batch, group) mean over the cells of a group; not their sum, since sizes may differ by one.
+        drops: (batch, group) fall of the target's probability when only this group is hidden.
+
+    Returns:
+        (batch,); NaN where all groups are equally salient.
+    """
+    first, second = np.triu_indices(salience.shape[-1], k=1)
+    weights = salience[:, first] - salience[:, second]
+    total = np.abs(weights).sum(axis=-1)
+    agreed = (weights * np.sign(drops[:, first] - drops[:, second])).sum(axis=-1)
+    return np.divide(agreed, total, out=np.full(len(total), np.nan), where=total > 0)

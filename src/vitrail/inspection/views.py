@@ -1,0 +1,242 @@
+"""What a page shows of a model and of an image, as arrays: computed once, stored with the run, drawn from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from vitrail import files
+from vitrail.classifier import Classifier
+from vitrail.configs import CNNConfig, ViTConfig
+from vitrail.errors import InputError
+from vitrail.inspection import attention, features, heads, positions
+from vitrail.inspection.alignment import cka
+from vitrail.inspection.batches import in_batches
+from vitrail.inspection.capture import inspect
+
+FILE = "inspection.safetensors"
+_BATCH = 32
+_FILTERS = 28
+_SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """A model over many images. What does not exist for its kind, or cannot be known, is None."""
+
+    images: int
+    """How many the numbers are of."""
+    attention_distance: Float[ndarray, "layer head"] | None = None
+    """Pixels."""
+    uniform_distance: float | None = None
+    """What it would be if every patch looked at all patches alike."""
+    head_entropy: Float[ndarray, "layer head"] | None = None
+    """Nats."""
+    most_entropy: float | None = None
+    """Of attention to all tokens alike."""
+    head_offsets: Float[ndarray, "layer head down right"] | None = None
+    head_similarity: Float[ndarray, "any_head any_head"] | None = None
+    class_dependence: Float[ndarray, "layer head"] | None = None
+    """Share of the variance of a head's map that the class explains."""
+    head_names: tuple[str, ...] = ()
+    """What every head mainly does, layer by layer."""
+    position_similarity: Float[ndarray, "row column row column"] | None = None
+    """Cosine."""
+    patch_filters: Float[ndarray, "filter channel y x"] | None = None
+    explained: Float[ndarray, " filter"] | None = None
+    """Share of the variance; of a CNN's kernels, share of their squared length."""
+    moved: Float[ndarray, " share"] | None = None
+    """Shares of the patches that changed places ..."""
+    moved_accuracy: Float[ndarray, " share"] | None = None
+    """... and the accuracy then."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleView:
+    """Where the model looks in the sample images that its run stores, in their order."""
+
+    method: str
+    """The attribution that `maps` are of, for the predicted class."""
+    maps: Float[ndarray, "sample height width"]
+    """At the images' size."""
+    attention: Float[ndarray, "sample row column"] | None = None
+    """The last layer's class attention, mean over heads, by patch; None for a CNN."""
+    rollout: Float[ndarray, "sample row column"] | None = None
+    first_attention: Float[ndarray, "layer head row column"] | None = None
+    """Class attention in every layer and head, of the first sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairView:
+    """Two models side by side over the same images."""
+
+    names: tuple[str, ...]
+    layers_a: tuple[str, ...]
+    layers_b: tuple[str, ...]
+    cka: Float[ndarray, "layer_a layer_b"]
+    images_compared: int
+    images: UInt8[ndarray, "sample c h w"]
+    """Samples as pictures."""
+    labels: Int[ndarray, " sample"]
+    predicted_a: Int[ndarray, " sample"]
+    predicted_b: Int[ndarray, " sample"]
+    class_names: tuple[str, ...]
+    methods: tuple[str, ...]
+    """What maps_a and maps_b are of, for each model's own prediction."""
+    maps_a: Float[ndarray, "sample height width"]
+    maps_b: Float[ndarray, "sample height width"]
+    occlusion_a: Float[ndarray, "sample height width"]
+    occlusion_b: Float[ndarray, "sample height width"]
+
+
+def view_model(
+    classifier: Classifier, images: UInt8[ndarray, "n c h w"], labels: Int[ndarray, " n"] | None = None
+) -> ModelView:
+    """Everything about a model that takes many images to see.
+
+    Args:
+        classifier: a ViT or a CNN.
+        images: pixels at the model's size, as `ImageDataset.read` gives them.
+        labels: their classes; without them no class dependence and no accuracy.
+    """
+    filters = features.patch_filters(classifier, _FILTERS)
+    common: dict[str, Any] = {
+        "images": len(images),
+        "patch_filters": filters.filters.numpy(),
+        "explained": filters.explained.numpy(),
+    }
+    if not isinstance(classifier.model.config, ViTConfig):
+        return ModelView(**common)
+    inputs = _inputs(classifier, images)
+    enough = labels is not None and len(np.unique(labels)) > 1 and len(images) > len(np.unique(labels))
+    profile = heads.profile_heads(classifier, inputs, torch.from_numpy(labels) if enough else None)
+    distances, grid = _distances(classifier, inputs), profile.grid
+    uniform = torch.full((1, 1, grid.num_tokens, grid.num_tokens), 1 / grid.num_tokens)
+    if classifier.model.config.pos_embed != "none":
+        common["position_similarity"] = positions.position_similarity(classifier).numpy()
+    if labels is not None and grid.num_patches > 1:
+        moved = positions.accuracy_by_moved(classifier, inputs, torch.from_numpy(labels), _SHARES)
+        common["moved"] = (moved.moved / grid.num_patches).numpy()
+        common["moved_accuracy"] = moved.accuracy.numpy()
+    return ModelView(
+        **common,
+        attention_distance=distances,
+        uniform_distance=float(attention.attention_distance(uniform, grid)),
+        head_entropy=profile.entropy.numpy(),
+        most_entropy=float(np.log(grid.num_tokens)),
+        head_offsets=profile.offsets.numpy(),
+        head_similarity=profile.similarity.numpy(),
+        class_dependence=None if profile.class_dependence is None else profile.class_dependence.numpy(),
+        head_names=tuple(name for layer in heads.name_heads(profile) for name in layer),
+    )
+
+
+def view_samples(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> SampleView:
+    """Where the model looks in a few images, for the class that it predicts."""
+    capture = inspect(classifier.model, _inputs(classifier, images))
+    method = best_gradient_method(classifier)
+    maps = capture.attribute(method).numpy()
+    if isinstance(classifier.model.config, CNNConfig):
+        return SampleView(method, maps)
+    every = capture.class_attention()
+    return SampleView(
+        method=method,
+        maps=maps,
+        attention=every[:, -1].mean(dim=1).numpy(),
+        rollout=attention.readout_row(capture.rollout(), classifier.model.config.readout, capture.grid).numpy(),
+        first_attention=every[0].numpy(),
+    )
+
+
+def view_pair(
+    names: tuple[str, str],
+    pair: tuple[Classifier, Classifier],
+    images: UInt8[ndarray, "n c h w"],
+    samples: UInt8[ndarray, "sample c h w"],
+    labels: Int[ndarray, " sample"],
+) -> PairView:
+    """How alike two models' layers are, and what each goes by in the same images."""
+    alike = cka(pair[0], pair[1], (_inputs(pair[0], images), _inputs(pair[1], images)))
+    a, b = (inspect(one.model, _inputs(one, samples)) for one in pair)
+    methods = tuple(best_gradient_method(one) for one in pair)
+    return PairView(
+        names=names,
+        layers_a=alike.names_a,
+        layers_b=alike.names_b,
+        cka=alike.matrix.numpy(),
+        images_compared=len(images),
+        images=samples,
+        labels=labels,
+        predicted_a=a.logits.argmax(dim=1).numpy(),
+        predicted_b=b.logits.argmax(dim=1).numpy(),
+        class_names=pair[0].class_names,
+        methods=methods,
+        maps_a=a.attribute(methods[0]).numpy(),
+        maps_b=b.attribute(methods[1]).numpy(),
+        occlusion_a=a.attribute("occlusion").numpy(),
+        occlusion_b=b.attribute("occlusion").numpy(),
+    )
+
+
+def best_gradient_method(classifier: Classifier) -> str:
+    """The gradient method to show where there is room for one."""
+    return "relevancy" if isinstance(classifier.model.config, ViTConfig) else "grad-cam"
+
+
+def store(path: Path, *views: object) -> None:
+    """Write views of different kinds as one safetensors file; maps as half-precision numbers."""
+    arrays: dict[str, ndarray] = {}
+    rest: dict[str, dict[str, Any]] = {}
+    for view in views:
+        kind = type(view).__name__
+        rest[kind] = {}
+        for name, value in ((f.name, getattr(view, f.name)) for f in fields(view)):  # type: ignore[arg-type]
+            if isinstance(value, ndarray):
+                half = value.dtype.kind == "f" and value.ndim > 2
+                arrays[f"{kind}.{name}"] = np.ascontiguousarray(value.astype(np.float16) if half else value)
+            elif value is not None:
+                rest[kind][name] = value
+    files.write_bytes(path, save(arrays, metadata={"views": json.dumps(rest)}))
+
+
+def read(path: Path, kind: type[T]) -> T | None:
+    """A stored view; None where there is none. Raises InputError for a damaged file."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            rest: Mapping[str, Any] = json.loads((stored.metadata() or {}).get("views", "{}"))
+            if kind.__name__ not in rest:
+                return None
+            prefix, names = f"{kind.__name__}.", stored.keys()
+            arrays = {n.removeprefix(prefix): stored.get_tensor(n) for n in names if n.startswith(prefix)}
+        half = {name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()}
+        plain = {name: tuple(v) if isinstance(v, list) else v for name, v in rest[kind.__name__].items()}
+        return kind(**half, **plain)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise InputError(f"{path} is damaged ({error}): remove it, and 'vitrail resume' makes it again") from error
+
+
+def _inputs(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Pixels that already have the model's size: they are normalised, and not cropped again."""
+    return classifier.preprocessing.normalize(torch.from_numpy(images))
+
+
+def _distances(classifier: Classifier, inputs: Float[Tensor, "n c h w"]) -> Float[ndarray, "layer head"]:
+    total, seen = torch.zeros(()), 0
+    for batch in in_batches(classifier, inputs, _BATCH, "Measuring attention distance"):
+        total = total + len(batch) * inspect(classifier.model, batch).attention_distance()
+        seen += len(batch)
+    return (total / seen).numpy()

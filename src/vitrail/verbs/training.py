@@ -1,0 +1,168 @@
+"""Verbs that train: a run, a comparison, the demo, and going on with any of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import AvoidSubcommands, Positional, arg
+
+from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
+from vitrail.errors import InputError
+from vitrail.models.presets import preset
+from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
+from vitrail.verbs.ending import done, quoted
+
+
+def train(argv: Sequence[str]) -> None:
+    """Train a model on images, test it once on held-out ones, and write a report."""
+    named = option(argv, "--model")
+    model_config: ModelConfig = preset(named) if named else ViTConfig()
+
+    @dataclass(frozen=True)
+    class Train(DataOptions):
+        """Train a model on images, test it once on held-out ones, and write a report.
+
+        [In brackets: what is chosen without the option.] --help-all shows the rest: every choice of the model
+        (--model.depth 4), of the training (--train.weight-decay 0.1) and of the data (--val-split test).
+        """
+
+        model: Name = None
+        """A preset, see 'vitrail summary' [from the images' size]"""
+        model_options: Annotated[ViTConfig | CNNConfig, arg(name="model"), AvoidSubcommands, RARE] = model_config
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TRAIN_DEFAULTS
+
+    options = parse(Train, argv, "train")
+    data, train_config = options.configs(options.train_options)
+    model: ModelConfig = options.model_options
+    if model != model_config:
+        if named is None:
+            raise InputError("--model.* changes a preset: name it with --model")
+        taken = [n for n in ("in_channels", "num_classes") if getattr(model, n) != getattr(model_config, n)]
+        if taken:
+            raise InputError(f"--model.{taken[0].replace('_', '-')} comes from the data; leave it out")
+        if model.size != model_config.size and data.image_size is None:
+            data = replace(data, image_size=model.size)
+
+    from vitrail.runs import start
+
+    chosen = model if named else None
+    show_run(start(data, chosen, train_config, options.out, options.data_dir, named).directory)
+
+
+def show_run(directory: Path) -> None:
+    """The end of a run: its results, its files, and what to do next."""
+    from vitrail import files
+    from vitrail.progress import say
+
+    evaluation = files.read_json(directory / "evaluation.json")
+    if not (isinstance(evaluation, dict) and isinstance(evaluation.get("accuracy"), float)):
+        raise InputError(f"{directory / 'evaluation.json'} is damaged: remove it, and 'vitrail resume' measures again")
+    say(
+        f"test accuracy {evaluation['accuracy']:.2%} and loss {evaluation['loss']:.3f} "
+        f"on {evaluation['images']:,} images"
+        + (" (which also validated each epoch)" if evaluation["val_split"] == "test" else "")
+    )
+    done(
+        directory / "evaluation.json",
+        directory / "checkpoints",
+        directory / "report.html",
+        then=f"vitrail predict {quoted(directory)} IMAGE...",
+    )
+
+
+def resume(argv: Sequence[str]) -> None:
+    """Go on with an interrupted run or comparison, or complete what a finished one lacks."""
+
+    @dataclass(frozen=True)
+    class Resume:
+        """Go on with an interrupted run or comparison, or complete what a finished one lacks.
+
+        It ends with the same weights, bit for bit, as if it had not been interrupted.
+        """
+
+        run: Positional[Path]
+        """The directory of a run or a comparison."""
+
+    options = parse(Resume, argv, "resume")
+    from vitrail import experiments, runs
+
+    if experiments.is_experiment(options.run):
+        show_comparison(experiments.resume_comparison(options.run).directory)
+    else:
+        show_run(runs.resume(options.run).directory)
+
+
+def compare(argv: Sequence[str]) -> None:
+    """Train several models on the same batches in the same order, and report them side by side."""
+
+    @dataclass(frozen=True)
+    class Compare(DataOptions):
+        """Train several models on the same batches in the same order, and report them side by side.
+
+        [In brackets: what is chosen without the option.] --help-all shows the rest.
+        """
+
+        models: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("vit-compare", "cnn-compare")
+        """Presets, see 'vitrail summary'."""
+        seeds: Annotated[int, arg(metavar="N")] = 1
+        """Runs per model, from --seed on."""
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TRAIN_DEFAULTS
+
+    options = parse(Compare, argv, "compare")
+    data, train_config = options.configs(options.train_options)
+    from vitrail.experiments import by_name, start_comparison
+
+    models = by_name(options.models)
+    made = start_comparison(data, models, train_config, options.seeds, options.out, options.data_dir)
+    show_comparison(made.directory)
+
+
+def show_comparison(directory: Path) -> None:
+    from rich.table import Table
+
+    from vitrail.experiments import Comparison
+    from vitrail.progress import console
+
+    def spread(values: dict[str, Any], form: str) -> str:
+        if values["mean"] is None:
+            return "-"
+        mean = format(values["mean"], form)
+        return mean if values["std"] is None else f"{mean} ± {format(values['std'], form)}"
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for heading in ("test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"):
+        table.add_column(heading, justify="right", no_wrap=not heading.endswith("accuracy"))
+    for name, model in Comparison(directory).models.items():
+        table.add_row(
+            name,
+            spread(model["test"]["accuracy"], ".2%"),
+            spread(model["test"]["loss"], ".3f"),
+            spread(model["val"]["accuracy"], ".2%"),
+            f"{model['parameters']:,}",
+            spread(model["seconds"], ",.0f"),
+            spread(model["images_per_second"], ",.0f"),
+        )
+    console.print(table)
+    done(
+        directory / "comparison.json",
+        directory / "report.html",
+        then=f"open {quoted(directory / 'report.html')} in a browser",
+    )
+
+
+def demo(argv: Sequence[str]) -> None:
+    """Train a ViT and a CNN on scikit-learn's digits, in under a minute."""
+
+    @dataclass(frozen=True)
+    class Demo:
+        """Train a ViT and a CNN on scikit-learn's digits, in under a minute, and report them side by side."""
+
+        out: Annotated[Path, arg(metavar="DIR")] = Path("runs/demo")
+        """Replaced if it holds an earlier demo."""
+
+    options = parse(Demo, argv, "demo")
+    from vitrail import experiments
+
+    show_comparison(experiments.demo(options.out).directory)

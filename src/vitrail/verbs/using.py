@@ -1,0 +1,179 @@
+"""Verbs that use and describe what there is: models, runs and data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from vitrail.errors import InputError
+from vitrail.models.presets import PRESETS, preset
+from vitrail.options import DATA_HELP, Folder, parse
+from vitrail.verbs.ending import done, quoted
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """Measure a trained model on its held-out test images, or on other data."""
+
+    @dataclass(frozen=True)
+    class Evaluate:
+        """Measure a trained model on its held-out test images, or on other data with the same classes.
+
+        Other data: its test images where it has test/ or val/, else all of its images.
+        """
+
+        run: Positional[Path]
+        """The directory of a run."""
+        data: Annotated[str | None, arg(metavar="DATA")] = None
+        """A name or path, as for train (the run's own test images)."""
+        data_dir: Folder = None
+
+    options = parse(Evaluate, argv, "evaluate")
+    from vitrail import evaluation, files, runs
+    from vitrail.progress import say
+
+    if options.data is None:
+        path = runs.evaluate(options.run)
+    else:
+        path = evaluation.evaluate_on(options.run, options.data, options.data_dir)
+    result = files.read_json(path)
+    for name in ("accuracy", "top5", "auroc", "f1", "precision", "recall", "loss", "ece"):
+        if result[name] is not None:
+            say(f"{name:>9}  {result[name]:.4f}")
+    say(f"on {result['images']:,} images")
+    done(path, then=f"vitrail report {quoted(options.run)}")
+
+
+def predict(argv: Sequence[str]) -> None:
+    """Class probabilities of images."""
+
+    @dataclass(frozen=True)
+    class Predict:
+        """Class probabilities of images."""
+
+        run: Positional[Path]
+        """The directory of a run."""
+        files: Positional[tuple[Path, ...]]
+        """Images."""
+        top: Annotated[int, arg(metavar="N")] = 5
+        """The most probable classes to show."""
+        json: bool = False
+        """Print JSON: one object per line and file."""
+
+    options = parse(Predict, argv, "predict")
+    if not options.files:
+        raise InputError("no images were given; see 'vitrail predict --help'")
+    if options.top < 1:
+        raise InputError(f"--top is {options.top}: it must be at least 1")
+    from vitrail.classifier import load
+    from vitrail.progress import say
+
+    classifier = load(options.run)
+    # All are read before anything is printed, so that a bad file is an error and not half an answer.
+    inputs = classifier.prepare([str(file) for file in options.files])
+    for file, probabilities in zip(options.files, classifier.predict(inputs).tolist(), strict=True):
+        ranked = sorted(zip(probabilities, classifier.class_names, strict=True), reverse=True)[: options.top]
+        if options.json:
+            classes = [{"class": name, "probability": probability} for probability, name in ranked]
+            print(json.dumps({"file": str(file), "predictions": classes}, ensure_ascii=False))
+        else:
+            say(str(file))
+            for probability, name in ranked:
+                say(f"  {probability:7.2%}  {name}")
+
+
+def report(argv: Sequence[str]) -> None:
+    """Write the report of a run or a comparison: one HTML file that needs no network."""
+
+    @dataclass(frozen=True)
+    class Report:
+        """Write the report of a run or a comparison: one HTML file that needs no network."""
+
+        directory: Positional[Path]
+        """Of a run or a comparison."""
+
+    options = parse(Report, argv, "report")
+    from vitrail.report import write_report
+
+    path = write_report(options.directory)
+    done(path, then=f"open {quoted(path)} in a browser")
+
+
+def summary(argv: Sequence[str]) -> None:
+    """What a model consists of and costs; without a name, the presets."""
+
+    @dataclass(frozen=True)
+    class Summary:
+        """What a model consists of and costs, layer by layer; without a name, the presets."""
+
+        preset: Positional[Annotated[str | None, arg(metavar="[PRESET]")]] = None
+        """See the list that 'vitrail summary' prints."""
+
+    options = parse(Summary, argv, "summary")
+    from rich.table import Table
+
+    from vitrail.progress import console, say
+
+    if options.preset is None:
+        table = Table("preset", "what it is", box=None, pad_edge=False)
+        for name, build in PRESETS.items():
+            table.add_row(name, (build.__doc__ or "").strip().splitlines()[0])
+        console.print(table)
+        say("next: vitrail summary vit-compare")
+        return
+    config = preset(options.preset)
+    from vitrail.models.summary import summarize
+
+    def shape(sizes: tuple[int, ...]) -> str:
+        return " x ".join(map(str, sizes)) or "-"
+
+    result = summarize(config)
+    table = Table("name", "type", "input size", "output size")
+    table.add_column("parameters", justify="right")
+    for row in result.rows:
+        table.add_row(row.name, row.type, shape(row.input), shape(row.output), f"{row.parameters:,}")
+    console.print(table)
+    say((PRESETS[options.preset].__doc__ or "").strip().replace("\n    ", "\n"))
+    say(f"trainable parameters      {result.trainable:>16,}")
+    say(f"non-trainable parameters  {result.parameters - result.trainable:>16,}")
+    say(f"size of the weights       {result.megabytes:>16,.1f} MB in float32")
+    say(f"multiply-adds             {result.multiply_adds:>16,} per image")
+    say(f"next: vitrail train DATA --model {options.preset}")
+
+
+def doctor(argv: Sequence[str]) -> None:
+    """Examine a data set: what is in it, what is wrong with it, and a sheet of samples."""
+
+    @dataclass(frozen=True)
+    class Doctor:
+        """Examine a data set in one pass: class counts, sizes, unreadable files, duplicates across splits.
+
+        Exits 2 where it cannot be trained on.
+        """
+
+        data: Positional[Annotated[str, arg(help=DATA_HELP, help_behavior_hint="")]]
+        out: Folder = None
+        """For the sheet of ten samples per class (the current directory)."""
+        data_dir: Folder = None
+
+    options = parse(Doctor, argv, "doctor")
+    from vitrail.data.doctor import examine
+    from vitrail.plots import sample_sheet
+    from vitrail.progress import say
+
+    diagnosis = examine(options.data, options.data_dir)
+    for line in diagnosis.to_lines():
+        say(line)
+    if diagnosis.samples:
+        folder = options.out or Path()
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file: name a directory by --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        sheet = folder / f"{diagnosis.name}-samples.png"
+        sample_sheet(diagnosis.samples).savefig(sheet, dpi=100, bbox_inches="tight")
+        say(f"wrote {sheet}")
+    if not diagnosis.ok:
+        raise InputError(f"{options.data} cannot be trained on as it is: see above")
+    say(f"next: vitrail train {quoted(options.data)}")
