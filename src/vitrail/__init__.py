@@ -15,19 +15,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vitrail.adoption import adopt
     from vitrail.classifier import Classifier, load
     from vitrail.experiments import compare
+    from vitrail.explaining import explain, measure_faithfulness
     from vitrail.inspection.capture import Capture, inspect
     from vitrail.runs import train
 
-__all__ = ["Capture", "Classifier", "compare", "inspect", "load", "train"]
+__all__ = [
+    "Capture",
+    "Classifier",
+    "adopt",
+    "compare",
+    "explain",
+    "inspect",
+    "load",
+    "measure_faithfulness",
+    "train",
+]
 
 _HOMES = {
     "Capture": "inspection.capture",
     "Classifier": "classifier",
+    "adopt": "adoption",
     "compare": "experiments",
+    "explain": "explaining",
     "inspect": "inspection.capture",
     "load": "classifier",
+    "measure_faithfulness": "explaining",
     "train": "runs",
 }
 

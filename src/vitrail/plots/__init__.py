@@ -14,24 +14,80 @@ from vitrail.plots.charts import (
     per_class,
     seed_values,
 )
+from vitrail.plots.features import (
+    cka_heatmap,
+    feature_maps,
+    logit_lens,
+    patch_filters,
+    token_colors,
+    token_norms,
+)
+from vitrail.plots.heads import (
+    attention_distance,
+    class_dependence,
+    head_entropy,
+    head_offsets,
+    head_similarity,
+)
+from vitrail.plots.maps import (
+    attention_bar,
+    attention_grid,
+    map_row,
+    overlay,
+    rollout_map,
+    training_frames,
+    training_strip,
+)
 from vitrail.plots.pictures import as_colors, patch_vectors, patches, sample_sheet
+from vitrail.plots.positions import (
+    accuracy_by_moved,
+    position_effect,
+    position_similarity,
+)
 from vitrail.plots.series import mean_and_spread, smooth, thin
 from vitrail.plots.style import plain_text
+from vitrail.plots.trust import (
+    insertion_deletion,
+    trust_chart,
+)
 
 __all__ = [
+    "accuracy_by_moved",
     "as_colors",
+    "attention_bar",
+    "attention_distance",
+    "attention_grid",
+    "cka_heatmap",
+    "class_dependence",
     "comparison_curves",
     "confusion_matrix",
+    "feature_maps",
+    "head_entropy",
+    "head_offsets",
+    "head_similarity",
+    "insertion_deletion",
     "learning_rate",
+    "logit_lens",
     "loss_over_steps",
+    "map_row",
     "mean_and_spread",
     "metric_curves",
+    "overlay",
+    "patch_filters",
     "patch_vectors",
     "patches",
     "per_class",
     "plain_text",
+    "position_effect",
+    "position_similarity",
+    "rollout_map",
     "sample_sheet",
     "seed_values",
     "smooth",
     "thin",
+    "token_colors",
+    "token_norms",
+    "training_frames",
+    "training_strip",
+    "trust_chart",
 ]

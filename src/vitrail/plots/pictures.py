@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import UInt8
+from jaxtyping import Float, Shaped, UInt8
 from matplotlib.figure import Figure
 from numpy import ndarray
 
@@ -67,11 +67,11 @@ def sample_sheet(rows: Sequence[tuple[str, UInt8[ndarray, "k c h w"]]], most_row
     if not rows:
         raise ValueError("a sheet needs at least one row")
     shown = rows[:most_rows]
-    h, w = _shrink(shown[0][1]).shape[-2:]
+    h, w = shrink(shown[0][1]).shape[-2:]
     gap = max(1, round(0.06 * max(h, w)))
     sheet = np.zeros((len(shown) * (h + gap), 10 * (w + gap), 4), dtype=np.uint8)
     for i, (_, images) in enumerate(shown):
-        for j, image in enumerate(_shrink(images[:10])):
+        for j, image in enumerate(shrink(images[:10])):
             top, left = i * (h + gap), j * (w + gap)
             sheet[top : top + h, left : left + w, :3] = as_colors(image)
             sheet[top : top + h, left : left + w, 3] = 255
@@ -109,13 +109,19 @@ def as_colors(image: UInt8[ndarray, "c h w"]) -> UInt8[ndarray, "h w 3"]:
     return np.moveaxis(image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0), 0, -1)
 
 
-def _shrink(images: UInt8[ndarray, "k c h w"], most: int = 96) -> UInt8[ndarray, "k c y x"]:
+def shrink(images: UInt8[ndarray, "k c h w"], most: int = 96) -> UInt8[ndarray, "k c y x"]:
+    """Images of at most `most` pixels along a side, by means of blocks."""
     block = math.ceil(max(images.shape[-2:]) / most)
-    if block == 1:
-        return images
-    h, w = (length // block * block for length in images.shape[-2:])
-    blocks = rearrange(images[..., :h, :w], "k c (y b) (x d) -> k c y x (b d)", b=block, d=block)
-    means: UInt8[ndarray, "k c y x"] = blocks.mean(axis=-1).round().astype(np.uint8)
+    return images if block == 1 else block_means(images, block).round().astype(np.uint8)
+
+
+def block_means(values: Shaped[ndarray, "*k h w"], block: int) -> Float[ndarray, "*k y x"]:
+    """Means over squares of `block` x `block`, smaller where a side is; what fills no whole square is left out."""
+    b, d = (min(block, length) for length in values.shape[-2:])
+    h, w = values.shape[-2] // b * b, values.shape[-1] // d * d
+    means: Float[ndarray, "*k y x"] = rearrange(values[..., :h, :w], "... (y b) (x d) -> ... y x (b d)", b=b, d=d).mean(
+        axis=-1
+    )
     return means
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -69,11 +70,22 @@ def font_families() -> list[str]:
 
 def chart(title: str, size: tuple[float, float] = CHART) -> tuple[Figure, Axes]:
     """A figure with one pair of axes; `size` is width and height in inches."""
+    figure, [axes] = charts([title], size)
+    return figure, axes
+
+
+def charts(
+    titles: Sequence[str], size: tuple[float, float], rows: int = 1, **subplots: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a pair of axes for each title, in rows; `subplots` goes to `Figure.subplots`."""
     with rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots()
-        axes.set_title(plain_text(title, 60), loc="left", fontsize=10, color=INK, parse_math=False)
-    return figure, axes
+        places = list(figure.subplots(rows, -(-len(titles) // rows), squeeze=False, **subplots).flat)
+        for axes, title in zip(places, titles, strict=False):
+            axes.set_title(plain_text(title, 60), loc="left", fontsize=10, color=INK, parse_math=False)
+        for axes in places[len(titles) :]:
+            axes.remove()
+    return figure, places[: len(titles)]
 
 
 def bare(size: tuple[float, float]) -> tuple[Figure, Axes]:

@@ -1,0 +1,101 @@
+"""Whether explanations are to be believed: measured, beside controls that know nothing of the model."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from vitrail.plots.style import GRID, INK, SERIES, SOFT, charts, legend, line, plain_text
+
+CONTROLS = ("random", "centre")
+_PER_ROW = 4
+
+
+def insertion_deletion(
+    shares: Float[ndarray, " n"],
+    insertion: Mapping[str, Float[ndarray, " n"]],
+    deletion: Mapping[str, Float[ndarray, " n"]],
+    controls: Collection[str] = CONTROLS,
+) -> Figure:
+    """The probability of the class as the image appears, or disappears, in the order of each method's map.
+
+    After Petsiuk et al. (2018, arXiv:1806.07421): a map that is right makes the left curves rise early and the right
+    ones fall early. Controls are grey.
+
+    Args:
+        shares: of the image's area that has been inserted or deleted, 0 to 1.
+        insertion: by method, the probability (0 to 1), a mean over images.
+        deletion: the same.
+        controls: names of methods that know nothing of the model.
+    """
+    names = list(dict.fromkeys([*insertion, *deletion]))
+    figure, (left, right) = charts(
+        ["insertion", "deletion"], (7.4, 2.7 + 0.17 * math.ceil(len(names) / 2)), sharey=True
+    )
+    looks = _looks(names, controls)
+    for axes, curves, what in ((left, insertion, "inserted"), (right, deletion, "deleted")):
+        for name, values in curves.items():
+            axes.plot(100 * shares, 100 * values, **looks[name], label=plain_text(name))
+        axes.set_xlabel(f"of the image {what}, in %")
+        axes.set_ylim(-2, 102)
+    left.set_ylabel("probability of the class, in %")
+    legend(figure, left if insertion else right)
+    return figure
+
+
+def trust_chart(
+    scores: Mapping[str, Mapping[str, tuple[float, float, float]]], controls: Collection[str] = CONTROLS
+) -> Figure:
+    """What each method scores by each measure: a dot with its 95 % interval. Controls are grey squares.
+
+    The band behind is the first control's interval: a method whose interval reaches into it is no better than that.
+
+    Args:
+        scores: by measure, by method: value, and low and high end of the interval. A measure's name should say
+            which way is better. NaN, or a method left out, leaves a gap.
+        controls: names of methods that know nothing of the model.
+    """
+    methods = list(dict.fromkeys(name for of in scores.values() for name in of))
+    known = next((name for name in controls if name in methods), None)
+    rows = math.ceil(len(scores) / _PER_ROW)
+    columns = math.ceil(len(scores) / rows)
+    size = (1.2 + 1.75 * columns, 0.2 + rows * (0.8 + 0.24 * len(methods)))
+    figure, every = charts(["" for _ in scores], size, rows, sharey=True)
+    for axes, (measure, of) in zip(every, scores.items(), strict=True):
+        if known is not None and np.isfinite(of.get(known, math.nan)).all():
+            axes.axvspan(
+                *of[known][1:], color=GRID, alpha=0.7, linewidth=0, label=f"95 % interval of {plain_text(known)}"
+            )
+        for row, name in enumerate(methods):
+            value, low, high = of.get(name, (math.nan,) * 3)
+            color, mark = (SOFT, "s") if name in controls else (SERIES[0], "o")
+            axes.plot([low, high], [row, row], color=color, linewidth=1.6)
+            axes.plot([value], [row], mark, color=color, markersize=5)
+        axes.set_xlabel(textwrap.fill(plain_text(measure, 48), 22), parse_math=False)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.margins(x=0.12)
+    names = [plain_text(name) for name in methods]
+    for axes in every[::columns]:
+        axes.set_yticks(range(len(methods)), names, parse_math=False, color=INK)
+    every[0].set_ylim(len(methods) - 0.4, -0.6)
+    legend(figure, every[0])
+    return figure
+
+
+def _looks(names: list[str], controls: Collection[str]) -> dict[str, dict[str, Any]]:
+    """A line for each method; past the sixth, colours return with another dash."""
+    looks = {}
+    methods = [name for name in names if name not in controls]
+    for i, name in enumerate(methods):
+        looks[name] = {**line(i, 99), "linestyle": line(i + i // len(SERIES), 99)["linestyle"]}
+    for i, name in enumerate(name for name in names if name in controls):
+        looks[name] = {"color": SOFT, "linewidth": 1.4, "linestyle": line(i + 1, 99)["linestyle"]}
+    return looks
