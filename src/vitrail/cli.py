@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.verbs import training, using
+from vitrail.verbs import looking, training, using
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": training.demo,
@@ -19,6 +19,8 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "evaluate": using.evaluate,
     "compare": training.compare,
     "predict": using.predict,
+    "explain": looking.explain,
+    "adopt": looking.adopt,
     "report": using.report,
     "summary": using.summary,
     "doctor": using.doctor,

@@ -40,7 +40,7 @@ class DataConfig:
     """Which images, which of them, and how they become arrays."""
 
     source: str
-    """A name (digits, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar."""
+    """A name (digits, shapes, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar."""
     train_subset: int | None = None
     """Train on this many of the training images."""
     test_subset: int | None = None

@@ -29,8 +29,8 @@ T = TypeVar("T")
 TRAIN_DEFAULTS = TrainConfig()
 
 DATA_HELP = (
-    "digits, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per class. "
-    "Images of several sizes: shorter side resized, then centre crop."
+    "digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per "
+    "class. Images of several sizes: shorter side resized, then centre crop."
 )
 
 

@@ -178,7 +178,7 @@ class TestCache:
 class TestBadInput:
     def test_a_path_that_is_missing_names_what_is_known(self, tmp_path, data_dir):
         assert "did you mean cifar10?" in refused("cifr10", data_dir)
-        assert "digits, mnist, fashion-mnist, cifar10, cifar100" in refused("/no/such/place", data_dir)
+        assert "digits, shapes, mnist, fashion-mnist, cifar10, cifar100" in refused("/no/such/place", data_dir)
         (tmp_path / "flowers").mkdir()
         assert "flowers?" in refused(str(tmp_path / "flower"), data_dir)
         assert "no such file" in refused("x" * 5000, data_dir)

@@ -11,7 +11,13 @@ from vitrail.models.vit import attention_weights
 VIT_METHODS = list(METHODS)
 CNN_METHODS = ["grad-cam", "integrated-gradients", "occlusion", "random", "centre"]
 CLASS_METHODS = [name for name, method in METHODS.items() if method.depends_on_class]
-SHAPES = [{}, {"readout": ("mean",), "num_registers": 2}, {"readout": ("cls", "dist")}, {"image_size": (8, 20)}, {"depth": 1}]
+SHAPES = [
+    {},
+    {"readout": ("mean",), "num_registers": 2},
+    {"readout": ("cls", "dist")},
+    {"image_size": (8, 20)},
+    {"depth": 1},
+]
 
 
 @pytest.mark.parametrize("changes", SHAPES)

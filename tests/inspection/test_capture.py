@@ -184,7 +184,9 @@ def test_a_classifier_takes_pictures_and_a_bare_model_does_not():
         vitrail.inspect(model, picture)
 
 
-@pytest.mark.parametrize(("layers", "heads", "said"), [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")])
+@pytest.mark.parametrize(
+    ("layers", "heads", "said"), [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")]
+)
 def test_a_layer_or_head_that_is_not_there_is_named(layers, heads, said):
     capture = vitrail.inspect(small_vit(), torch.randn(1, 3, 12, 12))
     with pytest.raises(InputError, match=said):

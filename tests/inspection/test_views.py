@@ -103,5 +103,5 @@ def test_a_damaged_file_is_named_with_its_cure(cut, tmp_path):
     path = tmp_path / "views"
     store(path, view_samples(classifier(small_cnn()), pixels(small_cnn(), 2)))
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(InputError, match="views is damaged .* 'vitrail resume' makes it again"):
+    with pytest.raises(InputError, match=r"views is damaged .* 'vitrail resume' makes it again"):
         read(path, SampleView)

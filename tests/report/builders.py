@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+
+from vitrail.inspection.explanation import Explanation
+from vitrail.inspection.faithfulness import Faithfulness, Scores
+from vitrail.inspection.views import ModelView, PairView, SampleView, store
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -243,3 +247,140 @@ def _write_samples(path: Path, recipe: Recipe, rng: np.random.Generator) -> None
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def uniform_attention(*shape: int) -> np.ndarray:
+    """Shares (..., row, column) of a query that looks at all patches alike."""
+    return np.full(shape, 1 / (shape[-2] * shape[-1]), dtype=np.float32)
+
+
+def model_view(depth: int = 3, heads: int = 2, grid: int = 8, channels: int = 3, **changes: Any) -> ModelView:
+    """Of a ViT: every number is known from the place it stands at."""
+    every = depth * heads
+    by_head = np.arange(every, dtype=np.float32).reshape(depth, heads)
+    filters = np.zeros((5, channels, 4, 4), dtype=np.float32)
+    filters[np.arange(5), 0, 0, np.arange(5) % 4] = 1
+    view = ModelView(
+        images=200,
+        attention_distance=10 + by_head,
+        uniform_distance=16.55,
+        head_entropy=1 + by_head / 10,
+        most_entropy=4.17,
+        head_offsets=np.broadcast_to(by_head[..., None, None] / 100, (depth, heads, 5, 5)).copy(),
+        head_similarity=np.eye(every, dtype=np.float32),
+        class_dependence=by_head / 100,
+        head_names=("looks left", "mixed", "looks left (copy of 0.0)", *["looks everywhere"] * (every - 3)),
+        position_similarity=np.eye(grid * grid, dtype=np.float32).reshape(grid, grid, grid, grid),
+        patch_filters=filters,
+        explained=np.array([0.4, 0.3, 0.2, 0.07, 0.03], dtype=np.float32),
+        moved=np.array([0, 0.5, 1], dtype=np.float32),
+        moved_accuracy=np.array([0.9, 0.55, 0.125], dtype=np.float32),
+    )
+    return replace(view, **changes)
+
+
+def kernel_view(channels: int = 3) -> ModelView:
+    """Of a CNN."""
+    kernels = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
+    return ModelView(images=200, patch_filters=kernels, explained=np.full(4, 0.25, dtype=np.float32))
+
+
+def sample_view(count: int, recipe: Recipe, depth: int = 3, heads: int = 2, **changes: Any) -> SampleView:
+    """Uniform attention, and maps that grow to the right; of a CNN, maps alone."""
+    h, w = recipe.size
+    maps = np.broadcast_to(np.arange(w, dtype=np.float32), (count, h, w)).copy()
+    if recipe.patch_size is None:
+        return replace(SampleView("grad-cam", maps), **changes)
+    grid = h // recipe.patch_size, w // recipe.patch_size
+    attention = uniform_attention(count, *grid)
+    view = SampleView("relevancy", maps, attention, attention, uniform_attention(depth, heads, *grid))
+    return replace(view, **changes)
+
+
+def write_inside(directory: Path, recipe: Recipe, *views: object, epochs: int = 3, heads: int = 2) -> Path:
+    """What a finished run stores beside the rest: by default, everything that its kind of model has."""
+    count = recipe.samples + recipe.mistakes
+    known = kernel_view(recipe.channels) if recipe.patch_size is None else model_view(channels=recipe.channels)
+    store(directory / "inspection.safetensors", *(views or (known, sample_view(count, recipe))))
+    if recipe.patch_size is not None and epochs:
+        h, w = recipe.size
+        maps = uniform_attention(epochs, heads, h // recipe.patch_size, w // recipe.patch_size)
+        image = picture(np.random.default_rng(9), recipe.channels, recipe.size)
+        numbers = np.arange(1, epochs + 1)
+        save_file({"image": image, "epochs": numbers, "maps": maps}, directory / "attention.safetensors")
+    return directory
+
+
+def measured(methods: tuple[str, ...] = ("relevancy", "random")) -> Faithfulness:
+    """Ten images for each method; the first scores 0.5, the next 0.4, ... with a known spread."""
+    scores = []
+    for i, name in enumerate(methods):
+        values = 0.5 - 0.1 * i + np.array([0.1, -0.1] * 5)
+        scores.append(
+            Scores(
+                name, name == "relevancy", name == "random", 2.5, {"lerf_minus_morf_mean": values, "response": values}
+            )
+        )
+    return Faithfulness(tuple(scores), 10, (8, 8), "fp32", 12.0, 0.9, {"mean": 0.1, "blur": 0.2}, None, None)
+
+
+def pair_view(samples: int = 3, size: tuple[int, int] = (32, 32), **changes: Any) -> PairView:
+    """Two models that agree in the first sample only."""
+    rng = np.random.default_rng(0)
+    maps = np.broadcast_to(np.arange(size[1], dtype=np.float32), (samples, *size)).copy()
+    view = PairView(
+        names=("vit-small", "cnn-plain"),
+        layers_a=("embed", "blocks.0"),
+        layers_b=("stages.0", "stages.1", "logits"),
+        cka=np.array([[0.11, 0.22, 0.33], [0.44, 0.87, 0.66]], dtype=np.float32),
+        images_compared=512,
+        images=np.stack([picture(rng, 3, size) for _ in range(samples)]),
+        labels=np.zeros(samples, dtype=np.int64),
+        predicted_a=np.zeros(samples, dtype=np.int64),
+        predicted_b=np.minimum(np.arange(samples), 1),
+        class_names=("cat", "dog"),
+        methods=("relevancy", "grad-cam"),
+        maps_a=maps,
+        maps_b=maps,
+        occlusion_a=maps - maps.mean(),
+        occlusion_b=maps,
+    )
+    return replace(view, **changes)
+
+
+def explanation(kind: str = "vit", size: tuple[int, int] = (32, 32), classes: int = 3, **changes: Any) -> Explanation:
+    """Of an image that the model takes for the last class."""
+    rng = np.random.default_rng(0)
+    probabilities = np.full(classes, 0.2 / (classes - 1), dtype=np.float32)
+    probabilities[-1] = 0.8
+    image, (h, w) = picture(rng, 3, size), size
+    methods = ("relevancy", "random") if kind == "vit" else ("grad-cam", "random")
+    made = Explanation(
+        name="photo.png",
+        image=image,
+        probabilities=probabilities,
+        target=classes - 1,
+        methods=methods,
+        maps=rng.random((2, h, w)).astype(np.float32),
+        trust=np.array([0.3125, -0.0475], dtype=np.float32),
+    )
+    if kind == "cnn":
+        stages = rng.normal(size=(4, 8, 8)).astype(np.float32), rng.normal(size=(6, 4, 4)).astype(np.float32)
+        return replace(made, stages=stages, **changes)
+    rows, columns, depth, heads = h // 8, w // 8, 2, 2
+    lens = np.tile(probabilities, (depth + 1, 1))
+    lens[0] = 1 / classes
+    norms = np.ones((depth + 1, 1 + rows * columns), dtype=np.float32)
+    norms[2, 6] = 40
+    vit = {
+        "attention": uniform_attention(depth, heads, rows, columns),
+        "rollout": uniform_attention(rows, columns),
+        "lens": lens,
+        "token_colors": rng.random((depth + 1, rows, columns, 3)).astype(np.float32),
+        "token_norms": norms,
+        "outliers": ((2, 6),),
+        "token_names": ("class",),
+        "shuffled": image[:, ::-1].copy(),
+        "shuffled_probabilities": probabilities[::-1].copy(),
+    }
+    return replace(made, **{**vit, **changes})

@@ -88,8 +88,8 @@ class Capture:
         return self._layers("mlp.hidden")
 
     @property
-    def features(self) -> tuple[Float[Tensor, "batch channel height width"], ...]:
-        """Feature maps after every stage. Raises InputError for a ViT."""
+    def features(self) -> tuple[Float[Tensor, "batch _ _ _"], ...]:
+        """Feature maps (batch, channel, height, width) after every stage. Raises InputError for a ViT."""
         if not isinstance(self.model.config, CNNConfig):
             raise InputError("a ViT has no stages: its tokens are in .tokens")
         return tuple(_plain(self.taken[f"stages.{i}"]) for i in range(self.model.config.num_stages))

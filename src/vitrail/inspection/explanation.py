@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from vitrail.classifier import Classifier
+from vitrail.classifier import Classifier, Precision
 from vitrail.inspection import attention, features, positions
 from vitrail.inspection.attribution import Method, apply
 from vitrail.inspection.capture import Capture, inspect
@@ -51,8 +51,8 @@ class Explanation:
     """The image with all patches in other places ..."""
     shuffled_probabilities: Float[ndarray, " class"] | None = None
     """... and what the model says to that."""
-    stages: tuple[Float[ndarray, "channel row column"], ...] = ()
-    """A CNN's feature maps."""
+    stages: tuple[Float[ndarray, "_ _ _"], ...] = ()
+    """A CNN's feature maps, (channel, row, column) after every stage."""
 
     def arrays(self) -> dict[str, ndarray]:
         """Every array by name, the maps each under its method's name: what `np.savez` takes."""
@@ -67,6 +67,7 @@ def explain(
     names: Sequence[str],
     methods: Sequence[Method],
     target: int | None = None,
+    precision: Precision = "fp32",
     seed: int = 0,
 ) -> list[Explanation]:
     """Explain images one by one, so that memory does not grow with their number.
@@ -77,6 +78,7 @@ def explain(
         names: what each is called.
         methods: of attribution, from `attribution.methods_for(classifier.model)`.
         target: the class to explain; the predicted one of each image by default.
+        precision: of the passes that measure trust; maps are made in float32.
         seed: of the random control and of the order of shuffled patches.
     """
     found = []
@@ -89,7 +91,7 @@ def explain(
             maps, trust = [], []
             for method in methods:
                 maps.append(apply(method, classifier.model, inputs, chosen, seed))
-                trust.append(order_gap(classifier.model, inputs, chosen, maps[-1]))
+                trust.append(float(order_gap(classifier.model, inputs, chosen, maps[-1], precision, seed)[0]))
                 advance()
             vit = _of_vit(classifier, capture, pixels, seed) if isinstance(classifier.model, ViT) else {}
             advance()
@@ -101,7 +103,7 @@ def explain(
                     target=int(chosen),
                     methods=tuple(method.name for method in methods),
                     maps=torch.cat(maps).numpy(),
-                    trust=np.array([float(gap) for gap in trust], np.float32),
+                    trust=np.array(trust, np.float32),
                     stages=() if vit else tuple(stage[0].numpy() for stage in capture.features),
                     **vit,  # type: ignore[arg-type]
                 )

@@ -9,8 +9,8 @@ The measures, all per image, with a mean and a 95 % interval over images:
   LeRF - MoRF is insertion - deletion, image by image.
 - SaCo: whether differences in salience go with differences in effect (Wu et al. 2024, arXiv:2404.01415). 1 is
   perfect, 0 unrelated.
-- pointing: whether the map's highest point is on the object (Zhang et al. 2018, "Top-Down Neural Attention by
-  Excitation Backprop", section 4.2), and inside: the share of the map's positive part that is.
+- pointing: whether the map's highest point is on the object, or next to it (Zhang et al. 2018, "Top-Down Neural
+  Attention by Excitation Backprop", section 4.2), and inside: the share of the map's positive part that is on it.
 - response: how much the ranking of cells changes when the parameters are drawn anew (Adebayo et al. 2018,
   arXiv:1810.03292), 1 - |rank correlation|. A map that stays does not show what the model learned.
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,12 @@ from vitrail.inspection.masking import (
     cell_means,
     curve_points,
     curves,
+    ends,
     num_passes,
-    probabilities,
     ranks,
     stand_in,
 )
-from vitrail.inspection.measures import Interval, area_under, inside_mass, mean_interval, pointing, response
+from vitrail.inspection.measures import Interval, area_under, inside_mass, mean_interval, pointing, response, widened
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import track
 
@@ -58,8 +58,6 @@ RANDOMISED = 32
 """Images on which the response to randomisation is measured."""
 LEAST_RESPONSE = 0.5
 """A method fails the randomisation check where the whole interval of its response lies below."""
-
-_DIGITS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +100,12 @@ class Faithfulness:
     hidden_probability: Mapping[Baseline, float]
     """The same with everything hidden, by baseline."""
     object_share: float | None
-    """Mean share of the image that the object's mask covers: what pointing at random scores."""
+    """Mean share of the image that the object's mask covers: what a random map has inside."""
+    pointing_share: float | None
+    """The same with the margin that pointing allows: what pointing at random scores."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers, rounded to six digits; null for what is not defined."""
+        """Plain numbers; null for what is not defined."""
         stored = {name: getattr(self, name) for name in _PLAIN} | {"cells": list(self.cells)}
         stored["methods"] = [
             {
@@ -115,7 +115,10 @@ class Faithfulness:
                 "milliseconds": scores.milliseconds,
                 "fails_randomisation": scores.fails_randomisation,
                 "intervals": {name: _interval_to_json(scores.interval(name)) for name in scores.values},
-                "values": {name: [_rounded(value) for value in values] for name, values in scores.values.items()},
+                "values": {
+                    name: [None if np.isnan(value) else float(value) for value in values]
+                    for name, values in scores.values.items()
+                },
             }
             for scores in self.scores
         ]
@@ -142,17 +145,11 @@ class Faithfulness:
             raise InputError(f"the stored measurement of faithfulness is incomplete: {error}") from error
 
 
-_PLAIN = ("num_images", "precision", "seconds", "probability", "hidden_probability", "object_share")
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else float(f"{value:.{_DIGITS}g}")
+_PLAIN = ("num_images", "precision", "seconds", "probability", "hidden_probability", "object_share", "pointing_share")
 
 
 def _interval_to_json(interval: Interval | None) -> dict[str, float | None] | None:
-    if interval is None:
-        return None
-    return {"mean": _rounded(interval.mean), "half": None if interval.half is None else _rounded(interval.half)}
+    return None if interval is None else asdict(interval)
 
 
 def measure(
@@ -166,7 +163,7 @@ def measure(
 ) -> Faithfulness:
     """Make every method's maps of `images`, and measure them.
 
-    Every method costs 84 forward passes for each image (of 16 cells or more), in large batches; bf16 makes them cheap
+    Every method costs 80 forward passes for each image (of 16 cells or more), in large batches; bf16 makes them cheap
     where the hardware has it.
 
     Args:
@@ -193,32 +190,29 @@ def measure(
     passes = len(methods) * len(BASELINES) * num_passes(grid[0] * grid[1]) * len(images)
     scores = []
     with evaluating(model), track("measuring faithfulness", passes, "forward passes") as advance:
+        at_ends = {name: ends(predict, images, instead, targets) for name, instead in hiding.items()}
         for method in methods:
             maps, milliseconds = _timed_maps(method, model, images, targets, seed)
             salience = cell_means(maps, grid)
             values: dict[str, NDArray[np.float64]] = {}
             for baseline, instead in hiding.items():
-                found = by_hiding(predict, images, instead, targets, salience, grid, seed, advance)
+                found = by_hiding(predict, images, instead, targets, salience, grid, at_ends[baseline], seed, advance)
                 values |= {f"{name}_{baseline}": measured for name, measured in found.items()}
             if masks is not None:
                 values |= {"pointing": pointing(maps, masks.cpu()), "inside": inside_mass(maps, masks.cpu())}
             other = apply(method, anew, images[few], targets[few], seed)
             values["response"] = response(salience[few], cell_means(other, grid))
             scores.append(Scores(method.name, method.depends_on_class, method.is_control, milliseconds, values))
-        nothing_and_all = torch.tensor([False, True])[:, None].expand(len(images), 2, grid[0] * grid[1])
-        ends = {
-            baseline: probabilities(predict, images, instead, targets, nothing_and_all, grid).mean(axis=0)
-            for baseline, instead in hiding.items()
-        }
     return Faithfulness(
         scores=tuple(scores),
         num_images=len(images),
         cells=grid,
         precision=precision,
         seconds=time.perf_counter() - started,
-        probability=float(ends["mean"][0]),
-        hidden_probability={baseline: float(hidden) for baseline, (_, hidden) in ends.items()},
+        probability=float(at_ends["mean"][:, 0].mean()),
+        hidden_probability={baseline: float(found[:, 1].mean()) for baseline, found in at_ends.items()},
         object_share=None if masks is None else float(masks.double().mean()),
+        pointing_share=None if masks is None else float(widened(masks).double().mean()),
     )
 
 
@@ -235,8 +229,10 @@ def order_gap(
     images, targets = images.to(device), targets.to(device)
     grid = cells(model, (images.shape[-2], images.shape[-1]))
     ranked = ranks(cell_means(maps, grid), seed)
+    predict, hiding = _predictor(model, precision), stand_in(images, "mean")
     with evaluating(model):
-        morf, lerf = curves(_predictor(model, precision), images, stand_in(images, "mean"), targets, ranked, grid)
+        at_ends = ends(predict, images, hiding, targets)
+        morf, lerf = curves(predict, images, hiding, targets, ranked, grid, at_ends)
     points = curve_points(ranked.shape[-1])
     return area_under(lerf, points) - area_under(morf, points)
 
@@ -282,19 +278,31 @@ _TITLES = {
     "response": "response",
 }
 
+_STAND_INS: Mapping[Baseline, str] = {"mean": "mean colour", "blur": "blurred"}
 
-def table(measured: Faithfulness, baselines: Sequence[Baseline] = BASELINES) -> tuple[list[str], list[list[str]]]:
-    """The header and one row for each method: means over images and half the width of their 95 % intervals."""
+
+BRIEF = ("lerf_minus_morf_mean", "saco_mean", "pointing", "response")
+"""What of a measurement says most, where there is no room for all."""
+
+
+def table(measured: Faithfulness, measures: Sequence[str] | None = None) -> tuple[list[str], list[list[str]]]:
+    """The header and one row for each method: means over images and half the width of their 95 % intervals.
+
+    `measures` are names as in `Scores.values`, all by default; those that were not taken are left out.
+    """
     masked = ("insertion", "deletion", "lerf_minus_morf", "saco")
-    columns = [(f"{_TITLES[name]} ({baseline})", f"{name}_{baseline}") for baseline in baselines for name in masked]
+    titles = {f"{n}_{baseline}": f"{_TITLES[n]} ({_STAND_INS[baseline]})" for baseline in BASELINES for n in masked}
+    titles |= {name: _TITLES[name] for name in ("pointing", "inside", "response")}
     known = {name for scores in measured.scores for name in scores.values}
-    columns += [(_TITLES[name], name) for name in ("pointing", "inside", "response") if name in known]
+    columns = [(title, name) for name, title in titles.items() if name in known and name in (measures or titles)]
     header = ["method", *(title for title, _ in columns), "ms per image", "of the class"]
     rows = []
     for scores in measured.scores:
-        cells_ = [_in_words(scores.interval(name)) for _, name in columns]
+        means = [_in_words(scores.interval(name)) for _, name in columns]
+        if scores.fails_randomisation:
+            means[-1] += " fails"
         name = f"{scores.method} (control)" if scores.is_control else scores.method
-        rows.append([name, *cells_, f"{scores.milliseconds:.2g}", "yes" if scores.depends_on_class else "no"])
+        rows.append([name, *means, _milliseconds(scores.milliseconds), "yes" if scores.depends_on_class else "no"])
     return header, rows
 
 
@@ -303,3 +311,7 @@ def _in_words(interval: Interval | None) -> str:
         return "–"
     mean = f"{interval.mean:.2f}".replace("-", "−")
     return mean if interval.half is None else f"{mean} ± {interval.half:.2f}"
+
+
+def _milliseconds(number: float) -> str:
+    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"

@@ -137,7 +137,7 @@ def outlier_tokens(
     return [Outlier(*place) for place in outlier_mask(norms, grid, deviations).nonzero().tolist()]
 
 
-def feature_maps(model: Inspected, images: Images) -> dict[str, Float[Tensor, "batch channel height width"]]:
+def feature_maps(model: Inspected, images: Images) -> dict[str, Float[Tensor, "batch _ _ _"]]:
     """Feature maps by depth, float32: a CNN's stages, or a ViT's patch tokens as embedded and after every block.
 
     Keys are the names of the tap ("stages.0"; "embed", "blocks.0", ...), in order. Maps of all images are returned, so

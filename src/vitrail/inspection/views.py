@@ -225,7 +225,7 @@ def read(path: Path, kind: type[T]) -> T | None:
         half = {name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()}
         plain = {name: tuple(v) if isinstance(v, list) else v for name, v in rest[kind.__name__].items()}
         return kind(**half, **plain)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(f"{path} is damaged ({error}): remove it, and 'vitrail resume' makes it again") from error
 
 

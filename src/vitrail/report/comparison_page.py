@@ -10,6 +10,7 @@ from vitrail import plots
 from vitrail.report import curves, numbers, settings
 from vitrail.report.elements import Drawing, Notice, Table, render
 from vitrail.report.embedding import inline_svg
+from vitrail.report.pairs import read_pair
 from vitrail.report.records import METRICS, Comparison, ModelSummary, Spread
 from vitrail.report.run_page import data_name, missing, resume_command
 
@@ -50,6 +51,7 @@ def comparison_page(comparison: Comparison) -> str:
             "main_table": curves.comparison_table(models, _MAIN) if main_drawings else None,
             "other_drawings": [d for metric in others for d in curves.comparison_drawings(models, metric)],
             "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in METRICS],
+            "pair": read_pair(comparison.directory),
             "shared": shared,
             "different": different,
             "model_settings": settings.model_tables(comparison),

@@ -14,9 +14,10 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, features
 
 from vitrail.plots import as_colors, style
+from vitrail.report.elements import Drawing
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -30,13 +31,19 @@ _COLOR = re.compile(r"#[0-9a-f]{6}\b")
 _FONT_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)|^#(.*)")
 _SMALL = 64
+_LARGE = 40_000
+"""Bytes of a PNG inside a figure from which on it is worth a loss."""
 _MOST_ZOOM = 1.5
+_MOST_SHRUNK = 0.85
+_WIDEST_TO_SHRINK = 5.2
+"""Inches."""
 
 
-def inline_svg(figure: Figure, key: str, alt: str) -> Markup:
+def inline_svg(figure: Figure, key: str, alt: str, least: int = 0) -> Markup:
     """The figure as an `<svg role="img">` whose colours and fonts are the page's.
 
-    `key` keeps the identifiers inside one figure apart from those of every other on the page.
+    `key` keeps the identifiers inside one figure apart from those of every other on the page; `least` is the fewest
+    pixels that it may be wide.
     """
     written = io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -57,8 +64,16 @@ def inline_svg(figure: Figure, key: str, alt: str) -> Markup:
         root.attrib.pop(name, None)
     # Beyond this, letters would outgrow those of the page.
     widest = round(_MOST_ZOOM * 72 * figure.get_figwidth())
-    root.attrib |= {"role": "img", "aria-label": alt, "style": f"max-width:{widest}px"}
+    width = f"max-width:{widest}px" + (f";min-width:{least}px" if least else "")
+    root.attrib |= {"role": "img", "aria-label": alt, "style": width}
     return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=True))
+
+
+def draw(figure: Figure, key: str, alt: str, caption: str = "") -> Drawing:
+    """The figure as a part of the page; what would be illegible at a phone's width scrolls there."""
+    wide = figure.get_figwidth() > _WIDEST_TO_SHRINK
+    least = round(_MOST_SHRUNK * 72 * figure.get_figwidth()) if wide else 0
+    return Drawing(inline_svg(figure, key, alt, least), caption, wide)
 
 
 def _references(value: str) -> list[str]:
@@ -74,7 +89,7 @@ def _adapt(element: ElementTree.Element, key: str, used: set[str]) -> None:
         if name == "id":
             value = f"{key}-{value}"
         elif name == _HREF:
-            name, value = "href", value if value.startswith("data:") else f"#{key}-{value[1:]}"
+            name, value = "href", _smaller(value) if value.startswith("data:") else f"#{key}-{value[1:]}"
         elif name == "style":
             value = _FONT_FAMILY.sub("", value)
             value = _COLOR.sub(lambda color: _THEME.get(color.group(), color.group()), value)
@@ -82,17 +97,30 @@ def _adapt(element: ElementTree.Element, key: str, used: set[str]) -> None:
         element.set(name, value.replace("url(#", f"url(#{key}-"))
 
 
+def _smaller(uri: str) -> str:
+    """A large picture, such as a photograph with maps over it, at a small loss and a fraction of the size."""
+    png = base64.b64decode(uri.partition(",")[2])
+    if len(png) < _LARGE or not features.check("webp"):
+        return uri
+    written = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.save(written, format="WEBP", quality=85)
+    return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
+
+
 def data_uri(image: UInt8[ndarray, "c h w"]) -> str:
     """A small image exactly, as PNG; one above 64 pixels as JPEG of at most 256, to keep the page small."""
     picture = Image.fromarray(np.ascontiguousarray(as_colors(image)))
-    written = io.BytesIO()
-    if max(picture.size) <= _SMALL:
-        picture.save(written, format="PNG", optimize=True)
-        kind = "png"
-    else:
+    exact = max(picture.size) <= _SMALL
+    if not exact:
         picture.thumbnail((256, 256))
-        picture.save(written, format="JPEG", quality=85)
-        kind = "jpeg"
+    return picture_uri(picture, exact)
+
+
+def picture_uri(picture: Image.Image, exact: bool) -> str:
+    """As PNG, or as JPEG."""
+    written, kind = io.BytesIO(), "png" if exact else "jpeg"
+    picture.save(written, format=kind.upper(), optimize=True, **({} if exact else {"quality": 85}))
     return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"
 
 

@@ -10,6 +10,8 @@ from vitrail import plots
 from vitrail.report import numbers
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, inline_svg, is_small
+from vitrail.report.inside import Looks
+from vitrail.report.looks import Look
 from vitrail.report.records import Run, Samples
 
 _MOST_SAMPLES = 12
@@ -39,6 +41,8 @@ class Picture:
     source: str
     """The image's name, or its number in the data set."""
     guesses: tuple[Guess, ...]
+    looks: tuple[Look, ...] = ()
+    """Maps over it."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,14 @@ class Patches:
     embed_dim: int | None
 
 
-def samples(run: Run) -> list[Picture]:
+def samples(run: Run, looks: Looks | None = None) -> list[Picture]:
     """The first test images, whatever the model makes of them."""
-    return _pictures(run, 0, _MOST_SAMPLES)
+    return _pictures(run, looks, 0, _MOST_SAMPLES)
 
 
-def mistakes(run: Run) -> list[Picture]:
+def mistakes(run: Run, looks: Looks | None = None) -> list[Picture]:
     """The surest mistakes, surest first; not cut, because one wants to recognise them."""
-    return [replace(picture, rows=0, columns=0) for picture in _pictures(run, 1, _MOST_MISTAKES)]
+    return [replace(picture, rows=0, columns=0) for picture in _pictures(run, looks, 1, _MOST_MISTAKES)]
 
 
 def patches(run: Run) -> Patches | None:
@@ -86,14 +90,14 @@ def patches(run: Run) -> Patches | None:
     return Patches(drawing, h, w, c, p, n, d, width if isinstance(width, int) else None)
 
 
-def _pictures(run: Run, mistake: int, most: int) -> list[Picture]:
+def _pictures(run: Run, looks: Looks | None, mistake: int, most: int) -> list[Picture]:
     stored = run.samples
     if stored is None:
         return []
-    return [_picture(run, stored, int(i)) for i in np.flatnonzero(stored.mistake == mistake)[:most]]
+    return [_picture(run, stored, looks, int(i)) for i in np.flatnonzero(stored.mistake == mistake)[:most]]
 
 
-def _picture(run: Run, stored: Samples, i: int) -> Picture:
+def _picture(run: Run, stored: Samples, looks: Looks | None, i: int) -> Picture:
     label, p = int(stored.labels[i]), stored.probabilities[i]
     order = np.argsort(-p, kind="stable")[:3].tolist()
     predicted = order[0]
@@ -114,6 +118,7 @@ def _picture(run: Run, stored: Samples, i: int) -> Picture:
         right=label == predicted,
         source=source,
         guesses=tuple(_guess(run, k, float(p[k]), label) for k in order),
+        looks=looks.by_sample[i] if looks else (),
     )
 
 

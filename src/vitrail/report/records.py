@@ -173,8 +173,8 @@ def read_run(directory: Path) -> Run:
             {key: _number(value) for key, value in row.items()} for row in _json_lines(directory / "metrics.jsonl")
         ),
         steps=_steps(_json_lines(directory / "steps.jsonl")),
-        evaluation=_checked(evaluation, lambda: _evaluation(_json(evaluation))) if evaluation.is_file() else None,
-        samples=_checked(samples, lambda: _samples(samples)) if samples.is_file() else None,
+        evaluation=checked(evaluation, lambda: _evaluation(_json(evaluation))) if evaluation.is_file() else None,
+        samples=checked(samples, lambda: _samples(samples)) if samples.is_file() else None,
     )
 
 
@@ -187,7 +187,7 @@ def read_comparison(directory: Path) -> Comparison:
     def models() -> tuple[ModelSummary, ...]:
         return tuple(_model_summary(name, values, runs) for name, values in stored["models"].items())
 
-    return Comparison(directory=directory, data=stored.get("data"), models=_checked(path, models))
+    return Comparison(directory=directory, data=stored.get("data"), models=checked(path, models))
 
 
 def _model_summary(name: str, values: Json, runs: list[Run]) -> ModelSummary:
@@ -262,7 +262,7 @@ def _samples(path: Path) -> Samples:
 
 
 def _json(path: Path) -> Json:
-    stored = _checked(path, lambda: json.loads(path.read_text(encoding="utf-8")))
+    stored = checked(path, lambda: json.loads(path.read_text(encoding="utf-8")))
     if not isinstance(stored, dict):
         raise InputError(f"{path} is damaged: a JSON object was expected")
     return stored
@@ -271,8 +271,8 @@ def _json(path: Path) -> Json:
 def _json_lines(path: Path) -> list[Json]:
     if not path.is_file():
         return []
-    *lines, rest = _checked(path, lambda: path.read_text(encoding="utf-8")).split("\n")
-    rows = [_checked(path, lambda line=line: json.loads(line)) for line in lines if line.strip()]  # type: ignore[misc]
+    *lines, rest = checked(path, lambda: path.read_text(encoding="utf-8")).split("\n")
+    rows = [checked(path, lambda line=line: json.loads(line)) for line in lines if line.strip()]  # type: ignore[misc]
     # A run that was killed while writing leaves a last line without its end.
     with contextlib.suppress(ValueError):
         rows += [json.loads(rest)] if rest.strip() else []
@@ -281,7 +281,8 @@ def _json_lines(path: Path) -> list[Json]:
     return rows
 
 
-def _checked(path: Path, read: Callable[[], T]) -> T:
+def checked(path: Path, read: Callable[[], T]) -> T:
+    """What `read` makes of the file at `path`. Raises InputError naming it where that fails."""
     try:
         return read()
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

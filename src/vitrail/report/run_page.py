@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitrail.report import classes, curves, gallery, numbers, settings
+from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
 from vitrail.report.elements import Highlight, Notice, Table, render
 from vitrail.report.records import METRICS, Run, shown_name
 
@@ -20,6 +20,8 @@ def run_page(run: Run) -> str:
     validation = ON_TEST if run.validates_on_test else HELD_OUT
     evaluation = run.evaluation
     measured = (*METRICS, "ece") if evaluation else METRICS
+    within = inside.read_inside(run)
+    looks = inside.gallery_looks(run, within.samples)
     return render(
         "run.html",
         {
@@ -41,9 +43,14 @@ def run_page(run: Run) -> str:
             "class_count": len(evaluation.per_class) if evaluation else 0,
             "confusions": classes.confusions(evaluation) if evaluation else None,
             "patches": gallery.patches(run),
-            "samples": gallery.samples(run),
-            "mistakes": gallery.mistakes(run),
+            "samples": gallery.samples(run, looks),
+            "mistakes": gallery.mistakes(run, looks),
             "has_samples": run.samples is not None,
+            "looks": looks,
+            "gaze": inside.gaze(run, within),
+            "heads": heads.heads(within.model) if within.model else None,
+            "places": _places(run, within),
+            "trust": _trust(run, within),
             "settings": settings.run_tables(run),
             "choices": [str(choice) for choice in run.info.get("choices") or []],
             "command": str(run.info.get("command") or ""),
@@ -84,6 +91,21 @@ def missing(run: Run) -> list[Notice]:
             resume_command(run.directory),
         )
     ]
+
+
+def _places(run: Run, within: inside.Inside) -> heads.Places | None:
+    if within.model is None:
+        return None
+    cuts_patches = run.patch_size is not None and run.model.get("stem", "linear") == "linear"
+    return heads.places(within.model, len(run.class_names), cuts_patches)
+
+
+def _trust(run: Run, within: inside.Inside) -> trust.Trust | None:
+    """Nothing at all for a run of which nothing inside is stored."""
+    if within.measured is not None:
+        return within.measured
+    command = f"vitrail explain {shlex.quote(str(run.directory))} --faithfulness"
+    return trust.Trust(command) if within.model or within.samples else None
 
 
 def training_seconds(run: Run) -> float | None:

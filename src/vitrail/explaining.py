@@ -1,0 +1,237 @@
+"""What a run's model looks at in given images, as a directory; and how far its maps are to be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+from numpy.typing import NDArray
+
+from vitrail import files
+from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
+from vitrail.configs import ViTConfig
+from vitrail.data import shapes
+from vitrail.data.dataset import ImageDataset
+from vitrail.data.sources import open_source
+from vitrail.data.text import slug
+from vitrail.errors import InputError
+from vitrail.evaluation import labelled
+from vitrail.inspection.attribution import Method, methods_for
+from vitrail.inspection.explanation import Explanation
+from vitrail.inspection.explanation import explain as explain_images
+from vitrail.inspection.faithfulness import FILE as FAITHFULNESS
+from vitrail.inspection.faithfulness import Faithfulness, measure
+from vitrail.inspection.faithfulness import read as read_faithfulness
+from vitrail.progress import track
+from vitrail.report.explanation_page import explanation_figures, explanation_page
+from vitrail.runs import reopen
+from vitrail.training.hardware import choose_device, fast_bf16
+
+COUNT = 200
+"""Images that faithfulness is measured on."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The files of an explanation."""
+
+    directory: Path
+    page: Path
+    arrays: Path
+    figures: tuple[Path, ...]
+    explanations: tuple[Explanation, ...]
+
+
+def explain(
+    run: str | Path,
+    images: Sequence[Picture],
+    methods: Sequence[str] | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    target: str | int | None = None,
+    out: str | Path | None = None,
+) -> Explained:
+    """Explain images by the model of a run or an adopted directory: a page, its figures, and their arrays.
+
+    Args:
+        run: a directory that `vitrail.load` takes.
+        images: paths, PIL images or uint8 arrays.
+        methods: names in `attribution.METHODS`; all that apply to the model by default.
+        layer: show attention of this layer alone, counted from 0.
+        head: show attention of this head alone, counted from 0.
+        target: the class to explain, by name or number; of every image the predicted one by default.
+        out: a new or empty directory; the first free `RUN/explanation-<n>` by default.
+
+    Raises:
+        InputError: for what cannot be used, naming it.
+    """
+    classifier = load(run)
+    device = choose_device("auto")
+    classifier.model.to(device)
+    chosen = choose_methods(classifier, methods)
+    label = None if target is None else find_class(classifier, target)
+    for what, place, count in _places(classifier, layer, head):
+        if place is not None and not 0 <= place < count:
+            raise InputError(f"there is no {what} {place}: the model has {count}, counted from 0 to {count - 1}")
+    if not images:
+        raise InputError("no images were given")
+    # All are read before anything is written, so that a bad file is an error and not half an answer.
+    pixels = np.stack([classifier.preprocessing.read(image) for image in images])
+    names = [Path(image).name if isinstance(image, str | Path) else f"image {i}" for i, image in enumerate(images, 1)]
+    directory = _directory(Path(run), None if out is None else Path(out))
+    explanations = explain_images(classifier, pixels, names, chosen, label, _precision(device))
+    config = classifier.model.config
+    patch = config.patch_size if isinstance(config, ViTConfig) else None
+    arrays, figures = directory / "arrays.npz", []
+    stored = {
+        f"{stem}/{name}": array
+        for stem, explanation in zip(_stems(names), explanations, strict=True)
+        for name, array in explanation.arrays().items()
+    }
+    np.savez_compressed(arrays, **stored)  # type: ignore[arg-type]
+    with track("Drawing figures", len(explanations), "images") as advance:
+        for stem, explanation in zip(_stems(names), explanations, strict=True):
+            drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
+            for name, figure in drawn.items():
+                path = directory / "figures" / stem / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
+                figures.append(path)
+            advance()
+    measured = read_faithfulness(Path(run))
+    title = names[0] if len(names) == 1 else f"{len(names)} images"
+    page = directory / "explanation.html"
+    text = explanation_page(title, explanations, classifier.class_names, patch, measured, layer, head)
+    files.write_bytes(page, text.encode())
+    return Explained(directory, page, arrays, tuple(figures), tuple(explanations))
+
+
+def measure_faithfulness(
+    run: str | Path,
+    data: str | None = None,
+    count: int = COUNT,
+    methods: Sequence[str] | None = None,
+    data_dir: Path | None = None,
+    seed: int = 0,
+) -> Faithfulness:
+    """How far each attribution method's maps of this model are to be believed: RUN/faithfulness.json.
+
+    Measured on test images that the model classifies rightly (why it errs is another question), each explained for
+    its class. Where the data is `shapes`, object masks are known and the maps are also held against them.
+
+    Args:
+        run: the directory of a run, or of an adopted model.
+        data: a name or path as for `train`; the run's own test images by default.
+        count: how many images, evenly spread.
+        methods: as for `explain`.
+        data_dir: where downloads and decoded images are kept.
+        seed: of the controls and of the randomised model.
+
+    Raises:
+        InputError: for what cannot be used, such as data of which the model classifies no image rightly.
+    """
+    directory = Path(run)
+    classifier = load(directory)
+    device = choose_device("auto")
+    classifier.model.to(device)
+    chosen = choose_methods(classifier, methods)
+    dataset, test, is_shapes = _test_images(directory, classifier, data, data_dir)
+    right = _rightly_classified(classifier, dataset, test, count)
+    images = classifier.preprocessing.normalize(torch.from_numpy(dataset.read(right)))
+    masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if is_shapes else None
+    found = measure(
+        classifier.model,
+        images,
+        torch.from_numpy(dataset.labels[right]),
+        chosen,
+        masks,
+        _precision(device),
+        seed,
+    )
+    files.write_json(directory / FAITHFULNESS, found.to_json())
+    return found
+
+
+def choose_methods(classifier: Classifier, names: Sequence[str] | None) -> tuple[Method, ...]:
+    """The methods of these names, or all that apply. Raises InputError naming those that apply for another name."""
+    known = {method.name: method for method in methods_for(classifier.model)}
+    if names is None:
+        return tuple(known.values())
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        kind = "ViT" if isinstance(classifier.model.config, ViTConfig) else "CNN"
+        asked = f"there is no method {unknown[0]!r}" if unknown else "no method is named"
+        raise InputError(f"{asked}: for this {kind} there are {', '.join(known)}")
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def find_class(classifier: Classifier, target: str | int) -> int:
+    """The number of a class given by name, or by number where no class has that name. Raises InputError."""
+    names = classifier.class_names
+    if str(target) in names:
+        return names.index(str(target))
+    if str(target).isdecimal() and int(target) < len(names):
+        return int(target)
+    import difflib
+
+    near = difflib.get_close_matches(str(target), names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:10])}"
+    raise InputError(f"the model knows no class {target!r}: {hint}")
+
+
+def _precision(device: torch.device) -> Precision:
+    return "bf16" if fast_bf16(device) else "fp32"
+
+
+def _places(classifier: Classifier, layer: int | None, head: int | None) -> list[tuple[str, int | None, int]]:
+    config = classifier.model.config
+    if isinstance(config, ViTConfig):
+        return [("layer", layer, config.depth), ("head", head, config.num_heads)]
+    if layer is not None or head is not None:
+        raise InputError("a CNN has no attention: leave out --layer and --head")
+    return []
+
+
+def _directory(run: Path, out: Path | None) -> Path:
+    if out is not None:
+        return files.claim(out, "name another --out")
+    number = 1
+    while any((run / f"explanation-{number}").glob("*")):
+        number += 1
+    return files.claim(run / f"explanation-{number}", "name another --out")
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    return [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
+
+
+def _test_images(
+    directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None
+) -> tuple[ImageDataset, Int[ndarray, " n"], bool]:
+    """Images and labels in the model's classes, which of them test, and whether they are the generated shapes."""
+    if data is None:
+        if "fingerprint" not in files.read_json(directory / "run.json"):
+            raise InputError(f"{directory} has no data of its own: name some by --data")
+        prepared = reopen(directory, to_train=False)
+        return prepared.dataset, prepared.splits.test, prepared.config.data.source == "shapes"
+    dataset, test = labelled(classifier, open_source(data, data_dir))
+    return dataset, test, data == "shapes"
+
+
+def _rightly_classified(
+    classifier: Classifier, dataset: ImageDataset, test: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """A spread of the test images, as many as asked for of those that the model classifies rightly."""
+    if count < 2:
+        raise InputError(f"{count} images are too few for an interval: at least 2")
+    with track("Looking for images that are classified rightly", len(test), "images") as advance:
+        logits = predict_logits(classifier.model, dataset, test, classifier.preprocessing, advance=advance)
+    right = test[logits.argmax(axis=1) == dataset.labels[test]]
+    if len(right) < 2:
+        raise InputError("the model classifies fewer than two of these images rightly: there is nothing to measure")
+    return right[np.linspace(0, len(right) - 1, min(count, len(right))).astype(np.int64)]

@@ -1,0 +1,253 @@
+"""The page of `vitrail explain`: all that is known of a few images, and how far to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from vitrail import plots
+from vitrail.plots.features import depths, token_name
+from vitrail.report import numbers
+from vitrail.report.elements import Drawing, Table, render
+from vitrail.report.embedding import data_uri, draw, is_small
+from vitrail.report.gallery import Guess
+from vitrail.report.records import shown_name
+from vitrail.report.trust import measured_trust
+
+if TYPE_CHECKING:
+    from vitrail.inspection.explanation import Explanation
+    from vitrail.inspection.faithfulness import Faithfulness
+
+FIGURES = ("patches", "attributions", "attention", "rollout", "features", "lens", "shuffled", "tokens", "norms")
+_MOST_GUESSES = 5
+_MOST_LINES = 5
+_GAP = "lerf_minus_morf_mean"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An image with all that is shown of it; a drawing that does not apply is None."""
+
+    name: str
+    uri: str
+    small: bool
+    target: str
+    is_predicted: bool
+    sure: str
+    """The target's probability."""
+    guesses: tuple[Guess, ...]
+    methods: Table
+    drawings: dict[str, Drawing | None]
+
+
+def explanation_page(
+    title: str,
+    explanations: list[Explanation],
+    class_names: Sequence[str],
+    patch_size: int | None,
+    measured: Faithfulness | None,
+    layer: int | None,
+    head: int | None,
+) -> str:
+    """The whole HTML text, with the figures of `explanation_figures`.
+
+    Args:
+        title: of the page.
+        explanations: one for each image, by the same methods.
+        class_names: of all classes.
+        patch_size: pixels along the side of a patch; None for a CNN.
+        measured: how far each method is to be believed on many images, where that is known.
+        layer: the only one to show attention of; all of them by default.
+        head: the only one to show attention of; all of them by default.
+
+    Raises:
+        InputError: a layer or head that there is not.
+    """
+    names = [shown_name(name) for name in class_names]
+    images = [
+        _explained(i, explanation, names, patch_size, measured, layer, head)
+        for i, explanation in enumerate(explanations)
+    ]
+    count = _counted(len(images), "image")
+    methods = max((len(explanation.methods) for explanation in explanations), default=0)
+    return render(
+        "explanation.html",
+        {
+            "title": shown_name(title),
+            "lede": f"{count.capitalize()}, explained by {_counted(methods, 'method')} of attribution.",
+            "test_is_validation": False,
+            "notices": [],
+            "images": images,
+            "is_vit": patch_size is not None,
+            "chosen": _chosen(layer, head),
+            "trust": None if measured is None else measured_trust(measured),
+        },
+    )
+
+
+def explanation_figures(
+    explanation: Explanation,
+    class_names: Sequence[str],
+    patch_size: int | None,
+    layer: int | None = None,
+    head: int | None = None,
+) -> dict[str, Figure]:
+    """Every figure that applies to an image, by its name in `FIGURES`, which can be a file's.
+
+    Raises:
+        InputError: a layer or head that there is not.
+    """
+    one, names = explanation, [shown_name(name) for name in class_names]
+    trust = {name: f"trust {_signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True)}
+    figures = {}
+    if patch_size is not None:
+        figures["patches"] = plots.patches(one.image, patch_size)
+    if one.methods:
+        maps = dict(zip(one.methods, one.maps, strict=True))
+        figures["attributions"] = plots.map_row(one.image, maps, trust, f"what speaks for {names[one.target]}")
+    if one.attention is not None:
+        figures["attention"] = _attention(one, one.attention, layer, head)
+    if one.rollout is not None:
+        figures["rollout"] = plots.rollout_map(one.image, {"mean over heads": one.rollout})
+    if one.lens is not None:
+        figures["lens"] = _lens(one.lens, names, one.target)
+    if one.token_colors is not None:
+        figures["tokens"] = plots.token_colors(one.image, one.token_colors)
+    if one.token_norms is not None and one.rollout is not None:
+        places = sorted({token for _, token in one.outliers})
+        rows, columns = one.rollout.shape
+        figures["norms"] = plots.token_norms(one.token_norms, places, one.token_names, (rows, columns))
+    if one.shuffled is not None and one.shuffled_probabilities is not None:
+        figures["shuffled"] = plots.position_effect(
+            [one.image, one.shuffled],
+            ["the image", "its patches shuffled"],
+            np.stack([one.probabilities, one.shuffled_probabilities]),
+            names,
+        )
+    if one.stages:
+        figures["features"] = plots.feature_maps(one.image, one.stages, [f"stage {i}" for i in range(len(one.stages))])
+    return figures
+
+
+def _attention(
+    one: Explanation, maps: Float[ndarray, "layer head row column"], layer: int | None, head: int | None
+) -> Figure:
+    from vitrail.inspection.capture import choose
+
+    layers, heads = choose("layer", layer, maps.shape[0]), choose("head", head, maps.shape[1])
+    if head is None:
+        return plots.attention_grid(one.image, maps[layers], layers)
+    return plots.map_row(one.image, {f"layer {i}, head {heads[0]}": maps[i, heads[0]] for i in layers})
+
+
+def _lens(probabilities: Float[ndarray, "depth class"], names: list[str], target: int) -> Figure:
+    """The final winner, the explained class, and of the others those that reach most."""
+    peaks = np.argsort(-probabilities.max(axis=0), kind="stable").tolist()
+    first = dict.fromkeys([int(np.argmax(probabilities[-1])), target, *peaks])
+    chosen = list(first)[:_MOST_LINES]
+    shown = [f"{names[k]} (explained)" if k == target else names[k] for k in chosen]
+    return plots.logit_lens(probabilities[:, chosen], shown, most=len(chosen))
+
+
+def _explained(
+    i: int,
+    one: Explanation,
+    names: list[str],
+    patch_size: int | None,
+    measured: Faithfulness | None,
+    layer: int | None,
+    head: int | None,
+) -> Explained:
+    target = names[one.target]
+    figures = explanation_figures(one, names, patch_size, layer, head)
+    texts = _alts(one, names, layer, head)
+    return Explained(
+        name=shown_name(one.name),
+        uri=data_uri(one.image),
+        small=is_small(one.image),
+        target=target,
+        is_predicted=one.target == int(np.argmax(one.probabilities)),
+        sure=numbers.percent(float(one.probabilities[one.target])),
+        guesses=_guesses(one, names),
+        methods=_methods(one, measured),
+        drawings={key: draw(figures[key], f"{key}-{i}", texts[key]) if key in figures else None for key in FIGURES},
+    )
+
+
+def _guesses(one: Explanation, names: list[str]) -> tuple[Guess, ...]:
+    order = np.argsort(-one.probabilities, kind="stable")[:_MOST_GUESSES].tolist()
+    if one.target not in order:
+        order[-1] = one.target
+    shares = one.probabilities.tolist()
+    return tuple(Guess(names[k], numbers.percent(shares[k]), round(100 * shares[k], 1), k == one.target) for k in order)
+
+
+def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
+    """What is known of each method: whether it is of the class, its trust here, and over many images."""
+    from vitrail.inspection.attribution import METHODS
+
+    overall = {} if measured is None else {of.method: of.interval(_GAP) for of in measured.scores}
+    head = ["method", "of the class", "trust on this image"]
+    rows = []
+    for name, gap in zip(one.methods, one.trust.tolist(), strict=True):
+        known = METHODS.get(name)
+        label = f"{name} (control)" if known and known.is_control else name
+        row = [label, numbers.NONE if known is None else "yes" if known.depends_on_class else "no", _signed(gap)]
+        if measured is not None:
+            mean = overall.get(name)
+            row.append(numbers.NONE if mean is None else f"{_signed(mean.mean)} ± {mean.half or 0:.2f}")
+        rows.append(row)
+    if measured is not None:
+        head.append(f"mean of {measured.num_images:,} images")
+    return Table("Methods, and how far to trust them", head, rows)
+
+
+def _alts(one: Explanation, names: list[str], layer: int | None, head: int | None) -> dict[str, str]:
+    image, target = shown_name(one.name), names[one.target]
+    gaps = ", ".join(f"{name} {_signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True))
+    alts = {
+        "patches": f"{image} cut into patches, and the patches as rows of numbers.",
+        "attributions": f"{image} beside maps of what speaks for {target}. Trust: {gaps}.",
+        "attention": f"Attention over {image}{_chosen(layer, head)}.",
+        "rollout": f"Attention rollout over {image}.",
+        "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",
+        "features": f"Feature maps of {image} after each of {_counted(len(one.stages), 'stage')}.",
+    }
+    if one.lens is not None:
+        each = ", ".join(numbers.percent(float(p)) for p in one.lens[:, one.target])
+        alts["lens"] = f"Probability of {target} if the head reads the tokens at each depth: {each}."
+    if one.token_norms is not None and one.rollout is not None:
+        rows, columns = one.rollout.shape
+        by_token: dict[int, list[str]] = {}
+        for depth, token in one.outliers:
+            by_token.setdefault(token, []).append(depths(len(one.token_norms))[depth])
+        outliers = "; ".join(
+            f"{token_name(token, one.token_names, (rows, columns))} ({', '.join(where)})"
+            for token, where in by_token.items()
+        )
+        alts["norms"] = f"Length of the tokens of {image} by depth. Outliers: {outliers or 'none'}."
+    if one.shuffled_probabilities is not None:
+        now = int(np.argmax(one.shuffled_probabilities))
+        share = numbers.percent(float(one.shuffled_probabilities[now]))
+        alts["shuffled"] = f"{image}, and the same with its patches shuffled: then predicted {names[now]}, {share}."
+    return alts
+
+
+def _chosen(layer: int | None, head: int | None) -> str:
+    parts = [f"{what} {number}" for what, number in (("layer", layer), ("head", head)) if number is not None]
+    return f", {' and '.join(parts)} only" if parts else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"one {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _signed(value: float) -> str:
+    rounded = round(value, 2)
+    return f"{rounded:+.2f}".replace("-", "−") if rounded else "0.00"

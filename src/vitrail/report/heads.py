@@ -1,0 +1,210 @@
+"""What a ViT's heads do, and what it knows of places; or the first kernels of a CNN."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from vitrail import plots
+from vitrail.report import numbers
+from vitrail.report.elements import Drawing, Table
+from vitrail.report.embedding import draw
+from vitrail.report.records import shown_name
+
+if TYPE_CHECKING:
+    from vitrail.inspection.views import ModelView
+
+_COPIES = "is a copy of an earlier head"
+_MOST_LISTED = 12
+
+
+@dataclass(frozen=True)
+class Heads:
+    images: int
+    summary: Table
+    """What heads mainly do, and which."""
+    charts: tuple[Drawing, ...]
+    offsets: Drawing | None
+    similarity: Drawing | None
+    table: Table
+    """Every number of every head."""
+
+
+@dataclass(frozen=True)
+class Places:
+    positions: Drawing | None
+    moved: Drawing | None
+    moved_table: Table | None
+    filters: Drawing | None
+    are_kernels: bool
+
+
+def heads(view: ModelView) -> Heads | None:
+    """None for a model without heads."""
+    distances = view.attention_distance
+    if distances is None:
+        return None
+    charts = [_distance(distances, view.uniform_distance)]
+    if view.head_entropy is not None:
+        charts.append(_entropy(view.head_entropy, view.most_entropy))
+    if view.class_dependence is not None:
+        charts.append(_dependence(view.class_dependence))
+    return Heads(
+        images=view.images,
+        summary=head_summary(view.head_names, distances.shape[1]),
+        charts=tuple(charts),
+        offsets=None if view.head_offsets is None else _offsets(view.head_offsets),
+        similarity=None if view.head_similarity is None else _similarity(view.head_similarity, distances.shape[1]),
+        table=_table(view),
+    )
+
+
+def places(view: ModelView, class_count: int, cuts_patches: bool) -> Places | None:
+    """None where nothing of it is stored. `cuts_patches`: the first layer sees patches, and is no convolution."""
+    moved = table = None
+    if view.moved is not None and view.moved_accuracy is not None:
+        moved, table = _moved(view.moved, view.moved_accuracy, view.images, class_count)
+    made = Places(
+        positions=None if view.position_similarity is None else _positions(view.position_similarity),
+        moved=moved,
+        moved_table=table,
+        filters=_filters(view, cuts_patches),
+        are_kernels=not cuts_patches,
+    )
+    return made if made.positions or made.moved or made.filters else None
+
+
+def _distance(distances: Float[ndarray, "layer head"], uniform: float | None) -> Drawing:
+    means = distances.mean(axis=1)
+    alt = (
+        f"Mean attention distance of every head by layer: over heads, {means[0]:.1f} pixels in layer 0 "
+        f"and {means[-1]:.1f} in the last; all heads lie between {distances.min():.1f} and {distances.max():.1f}."
+    )
+    caption = "How far from itself a patch looks, in pixels, on average. A head that looked only at its own patch has 0"
+    even = "" if uniform is None else f", one that looked at all patches alike {uniform:.1f}, the dashed line"
+    return draw(plots.attention_distance(distances, uniform), "distance", alt, f"{caption}{even}.")
+
+
+def _entropy(entropies: Float[ndarray, "layer head"], most: float | None) -> Drawing:
+    alt = f"Entropy of every head's attention: from {entropies.min():.2f} to {entropies.max():.2f} nats."
+    caption = "How many tokens a head spreads its attention over: 0 nats is a single one"
+    even = "" if most is None else f", {most:.2f} all of them alike"
+    return draw(plots.head_entropy(entropies, most), "entropy", alt, f"{caption}{even}.")
+
+
+def _dependence(shares: Float[ndarray, "layer head"]) -> Drawing:
+    alt = f"Share of variance that the class explains, of every head: from {shares.min():.2f} to {shares.max():.2f}."
+    caption = (
+        "How much of what changes in a head's attention from image to image is decided by the class: 0 is nothing of "
+        "it, 1 all of it."
+    )
+    return draw(plots.class_dependence(shares), "dependence", alt, caption)
+
+
+def _offsets(profiles: Float[ndarray, "layer head row column"]) -> Drawing:
+    depth, count, rows, columns = profiles.shape
+    alt = f"For each of {count} heads in {depth} layers, its mean attention by offset, on a grid of {rows} × {columns}."
+    caption = (
+        "Which neighbour a head looks at. The middle of each square is the patch itself, what lies above it the "
+        "patches above. A head that looked everywhere alike would be of one colour."
+    )
+    return draw(plots.head_offsets(profiles), "offsets", alt, caption)
+
+
+def _similarity(matrix: Float[ndarray, "any_head any_head"], count: int) -> Drawing:
+    others = matrix[~np.eye(len(matrix), dtype=bool)]
+    between = f"; two different heads have between {others.min():.2f} and {others.max():.2f}" if others.size else ""
+    alt = f"Correlation of the attention of any two of {len(matrix)} heads{between}."
+    caption = "Which heads look at the same things: 1 is the same pattern, 0 has nothing to do with it."
+    return draw(plots.head_similarity(matrix, count), "head-similarity", alt, caption)
+
+
+def head_summary(names: tuple[str, ...], count: int) -> Table:
+    """What heads mainly do, most frequent first; copies count as what they copy, where that has a name.
+
+    At most 12 heads of a kind are listed.
+    """
+    groups: dict[str, list[str]] = {}
+    for i, name in enumerate(names):
+        main = shown_name(name).partition(" (copy of")[0]
+        main = _COPIES if main.startswith("copy of") else main
+        groups.setdefault(main, []).append("{}.{}".format(*divmod(i, count)))
+    ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
+    rows = [[name, f"{len(which)} of {len(names)}", _first(which)] for name, which in ranked]
+    return Table("What the heads mainly do", ["a head that", "heads", "which (layer.head)"], rows)
+
+
+def _first(which: list[str]) -> str:
+    more = len(which) - _MOST_LISTED
+    return ", ".join(which[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _table(view: ModelView) -> Table:
+    assert view.attention_distance is not None
+    columns = [
+        ("distance (pixels)", view.attention_distance, 1),
+        ("entropy (nats)", view.head_entropy, 2),
+        ("explained by class", view.class_dependence, 2),
+    ]
+    known = [(name, values.ravel(), digits) for name, values, digits in columns if values is not None]
+    count = view.attention_distance.shape[1]
+    rows = [
+        ["{}.{}".format(*divmod(i, count)), shown_name(name), *(_cell(v[i], digits) for _, v, digits in known)]
+        for i, name in enumerate(view.head_names)
+    ]
+    return Table("Every head", ["layer.head", "mainly", *(name for name, _, _ in known)], rows)
+
+
+def _cell(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else numbers.NONE
+
+
+def _positions(similarity: Float[ndarray, "height width row column"]) -> Drawing:
+    height, width = similarity.shape[:2]
+    alt = f"Cosine similarity of the position embeddings of {height} × {width} patches, a map for each."
+    caption = (
+        "Each small map is of one patch, at its place in the image: how like its position embedding is to those of all "
+        "patches. 1 is the same direction, 0 unrelated. Where a patch is most like its neighbours, the model has "
+        "learned which patches lie together."
+    )
+    return draw(plots.position_similarity(similarity), "positions", alt, caption)
+
+
+def _moved(
+    shares: Float[ndarray, " share"], accuracy: Float[ndarray, " share"], images: int, class_count: int
+) -> tuple[Drawing, Table]:
+    chance = 1 / class_count if class_count else None
+    figure = plots.accuracy_by_moved(shares, accuracy, chance, float(accuracy[0]) if shares[0] == 0 else None)
+    ends = [f"{numbers.percent(float(a))} with {100 * s:.0f} % moved" for s, a in zip(shares, accuracy, strict=True)]
+    alt = f"Accuracy on {images:,} test images against the share of patches that changed places: {', '.join(ends)}."
+    caption = (
+        "Test images with some of their patches in each other's places. A model that goes by what is in the patches, "
+        "wherever they are, stays level; one that needs their order falls towards guessing."
+    )
+    rows = [[f"{100 * s:.1f} %", numbers.percent(float(a))] for s, a in zip(shares, accuracy, strict=True)]
+    table = Table("Accuracy when patches move", ["patches moved", "accuracy"], rows)
+    return draw(figure, "moved", alt, caption), table
+
+
+def _filters(view: ModelView, cuts_patches: bool) -> Drawing | None:
+    filters, explained = view.patch_filters, view.explained
+    if filters is None or explained is None:
+        return None
+    count, _, tall, wide = filters.shape
+    what = "patch filters" if cuts_patches else "first-layer kernels"
+    alt = f"The {count} strongest {what}, {tall} × {wide} pixels each; the first has {numbers.percent(explained[0])}."
+    if cuts_patches:
+        caption = (
+            "The patterns that every patch is compared with before the first layer, strongest first, and the share of "
+            "the layer's squared weights along each. A pattern and its negative count as the same."
+        )
+    else:
+        caption = (
+            "The first convolution's kernels, strongest first, and each one's share of the layer's squared weights."
+        )
+    return draw(plots.patch_filters(filters, explained), "filters", alt, caption)

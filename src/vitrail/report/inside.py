@@ -1,0 +1,184 @@
+"""What a run stores of the inside of its model, read and checked once; and where the model looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy import ndarray
+
+from vitrail import plots
+from vitrail.errors import InputError
+from vitrail.report import looks
+from vitrail.report.elements import Drawing
+from vitrail.report.embedding import draw
+from vitrail.report.film import Film, film
+from vitrail.report.looks import Look
+from vitrail.report.records import Run, checked
+from vitrail.report.trust import Trust, measured_trust
+
+if TYPE_CHECKING:
+    from vitrail.inspection.views import ModelView, SampleView
+    from vitrail.inspection.watch import Watched
+
+VIEWS, WATCHED, MEASURED = "inspection.safetensors", "attention.safetensors", "faithfulness.json"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Each part is None where the run has not stored it."""
+
+    model: ModelView | None = None
+    samples: SampleView | None = None
+    watched: Watched | None = None
+    measured: Trust | None = None
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Maps of the sample images, in their order, and the scales that they share."""
+
+    by_sample: tuple[tuple[Look, ...], ...]
+    bars: tuple[Drawing, ...]
+    method: str
+
+
+@dataclass(frozen=True)
+class Gaze:
+    """Where the model looks in one image: in every layer and head, and in the last layer through training."""
+
+    query: str
+    """Whose attention, with its verb."""
+    grid: Drawing | None
+    film: Film | None
+
+
+def read_inside(run: Run) -> Inside:
+    """Raises InputError for a file that is there but damaged."""
+    views, watched, measured = (run.directory / name for name in (VIEWS, WATCHED, MEASURED))
+    model = samples = None
+    if views.is_file():
+        # The readers need torch, which a report without these files can do without.
+        from vitrail.inspection.views import ModelView, SampleView, read
+
+        model = checked(views, lambda: _checked_model(read(views, ModelView)))
+        samples = checked(views, lambda: _checked_samples(read(views, SampleView), run))
+    return Inside(
+        model=model,
+        samples=samples,
+        watched=_read_watched(watched) if watched.is_file() else None,
+        measured=_read_measured(measured) if measured.is_file() else None,
+    )
+
+
+def check_shapes(arrays: Mapping[str, tuple[ndarray | None, str]]) -> None:
+    """Raises ValueError for an array that has not the named axes, or not as long as others have them."""
+    sizes: dict[str, int] = {}
+    for name, (array, axes) in arrays.items():
+        if array is None:
+            continue
+        named = axes.split()
+        fits = array.ndim == len(named) and array.size > 0
+        if not fits or any(sizes.setdefault(a, n) != n for a, n in zip(named, array.shape, strict=True)):
+            raise ValueError(f"{name} has the shape {array.shape}")
+
+
+def gallery_looks(run: Run, view: SampleView | None) -> Looks | None:
+    """Attention (of a ViT) and attribution over every sample image, each on one scale for all of them."""
+    if view is None or run.samples is None:
+        return None
+    images, count = run.samples.images, len(run.samples.images)
+    maps = looks.strengths(view.maps)
+    scale = looks.common_scale(maps, f"{view.method}, {looks.STRENGTHS}")
+    rows = [looks.over_images(view.method, images, maps, scale, [f"{view.method} over this image"] * count)]
+    bars = [looks.bar(scale, "scale-attribution")]
+    if view.attention is not None:
+        shares = looks.attention_multiples(view.attention)
+        scale = looks.common_scale(shares, looks.MULTIPLES)
+        rows.insert(0, looks.over_images("attention", images, shares, scale, ["attention over this image"] * count))
+        bars.insert(0, looks.bar(scale, "scale-attention"))
+    return Looks(tuple(zip(*rows, strict=True)), tuple(bars), view.method)
+
+
+def gaze(run: Run, inside: Inside) -> Gaze | None:
+    """None where the run has stored neither."""
+    view, watched = inside.samples, inside.watched
+    grid = None
+    if view is not None and view.first_attention is not None and run.samples is not None:
+        depth, heads = view.first_attention.shape[:2]
+        figure = plots.attention_grid(run.samples.images[0], view.first_attention)
+        alt = f"Attention over the first sample image in {depth} layers (rows) and {heads} heads (columns)."
+        grid = draw(figure, "attention-grid", alt)
+    played = film(watched.image, watched.epochs, watched.maps) if watched is not None else None
+    return Gaze(query_name(run), grid, played) if grid or played else None
+
+
+def query_name(run: Run) -> str:
+    """Whose attention class attention is, and that it gives."""
+    readout = run.model.get("readout")
+    return "the class token gives" if isinstance(readout, list) and "cls" in readout else "the patches give on average"
+
+
+def _checked_model(view: ModelView | None) -> ModelView | None:
+    if view is None:
+        return None
+    by_head = "layer head"
+    check_shapes(
+        {
+            "attention_distance": (view.attention_distance, by_head),
+            "head_entropy": (view.head_entropy, by_head),
+            "class_dependence": (view.class_dependence, by_head),
+            "head_offsets": (view.head_offsets, f"{by_head} row column"),
+            "head_similarity": (view.head_similarity, "any_head any_head"),
+            "position_similarity": (view.position_similarity, "height width height width"),
+            "patch_filters": (view.patch_filters, "filter channel tall wide"),
+            "explained": (view.explained, "filter"),
+            "moved": (view.moved, "share"),
+            "moved_accuracy": (view.moved_accuracy, "share"),
+        }
+    )
+    heads = 0 if view.attention_distance is None else view.attention_distance.size
+    if len(view.head_names) != heads or (view.head_similarity is not None and len(view.head_similarity) != heads):
+        raise ValueError(f"its arrays count different heads than the {heads} of attention_distance")
+    return view
+
+
+def _checked_samples(view: SampleView | None, run: Run) -> SampleView | None:
+    if view is None or run.samples is None:
+        return None
+    images = run.samples.images
+    if not len(images):
+        return None
+    check_shapes(
+        {
+            "samples.safetensors": (images[:, 0], "sample height width"),
+            "maps": (view.maps, "sample height width"),
+            "attention": (view.attention, "sample row column"),
+            "rollout": (view.rollout, "sample row column"),
+            "first_attention": (view.first_attention, "layer head row column"),
+        }
+    )
+    return view
+
+
+def _read_watched(path: Path) -> Watched:
+    from vitrail.inspection.watch import read
+
+    watched = read(path.parent)
+    if watched is None or not watched.maps.size or not watched.image.size or watched.image.dtype != np.uint8:
+        raise InputError(f"{path} is damaged: remove it, and the report goes without it")
+    return watched
+
+
+def _read_measured(path: Path) -> Trust:
+    from vitrail.inspection.faithfulness import read
+
+    try:
+        measured = checked(path, lambda: read(path.parent))
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}; remove it, and measure again") from error
+    assert measured is not None
+    return checked(path, lambda: measured_trust(measured))

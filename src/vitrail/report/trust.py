@@ -1,0 +1,133 @@
+"""How far attribution maps are to be believed, as it was measured; or the command that measures it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitrail import plots
+from vitrail.report import numbers
+from vitrail.report.elements import Drawing, Table
+from vitrail.report.embedding import draw
+from vitrail.report.records import shown_name
+
+if TYPE_CHECKING:
+    from vitrail.inspection.faithfulness import Faithfulness
+
+_CHARTED = {
+    "lerf_minus_morf_mean": "LeRF − MoRF (more is better)",
+    "saco_mean": "SaCo (more is better)",
+    "pointing": "pointing (more is better)",
+    "inside": "inside (more is better)",
+    "response": "response (more is better)",
+}
+_MEANINGS = {
+    "deletion_mean": (
+        "deletion, insertion",
+        "The mean probability of the class while the cells that a map ranks highest are hidden first, which should "
+        "make it low, or shown first, which should make it high. In brackets: what hidden cells are replaced by, the "
+        "mean colour or a blurred copy of the image.",
+    ),
+    "lerf_minus_morf_mean": (
+        "LeRF − MoRF",
+        "How much longer the probability lasts when the cells that matter least are hidden first than when those that "
+        "matter most are: 0 for a random order, below 0 for one that is the wrong way round.",
+    ),
+    "saco_mean": (
+        "SaCo",
+        "Whether cells that a map puts further apart also differ more in their effect: 1 always, 0 no more than by "
+        "chance, −1 the reverse.",
+    ),
+    "pointing": (
+        "pointing",
+        "The share of images whose map is highest on the object, or within 4 % of the side of it.",
+    ),
+    "inside": ("inside", "The share of a map's positive part that lies on the object."),
+    "response": (
+        "response",
+        "How much the ranking of cells changes when the model's weights are replaced by random ones: 0 is not at all, "
+        "and such a map does not show what the model has learned.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Only `command` is there where nothing has been measured."""
+
+    command: str
+    table: Table | None = None
+    chart: Drawing | None = None
+    meanings: tuple[tuple[str, str], ...] = ()
+    controls: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    """Sentences: on what it was measured, and what to compare with."""
+
+
+def measured_trust(measured: Faithfulness, command: str = "") -> Trust:
+    """Every method's numbers beside those of the controls."""
+    from vitrail.inspection.faithfulness import table
+
+    head, rows = table(measured)
+    known = {name for scores in measured.scores for name in scores.values}
+    return Trust(
+        command=command,
+        table=Table(
+            "Means over images ± half of their 95 % interval",
+            list(head),
+            [[shown_name(c) for c in row] for row in rows],
+        ),
+        chart=_chart(measured),
+        meanings=tuple(meaning for name, meaning in _MEANINGS.items() if name in known),
+        controls=_controls(measured),
+        facts=tuple(_facts(measured)),
+    )
+
+
+def _chart(measured: Faithfulness) -> Drawing | None:
+    scores: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for name, title in _CHARTED.items():
+        found = {shown_name(of.method): of.interval(name) for of in measured.scores}
+        of_methods = {method: (i.mean, i.low, i.high) for method, i in found.items() if i is not None}
+        if of_methods:
+            scores[title] = of_methods
+    if not scores:
+        return None
+    controls = _controls(measured)
+    best = {title: max(of, key=lambda method: of[method][0]) for title, of in scores.items()}
+    alt = "A dot with its 95 % interval for each method. " + " ".join(
+        f"{title.partition(' (')[0]}: highest for {method}, {scores[title][method][0]:.2f}."
+        for title, method in best.items()
+    )
+    caption = "In grey, the controls. A method whose interval reaches into the band does no better than the first."
+    return draw(plots.trust_chart(scores, controls), "trust", alt, caption if controls else "")
+
+
+def _controls(measured: Faithfulness) -> tuple[str, ...]:
+    return tuple(shown_name(of.method) for of in measured.scores if of.is_control)
+
+
+def _facts(measured: Faithfulness) -> list[str]:
+    rows, columns = measured.cells
+    hidden = " and ".join(
+        f"{numbers.percent(float(p))} with everything hidden ({shown_name(name)})"
+        for name, p in measured.hidden_probability.items()
+    )
+    facts = [
+        f"Measured on {measured.num_images:,} images that the model classifies rightly, hidden in {rows} × {columns} "
+        f"cells, in {numbers.duration(float(measured.seconds))}. The mean probability of the explained class is "
+        f"{numbers.percent(float(measured.probability))} for whole images{f', {hidden}' if hidden else ''}."
+    ]
+    if measured.object_share is not None and measured.pointing_share is not None:
+        share, hit = (numbers.percent(float(of)) for of in (measured.object_share, measured.pointing_share))
+        facts.append(
+            f"Objects cover {share} of their images: so much of a random map lies inside; with the margin that "
+            f"pointing allows, {hit}: so often pointing at random hits."
+        )
+    failed = [shown_name(of.method) for of in measured.scores if of.fails_randomisation and not of.is_control]
+    if failed:
+        facts.append(
+            f"Not to be taken for what the model learned: {', '.join(failed)}, since the maps stay much as they are "
+            "when its weights are replaced by random ones."
+        )
+    return facts

@@ -1,0 +1,152 @@
+"""Verbs that look inside a model, and that take one in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from vitrail.errors import InputError
+from vitrail.options import Count, Folder, Name, Pixels, parse
+from vitrail.verbs.ending import done, quoted
+
+if TYPE_CHECKING:
+    from vitrail.inspection.explanation import Explanation
+    from vitrail.inspection.faithfulness import Faithfulness
+
+
+def explain(argv: Sequence[str]) -> None:
+    """Show what a model looks at in images, and measure whether to believe it."""
+
+    @dataclass(frozen=True)
+    class Explain:
+        """Show what a model looks at in images: a page, its figures and their arrays.
+
+        With --faithfulness, measure first how far every attribution method is to be believed, on test images.
+        """
+
+        run: Positional[Path]
+        """The directory of a run, or of an adopted model."""
+        images: Positional[Annotated[tuple[Path, ...], arg(metavar="[IMAGE ...]")]] = ()
+        """Image files; none with --faithfulness alone."""
+        methods: Annotated[tuple[str, ...] | None, arg(metavar="NAME ...", help_behavior_hint="")] = None
+        """Attribution methods, such as relevancy, grad-cam, occlusion [all that apply]"""
+        target: Annotated[str | None, arg(metavar="CLASS", help_behavior_hint="")] = None
+        """The class to explain, by name or number [the predicted one]"""
+        layer: Count = None
+        """Show attention of this layer alone, counted from 0 [all]"""
+        head: Count = None
+        """Show attention of this head alone, counted from 0 [all]"""
+        out: Folder = None
+        """A new or empty directory [the first free RUN/explanation-1, -2, ...]"""
+        faithfulness: bool = False
+        """Measure every method and write RUN/faithfulness.json; minutes."""
+        count: Annotated[int, arg(metavar="N")] = 200
+        """Measure on so many test images."""
+        data: Name = None
+        """Measure on this data, as for train [the run's own]"""
+        data_dir: Folder = None
+        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+
+    options = parse(Explain, argv, "explain")
+    if not (options.images or options.faithfulness):
+        raise InputError("no images were given; see 'vitrail explain --help'")
+    from vitrail import explaining
+    from vitrail.inspection.faithfulness import FILE
+
+    run, files = options.run, []
+    if options.faithfulness:
+        found = explaining.measure_faithfulness(run, options.data, options.count, options.methods, options.data_dir)
+        _show(found)
+        files.append(run / FILE)
+    if not options.images:
+        done(*files, then=f"vitrail explain {quoted(run)} IMAGE...")
+        return
+    made = explaining.explain(
+        run, list(options.images), options.methods, options.layer, options.head, options.target, options.out
+    )
+    _say_predictions(run, made.explanations)
+    figures = made.directory / "figures"
+    done(*files, made.page, made.arrays, figures, then=f"open {quoted(made.page)} in a browser")
+
+
+def _show(found: "Faithfulness") -> None:
+    """The measures that say most, in a table that fits a terminal; the file and the page have all."""
+    from rich.table import Table
+
+    from vitrail.inspection.faithfulness import BRIEF, table
+    from vitrail.progress import console, say
+
+    head, rows = table(found, BRIEF)
+    shown = Table(box=None, pad_edge=False)
+    for i, name in enumerate(head[:-1]):
+        shown.add_column(name.split(" (")[0], justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(row[0].removesuffix(" (control)"), *row[1:-1])
+    console.print(shown)
+    say(f"means over {found.num_images} images with 95 % intervals; hidden cells have the mean colour")
+    if found.pointing_share is not None:
+        say(f"pointing at random hits in {found.pointing_share:.1%} of the images")
+
+
+def _say_predictions(run: Path, explanations: Sequence["Explanation"]) -> None:
+    from vitrail.classifier import load
+    from vitrail.progress import say
+
+    names = load(run).class_names
+    for explanation in explanations:
+        top = int(explanation.probabilities.argmax())
+        line = f"{explanation.name}: {names[top]} with {explanation.probabilities[top]:.1%}"
+        explained = "" if explanation.target == top else f"; explained: {names[explanation.target]}"
+        say(line + explained)
+
+
+def adopt(argv: Sequence[str]) -> None:
+    """Take in a ViT of timm, Hugging Face, torchvision or Google's files."""
+
+    @dataclass(frozen=True)
+    class Adopt:
+        """Turn a ViT from elsewhere into one of ours with the same outputs, for predict, evaluate and explain."""
+
+        source: Positional[str]
+        """timm:NAME, hf:NAME, a folder with config.json, or a .safetensors, .npz or .pth file."""
+        out: Folder = None
+        """A new or empty directory [the first free one in runs/]"""
+        image_size: Pixels = None
+        """One number, or height and width: positions are resampled [the source's]"""
+        patch_size: Count = None
+        """In pixels: the patch embedding is resampled [the source's]"""
+        in_channels: Count = None
+        """1 for grey images, or 3 [the source's]"""
+        num_classes: Count = None
+        """Another number than the source's means a new head, not trained yet [the source's]"""
+        num_heads: Count = None
+        """For a file whose width is no standard one [from the width]"""
+        pretrained: bool = True
+        """Download the weights; with --no-pretrained they are random."""
+        allow_pickle: bool = False
+        """Also read .pth, .pt and .bin files, without executing what is in them."""
+
+    options = parse(Adopt, argv, "adopt")
+    from vitrail import files
+    from vitrail.adoption import adopt as adopt_model
+    from vitrail.data.text import slug
+    from vitrail.runs import new_directory
+
+    if options.out is not None and options.out.exists():
+        files.claim(options.out, "name another --out")
+    classifier = adopt_model(
+        options.source,
+        image_size=options.image_size,
+        patch_size=options.patch_size,
+        in_channels=options.in_channels,
+        num_classes=options.num_classes,
+        num_heads=options.num_heads,
+        pretrained=options.pretrained,
+        allow_pickle=options.allow_pickle,
+    )
+    name = options.source.partition(":")[2] or Path(options.source).stem
+    directory = new_directory(options.out, slug(name)[:60])
+    classifier.save(directory)
+    done(directory / "run.json", directory / "checkpoints", then=f"vitrail explain {quoted(directory)} IMAGE...")

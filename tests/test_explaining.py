@@ -1,0 +1,155 @@
+"""`explain`, from the command line to the files: what it writes is what the inspection computes."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vitrail
+from vitrail import explaining, files
+from vitrail.classifier import Classifier
+from vitrail.cli import run
+from vitrail.configs import CNNConfig, ViTConfig
+from vitrail.data import shapes
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.errors import InputError
+from vitrail.inspection.faithfulness import read as read_faithfulness
+from vitrail.models.cnn import CNN
+from vitrail.models.vit import ViT
+
+VIT = ViTConfig(image_size=16, patch_size=4, num_classes=8, embed_dim=16, depth=2, num_heads=2, mlp_dim=16)
+CNN_ = CNNConfig(image_size=16, num_classes=8, widths=(4, 8), blocks_per_stage=1, hidden=(8,))
+PREPROCESSING = Preprocessing((16, 16), 3, (0.5,) * 3, (0.25,) * 3)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Directories of an untrained ViT and an untrained CNN for the classes of `shapes`."""
+    torch.manual_seed(0)
+    for name, model in (("vit", ViT(VIT)), ("cnn", CNN(CNN_))):
+        Classifier(model.eval(), PREPROCESSING, shapes.CLASS_NAMES).save(tmp_path / name)
+    return tmp_path
+
+
+def picture(path, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def fails(argv, capsys, *said):
+    assert run(argv) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert all(words in error for words in said), error
+
+
+def test_the_arrays_are_those_of_the_inspection(saved, capsys):
+    one, two = (picture(saved / f"{name}.png", seed) for seed, name in enumerate(("one", "two")))
+    assert (
+        run(["explain", str(saved / "vit"), str(one), str(two), "--target", "star", "--out", str(saved / "out")]) == 0
+    )
+    out = capsys.readouterr().out
+    assert "one.png: " in out
+    assert "explained: star" in out
+    classifier = vitrail.load(saved / "vit")
+    capture = vitrail.inspect(classifier, [str(one), str(two)])
+    target = shapes.CLASS_NAMES.index("star")
+    with np.load(saved / "out" / "arrays.npz", allow_pickle=False) as arrays:
+        for i, stem in enumerate(("1-one", "2-two")):
+            assert np.allclose(arrays[f"{stem}/probabilities"], capture.logits.softmax(dim=-1)[i], atol=1e-6)
+            assert np.allclose(arrays[f"{stem}/attention"], capture.class_attention()[i], atol=1e-6)
+            assert np.allclose(arrays[f"{stem}/rollout"].ravel(), capture.rollout()[i, 0, 1:], atol=1e-6)
+            for method in ("relevancy", "occlusion"):
+                expected = capture.attribute(method, target)[i]
+                assert np.allclose(arrays[f"{stem}/attribution_{method}"], expected, atol=1e-5)
+            assert np.allclose(arrays[f"{stem}/lens"][-1], capture.logits.softmax(dim=-1)[i], atol=1e-5)
+            shuffled, image = (arrays[f"{stem}/{name}"] for name in ("shuffled", "image"))
+            assert not np.array_equal(shuffled, image)
+            assert np.array_equal(np.sort(shuffled.ravel()), np.sort(image.ravel()))
+    drawn = {path.stem for path in (saved / "out" / "figures" / "1-one").iterdir()}
+    assert {"patches", "attention", "rollout"} <= drawn
+
+
+def test_a_cnn_is_explained_by_what_applies(saved):
+    image = picture(saved / "image.png")
+    assert run(["explain", str(saved / "cnn"), str(image), "--out", str(saved / "out")]) == 0
+    with np.load(saved / "out" / "arrays.npz", allow_pickle=False) as arrays:
+        names = {name.split("/")[1] for name in arrays.files}
+    assert {"stage_0", "stage_1", "attribution_grad_cam", "trust"} <= names
+    assert not {"attention", "rollout", "lens"} & names
+
+
+def test_without_a_place_each_explanation_has_its_own(saved):
+    image = str(picture(saved / "image.png"))
+    for _ in range(2):
+        assert run(["explain", str(saved / "cnn"), image, "--methods", "centre"]) == 0
+    assert (saved / "cnn" / "explanation-2" / "explanation.html").is_file()
+    assert (saved / "cnn" / "explanation-1" / "explanation.html").is_file()
+
+
+def test_names_from_outside_are_inert_and_nothing_is_fetched(saved):
+    image = picture(saved / "<script>alert(1)<&script>.png")
+    assert run(["explain", str(saved / "vit"), str(image), "--methods", "rollout", "--out", str(saved / "out")]) == 0
+    page = (saved / "out" / "explanation.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)
+
+
+def test_what_cannot_be_explained_is_said_and_leaves_nothing(saved, capsys):
+    vit, cnn, out = str(saved / "vit"), str(saved / "cnn"), saved / "out"
+    image, broken = str(picture(saved / "image.png")), saved / "broken.png"
+    broken.write_bytes(b"not an image")
+    rest = ["--out", str(out)]
+    fails(["explain", vit, *rest], capsys, "no images were given")
+    fails(["explain", vit, image, str(broken), *rest], capsys, "broken.png", "not an image")
+    fails(["explain", vit, image, "--target", "sta", *rest], capsys, "no class 'sta'", "did you mean 'star'?")
+    fails(["explain", vit, image, "--target", "8", *rest], capsys, "no class '8'")
+    fails(["explain", vit, image, "--layer", "2", *rest], capsys, "no layer 2", "from 0 to 1")
+    fails(["explain", vit, image, "--head", "5", *rest], capsys, "no head 5")
+    fails(["explain", cnn, image, "--layer", "0", *rest], capsys, "a CNN has no attention")
+    fails(["explain", cnn, image, "--methods", "rollout", *rest], capsys, "'rollout'", "grad-cam")
+    fails(["explain", str(saved), image, *rest], capsys, "not a run")
+    fails(["explain", vit, "--faithfulness"], capsys, "no data of its own: name some by --data")
+    fails(["explain", vit, "--faithfulness", "--data", "shapes", "--count", "1"], capsys, "too few")
+    assert not out.exists()
+    (out / "mine").mkdir(parents=True)
+    fails(["explain", vit, image, *rest], capsys, "is not empty: name another --out")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("measured")
+    torch.manual_seed(0)
+    Classifier(ViT(VIT).eval(), PREPROCESSING, shapes.CLASS_NAMES).save(directory / "vit")
+    methods = ["--methods", "relevancy", "random", "centre"]
+    assert (
+        run(["explain", str(directory / "vit"), "--faithfulness", "--data", "shapes", "--count", "24", *methods]) == 0
+    )
+    return directory / "vit"
+
+
+def test_faithfulness_knows_the_masks_of_shapes(measured):
+    found = read_faithfulness(measured)
+    assert [scores.method for scores in found.scores] == ["relevancy", "random", "centre"]
+    assert found.num_images == 24
+    for scores in found.scores:
+        assert scores.values["pointing"].shape == (24,)
+        assert ((scores.values["inside"] >= 0) & (scores.values["inside"] <= 1)).all()
+    assert 0.05 < found.object_share < 0.4
+
+
+def test_what_was_measured_is_on_the_page(measured, tmp_path):
+    image = str(picture(tmp_path / "image.png"))
+    explained = explaining.explain(measured, [image], ["relevancy", "random"], out=tmp_path / "out")
+    page = explained.page.read_text()
+    assert "24 images" in page
+    assert files.read_json(measured / "faithfulness.json")["num_images"] == 24
+
+
+def test_data_that_the_model_does_not_know_is_refused(saved):
+    with pytest.raises(InputError, match="does not know"):
+        explaining.measure_faithfulness(saved / "vit", "digits")
