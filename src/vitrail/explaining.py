@@ -82,6 +82,7 @@ def explain(
         raise InputError("no images were given")
     # All are read before anything is written, so that a bad file is an error and not half an answer.
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
+    measured = read_faithfulness(Path(run))
     names = [Path(image).name if isinstance(image, str | Path) else f"image {i}" for i, image in enumerate(images, 1)]
     directory = _directory(Path(run), None if out is None else Path(out))
     explanations = explain_images(classifier, pixels, names, chosen, label, _precision(device))
@@ -103,7 +104,6 @@ def explain(
                 figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
                 figures.append(path)
             advance()
-    measured = read_faithfulness(Path(run))
     title = names[0] if len(names) == 1 else f"{len(names)} images"
     page = directory / "explanation.html"
     text = explanation_page(title, explanations, classifier.class_names, patch, measured, layer, head)

@@ -356,3 +356,8 @@ class TestStored:
         interval = by_name["oracle"].interval("saco_mean")
         assert rows["oracle"]["SaCo (mean colour)"] == f"{interval.mean:.2f} ± {interval.half:.2f}"
         assert len(table(measured)[0]) == len(header) + 7
+
+    def test_the_verdict_stands_with_the_response_alone(self, red_squares):
+        _, _, measured, _ = red_squares
+        assert "fails" in str(table(measured, ["response", "pointing"]))
+        assert "fails" not in str(table(measured, ["pointing"]))

@@ -238,9 +238,15 @@ def order_gap(
 
 
 def read(directory: Path) -> Faithfulness | None:
-    """What was measured for a run; None where nothing was. Raises InputError where it is not complete."""
+    """What was measured for a run; None where nothing was. Raises InputError where it is damaged or not complete."""
     path = directory / FILE
-    return Faithfulness.from_json(files.read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Faithfulness.from_json(files.read_json(path))
+    except InputError as error:
+        cure = f"remove it, and 'vitrail explain {directory} --faithfulness' measures again"
+        raise InputError(f"{path} cannot be used ({error}): {cure}") from error
 
 
 def _predictor(model: Model, precision: Precision) -> Predict:
@@ -298,9 +304,8 @@ def table(measured: Faithfulness, measures: Sequence[str] | None = None) -> tupl
     header = ["method", *(title for title, _ in columns), "ms per image", "of the class"]
     rows = []
     for scores in measured.scores:
-        means = [_in_words(scores.interval(name)) for _, name in columns]
-        if scores.fails_randomisation:
-            means[-1] += " fails"
+        verdicts = {"response": " fails" if scores.fails_randomisation else ""}
+        means = [_in_words(scores.interval(name)) + verdicts.get(name, "") for _, name in columns]
         name = f"{scores.method} (control)" if scores.is_control else scores.method
         rows.append([name, *means, _milliseconds(scores.milliseconds), "yes" if scores.depends_on_class else "no"])
     return header, rows

@@ -1,0 +1,117 @@
+"""Any ViT becomes ours: timm, Hugging Face, torchvision and Google's files, with the same logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from vitrail.adoption.account import Account
+from vitrail.adoption.changes import changed
+from vitrail.adoption.origin import Adopted
+from vitrail.adoption.sources import read
+from vitrail.classifier import Classifier
+from vitrail.configs import Size, ViTConfig, as_size
+from vitrail.data.text import shown
+from vitrail.models.build import build_model, count_parameters
+from vitrail.progress import say
+
+__all__ = ["Account", "adopt", "adopt_with_account"]
+
+
+def adopt(
+    source: nn.Module | str | Path,
+    *,
+    image_size: int | Size | None = None,
+    patch_size: int | None = None,
+    in_channels: int | None = None,
+    num_classes: int | None = None,
+    num_heads: int | None = None,
+    pretrained: bool = True,
+    allow_pickle: bool = False,
+) -> Classifier:
+    """A foreign Vision Transformer as a `Classifier` with the same logits, and the account of it printed.
+
+    Its weights are a copy in float32, on the CPU, in evaluation mode. A model without a head becomes a classifier
+    whose classes are its features. A class or distillation token that nothing reads becomes a register.
+
+    Args:
+        source: a model of timm, Hugging Face's transformers or torchvision; `timm:NAME` or `hf:NAME`; or the path of
+            a `.safetensors` (by the names of any of these), a `.npz` (Google's), a folder with `config.json` and
+            `model.safetensors`, or a `.pth` or `.bin` (only with `allow_pickle`).
+        image_size: height and width in pixels; position embeddings are resampled, and pictures framed, accordingly.
+        patch_size: in pixels; the patch embedding is resampled (FlexiViT, Beyer et al. 2023, arXiv:2212.08013,
+            section 3.4), and the positions to the grid that results.
+        in_channels: 1 or 3. From 3 to 1, grey pictures keep their logits.
+        num_classes: another number than the source's means a new head, newly initialised.
+        num_heads: for a state dict whose width is no standard one; state dicts do not hold it.
+        pretrained: with False, `timm:NAME` and `hf:NAME` come with random weights.
+        allow_pickle: read `.pth`, `.pt` and `.bin` files, with `weights_only=True`.
+
+    Raises:
+        InputError: the source is missing, damaged or unknown, has a part or a tensor that is none of ours, or lacks
+            one; or the changes do not fit it.
+    """
+    return adopt_with_account(
+        source,
+        image_size=image_size,
+        patch_size=patch_size,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        num_heads=num_heads,
+        pretrained=pretrained,
+        allow_pickle=allow_pickle,
+    )[0]
+
+
+def adopt_with_account(
+    source: nn.Module | str | Path,
+    *,
+    image_size: int | Size | None = None,
+    patch_size: int | None = None,
+    in_channels: int | None = None,
+    num_classes: int | None = None,
+    num_heads: int | None = None,
+    pretrained: bool = True,
+    allow_pickle: bool = False,
+) -> tuple[Classifier, Account]:
+    """As `adopt`, and the account: what was copied, resampled, summed, newly initialised, dropped or assumed."""
+    size = None if image_size is None else as_size(image_size)
+    model = read(source, num_heads, size, pretrained, allow_pickle)
+    model = changed(model, size, patch_size, in_channels, num_classes)
+    classifier = _built(model)
+    for line in [_title(classifier, model.account), *model.account.to_lines(), *_uses(classifier)]:
+        say(line)
+    return classifier, model.account
+
+
+def _built(model: Adopted) -> Classifier:
+    net = build_model(model.config)
+    # Copies, because the tensors may be the foreign model's own.
+    net.load_state_dict({name: tensor.detach() for name, tensor in model.tensors.items()})
+    return Classifier(net.eval(), model.preprocessing, model.class_names)
+
+
+def _title(classifier: Classifier, account: Account) -> str:
+    config = classifier.model.config
+    assert isinstance(config, ViTConfig)
+    height, width = config.size
+    return (
+        f"{account.source} as a ViT of {count_parameters(classifier.model):,} parameters: {config.depth} blocks of "
+        f"{config.embed_dim} with {config.num_heads} heads, {height} x {width} pixels in patches of {config.patch_size}"
+    )
+
+
+def _uses(classifier: Classifier) -> list[str]:
+    """What goes in and what comes out, a line each."""
+    pictures = classifier.preprocessing
+    (height, width), (covered_height, covered_width) = pictures.image_size, pictures.framing.covered
+    how = {"stretch": "stretched", "crop": "resized to cover it"}[pictures.fit]
+    if pictures.crop < 1:
+        how = f"{how.split()[0]} to {covered_height} x {covered_width} and cropped"
+    mean, std = (" ".join(f"{value:.3g}" for value in values) for values in (pictures.mean, pictures.std))
+    names = classifier.class_names
+    return [
+        f"  {'pictures':17}  {height} x {width}, {how} ({pictures.interpolation}), mean {mean}, std {std}",
+        f"  {'classes':17}  {len(names):,}: {'; '.join(map(shown, names[:3]))}{'; ...' if len(names) > 3 else ''}",
+    ]

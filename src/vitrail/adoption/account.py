@@ -1,0 +1,86 @@
+"""What became of everything in a foreign checkpoint: the account that every adoption gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from torch import Tensor
+
+from vitrail.data.text import listed, shown
+from vitrail.errors import InputError
+
+Kind = Literal["copied", "resampled", "summed", "newly initialised", "dropped", "assumed"]
+
+KNOWN = (
+    "timm's VisionTransformer (plain ViT, mean pooling, DeiT with and without distillation, DeiT-III, DINOv2 with and "
+    "without registers), Hugging Face's ViT, DeiT, Dinov2 and Dinov2WithRegisters (models and image classifiers), "
+    "torchvision's VisionTransformer, and the ViTs that Google published as .npz"
+)
+
+# What other architectures call the tensors by which they differ from a plain ViT.
+_FOREIGN = {
+    r"norm_pre|pre_?layrnorm|ln_pre": "a normalisation before the blocks, as in CLIP",
+    r"attn_?pool|MAPHead|probe": "attention pooling",
+    r"relative_position|rel_pos": "relative positions",
+    r"rope|freqs": "rotary positions",
+    r"q_norm|k_norm|norm_q|norm_k": "normalised queries and keys",
+    r"attn\.norm|mlp\.norm|attn\.gate": "a normalisation or a gate inside of a block",
+    r"attns\.|ffns\.|in_proj|mlp_out": "parallel blocks",
+    r"backbone|conv_root|conv_bn_relu|block\d/unit": "convolutions before the patches (a hybrid)",
+    r"decoder": "a decoder",
+    r"Mixer": "an MLP-Mixer",
+    r"text|logit_scale|token_embedding": "a text encoder",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that happened to one or more tensors, in words; `numbers` counts their entries."""
+
+    kind: Kind
+    what: str
+    tensors: int = 0
+    numbers: int = 0
+
+    def __str__(self) -> str:
+        count = f" ({self.tensors:,} tensor{'s' if self.tensors > 1 else ''}, {self.numbers:,} numbers)"
+        return f"{self.what}{count if self.tensors else ''}"
+
+
+def counted(kind: Kind, what: str, *tensors: Tensor) -> Row:
+    """The row for these tensors."""
+    return Row(kind, what, len(tensors), sum(tensor.numel() for tensor in tensors))
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was copied, resampled, summed, newly initialised, dropped, or assumed because nothing said it."""
+
+    source: str
+    """What was adopted, in words."""
+    rows: tuple[Row, ...]
+
+    def of(self, kind: Kind) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == kind)
+
+    def to_lines(self) -> list[str]:
+        """A few lines: one per row."""
+        return [f"  {row.kind:17}  {row}" for row in self.rows]
+
+
+def unknown(found: str) -> NoReturn:
+    """Raises InputError for what cannot be adopted, naming it and what can."""
+    raise InputError(f"{shown(found)}, which is not known here; known are {KNOWN}")
+
+
+def refuse_unaccounted(source: str, names: Iterable[str]) -> None:
+    """Raises InputError where tensors are left over, saying what they mean where their names tell."""
+    names = sorted(names)
+    if not names:
+        return
+    meanings = [meaning for pattern, meaning in _FOREIGN.items() if any(re.search(pattern, name) for name in names)]
+    reason = f" ({' and '.join(meanings)})" if meanings else ""
+    unknown(f"{source} has {listed(names)}{reason}")

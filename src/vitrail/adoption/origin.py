@@ -1,0 +1,110 @@
+"""What a foreign model is, and what it becomes: the common form of all converters.
+
+A converter renames the tensors it finds to these names and describes the rest in an `Origin`:
+
+```
+cls_token, dist_token   (1, 1, embed_dim)
+registers               (1, register, embed_dim)
+pos_embed               (1, placed + patch, embed_dim), in the order cls, dist, registers, patches
+patch_embed.proj.*      (embed_dim, channel, height, width), a convolution
+blocks.{i}.*, norm.*    as in `models.vit`
+head.*, head_dist.*     linear heads; with both, the logits are their average
+pre_logits.*            a linear layer before the head, with tanh after it
+```
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from vitrail.adoption.account import Account, Row, counted
+from vitrail.configs import Readout, Size, ViTConfig
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.errors import InputError
+
+PrefixToken = Literal["cls", "dist", "registers"]
+Tensors = dict[str, Tensor]
+
+TOKENS: dict[PrefixToken, str] = {"cls": "cls_token", "dist": "dist_token", "registers": "registers"}
+"""By kind, in their order: the names of the tokens before the patches."""
+
+# Of the published ViTs, by width.
+_STANDARD_HEADS = {
+    **{width: width // 64 for width in (192, 256, 320, 384, 448, 512, 640, 768, 832, 896, 1024, 1536)},
+    **{1152: 16, 1280: 16, 1408: 16, 1664: 16},
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a foreign model is, beyond its tensors."""
+
+    source: str
+    """What messages call it."""
+    image_size: Size
+    num_heads: int
+    norm_eps: float
+    readout: tuple[Readout, ...]
+    placed: tuple[PrefixToken, ...]
+    """The tokens before the patches that have a row in `pos_embed`."""
+    final_norm: Literal["tokens", "readout"] = "tokens"
+    mlp: Literal["gelu", "swiglu"] = "gelu"
+    pos_antialias: bool = True
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A foreign model as ours, before it is built: configuration, weights under our names, and the account."""
+
+    config: ViTConfig
+    tensors: Tensors
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    source: str
+    rows: tuple[Row, ...]
+    """What happened to the tensors that are no plain copies."""
+    touched: frozenset[str]
+    """Those of `tensors` that are no plain copies."""
+
+    @property
+    def account(self) -> Account:
+        plain = [tensor for name, tensor in self.tensors.items() if name not in self.touched]
+        return Account(self.source, (counted("copied", "as they are", *plain), *self.rows))
+
+
+def standard_heads(width: int, num_heads: int | None) -> int:
+    """The head count of a state dict, which does not say it. Raises InputError where the width is no standard one."""
+    if num_heads is None and width not in _STANDARD_HEADS:
+        raise InputError(
+            f"these tensors do not say how many attention heads there are, and a width of {width} is not a standard "
+            f"one ({', '.join(map(str, sorted(_STANDARD_HEADS)))}): give num_heads (--num-heads)"
+        )
+    return num_heads or _STANDARD_HEADS[width]
+
+
+def agreed_heads(said: int, wanted: int | None, source: str) -> int:
+    """Raises InputError where another head count was asked for than the source has."""
+    if wanted not in (None, said):
+        raise InputError(f"{source} has {said} attention heads, not {wanted}: leave num_heads out")
+    return said
+
+
+def native_size(source: str, num_patches: int, patch_size: int, wanted: Size | None) -> Size:
+    """The size in pixels of a square image of this many patches, or the wanted size where it has as many.
+
+    Raises:
+        InputError: it can be neither.
+    """
+    side = math.isqrt(max(num_patches, 0))
+    if side and side * side == num_patches:
+        return side * patch_size, side * patch_size
+    if wanted is not None and (wanted[0] // patch_size) * (wanted[1] // patch_size) == num_patches:
+        return wanted
+    raise InputError(
+        f"{source} has positions for {num_patches} patches of {patch_size} pixels, which is no square, and does not "
+        "say how they lie: give the image_size (--image-size) that it was trained for"
+    )

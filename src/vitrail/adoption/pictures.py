@@ -1,0 +1,53 @@
+"""How other libraries say what is done to a picture before a model sees it, as our `Preprocessing`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vitrail.adoption.account import Row, unknown
+from vitrail.configs import Size
+from vitrail.data.decoding import Fit, Interpolation
+from vitrail.data.preprocessing import Preprocessing
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation per channel of ImageNet's training images."""
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""Pixels in -1..1, as Google trains."""
+
+# By Pillow's name; Pillow's number stands for it in Hugging Face's files.
+_NEAREST: dict[str, Interpolation] = {
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+    "nearest": "bilinear",
+    "box": "bilinear",
+    "hamming": "bilinear",
+    "lanczos": "bicubic",
+    "random": "bilinear",
+}
+PILLOW = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+
+
+def preprocessing(
+    size: Size,
+    channels: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    fit: Fit = "crop",
+    crop: float = 1.0,
+    interpolation: str = "bilinear",
+) -> tuple[Preprocessing, list[Row]]:
+    """With what had to be replaced: an interpolation that there is not, or three channels' numbers for grey images.
+
+    Raises:
+        InputError: a model for other than 1 or 3 channels.
+    """
+    if channels not in (1, 3):
+        unknown(f"the model takes images of {channels} channels, where pictures have 1 or 3")
+    rows = []
+    method = _NEAREST.get(interpolation, "bicubic")
+    if method != interpolation:
+        rows.append(Row("assumed", f"{method} interpolation of pictures, the nearest to {interpolation}"))
+    if len(mean) != channels:
+        mean, std = ([sum(values) / len(values)] * channels for values in (mean, std))
+        rows.append(Row("assumed", f"the average of the channels' mean and std, for {channels} channels"))
+    return Preprocessing(size, channels, tuple(mean), tuple(std), fit, crop, method), rows
