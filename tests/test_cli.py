@@ -346,6 +346,20 @@ def test_changed_data_is_not_resumed(tmp_path, capsys):
     fails(["resume", str(out)], capsys, "no longer the data")
 
 
+def test_a_finished_run_is_completed_as_far_as_there_is_data(tmp_path, capsys):
+    data, out = images(tmp_path / "data"), tmp_path / "run"
+    assert run(["train", str(data), "--epochs", "1", "--out", str(out)]) == 0
+    (out / "inspection.safetensors").unlink()
+    (out / "report.html").unlink()
+    data.rename(tmp_path / "elsewhere")
+    assert run(["resume", str(out)]) == 0
+    assert "shows nothing of the inside" in capsys.readouterr().err
+    assert (out / "report.html").is_file()
+    (tmp_path / "elsewhere").rename(data)
+    assert run(["resume", str(out)]) == 0
+    assert (out / "inspection.safetensors").is_file()
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_every_verb(verb, capsys):
     with pytest.raises(SystemExit) as stop:

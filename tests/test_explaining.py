@@ -115,6 +115,8 @@ def test_what_cannot_be_explained_is_said_and_leaves_nothing(saved, capsys):
     fails(["explain", str(saved), image, *rest], capsys, "not a run")
     fails(["explain", vit, "--faithfulness"], capsys, "no data of its own: name some by --data")
     fails(["explain", vit, "--faithfulness", "--data", "shapes", "--count", "1"], capsys, "too few")
+    fails(["explain", vit, image, "--count", "3", *rest], capsys, "--count", "are for --faithfulness")
+    fails(["explain", vit, "--faithfulness", "--target", "star"], capsys, "--target", "are for images")
     assert not out.exists()
     (out / "mine").mkdir(parents=True)
     fails(["explain", vit, image, *rest], capsys, "is not empty: name another --out")
@@ -148,6 +150,22 @@ def test_what_was_measured_is_on_the_page(measured, tmp_path):
     page = explained.page.read_text()
     assert "24 images" in page
     assert files.read_json(measured / "faithfulness.json")["num_images"] == 24
+
+
+@pytest.mark.parametrize(
+    "damage", [{"num_images": "x"}, {"seconds": None}, {"hidden_probability": None}, {"methods": 3}]
+)
+def test_a_damaged_measurement_is_said_before_anything_is_explained(measured, tmp_path, capsys, damage):
+    whole = files.read_json(measured / "faithfulness.json")
+    image = str(picture(tmp_path / "image.png"))
+    try:
+        files.write_json(measured / "faithfulness.json", {**whole, **damage})
+        fails(
+            ["explain", str(measured), image, "--out", str(tmp_path / "out")], capsys, "faithfulness.json", "remove it"
+        )
+    finally:
+        files.write_json(measured / "faithfulness.json", whole)
+    assert not (tmp_path / "out").exists()
 
 
 def test_data_that_the_model_does_not_know_is_refused(saved):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_safetensors
 
@@ -69,7 +71,7 @@ def look_inside(directory: Path, dataset: ImageDataset, test: NDArray[np.int64],
     classifier = load(directory)
     classifier.model.to(torch.device(config.train.device))
     chosen = _spread_over(test, _LOOKED_AT)
-    samples = load_file(directory / "samples.safetensors")["images"]
+    samples = _stored_samples(directory)["images"]
     views.store(
         directory / views.FILE,
         views.view_model(classifier, dataset.read(chosen), dataset.labels[chosen]),
@@ -84,10 +86,18 @@ def compare_inside(
     pair = load(directories[0]), load(directories[1])
     for classifier in pair:
         classifier.model.to(choose_device("auto"))
-    samples = load_file(directories[0] / "samples.safetensors")
+    samples = _stored_samples(directories[0])
     first = samples["mistake"] == 0
     images = dataset.read(_spread_over(test, _COMPARED))
     views.store(path, views.view_pair(names, pair, images, samples["images"][first], samples["labels"][first]))
+
+
+def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
+    path = directory / "samples.safetensors"
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is missing or damaged: 'vitrail evaluate {directory}' makes it again") from error
 
 
 def _spread_over(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:

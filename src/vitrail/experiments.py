@@ -17,7 +17,7 @@ from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.evaluation import compare_inside
 from vitrail.inspection import views
 from vitrail.models.presets import preset
-from vitrail.progress import say
+from vitrail.progress import say, warn
 from vitrail.report import write_report
 from vitrail.runs import Run, announce, begin, configs, new_directory, prepare, reopen, resume
 from vitrail.serialization import run_from_json, run_to_json
@@ -187,8 +187,11 @@ def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> N
     if len(pair) < 2 or (known is not None and list(known.names) == pair):
         return
     a, b = (by_model[name][0].directory for name in pair)
-    prepared = reopen(a, to_train=False)
-    compare_inside(path, (pair[0], pair[1]), (a, b), prepared.dataset, prepared.splits.test)
+    try:
+        prepared = reopen(a, to_train=False)
+        compare_inside(path, (pair[0], pair[1]), (a, b), prepared.dataset, prepared.splits.test)
+    except InputError as error:
+        warn(f"the report does not compare the inside of the models: {error}")
 
 
 def _aggregate(runs: Sequence[Run]) -> dict[str, Any]:

@@ -175,8 +175,9 @@ def find_class(classifier: Classifier, target: str | int) -> int:
     names = classifier.class_names
     if str(target) in names:
         return names.index(str(target))
-    if str(target).isdecimal() and int(target) < len(names):
-        return int(target)
+    numbers = [str(number) for number in range(len(names))]
+    if str(target) in numbers:
+        return numbers.index(str(target))
     import difflib
 
     near = difflib.get_close_matches(str(target), names, n=1)

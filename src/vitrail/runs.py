@@ -30,7 +30,7 @@ from vitrail.inspection import views
 from vitrail.interruption import interruptible
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
-from vitrail.progress import say
+from vitrail.progress import say, warn
 from vitrail.report import write_report
 from vitrail.serialization import run_from_json, run_to_json
 from vitrail.training import hardware
@@ -194,7 +194,12 @@ def resume(directory: Path) -> Run:
     if (directory / "evaluation.json").is_file() and (directory / "run.json").is_file():
         seen = (directory / views.FILE).is_file()
         if not seen:
-            _look_inside(reopen(directory, to_train=False), directory)
+            try:
+                with files.locked(directory / "run.json"):
+                    _look_inside(reopen(directory, to_train=False), directory)
+            except InputError as error:
+                # The run is finished all the same, and its report says what there is.
+                warn(f"the report shows nothing of the inside: {error}")
         if not seen or not (directory / "report.html").is_file():
             write_report(directory)
         return Run(directory)

@@ -5,7 +5,8 @@ from scipy.stats import spearmanr
 
 import vitrail
 from vitrail.errors import InputError
-from vitrail.inspection.attribution import METHODS, attribute, cells, methods_for
+from vitrail.inspection.attribution import METHODS, apply, attribute, cells, enlarged, methods_for
+from vitrail.inspection.masking import cell_means
 from vitrail.models.vit import attention_weights
 
 VIT_METHODS = list(METHODS)
@@ -144,6 +145,39 @@ def test_many_images_are_explained_a_few_at_a_time(monkeypatch):
     monkeypatch.setattr("vitrail.inspection.attribution._MOST_AT_ONCE", 1)
     for name, maps in whole.items():
         assert torch.allclose(attribute(model, images, name, 1), maps, atol=1e-5 * maps.abs().max().item())
+
+
+def test_cells_are_ranked_by_the_patches_own_values():
+    model = small_vit()
+    images = torch.randn(2, 3, 12, 12)
+    own = apply(METHODS["rollout"], model, images, torch.tensor([0, 0]))
+    row = vitrail.inspect(model, images).rollout()[:, 0, 1:]
+    assert torch.allclose(cell_means(own, (3, 3)), row, atol=1e-6)
+    assert torch.allclose(enlarged(own, (12, 12)), attribute(model, images, "rollout", 0))
+
+
+@pytest.mark.parametrize("method", VIT_METHODS)
+def test_a_compiled_model_is_explained_as_it_is_eager(method):
+    model = small_vit()
+    images = torch.randn(2, 3, 12, 12)
+    wrapped = torch.compile(model, backend="eager")
+    assert torch.equal(attribute(wrapped, images, method, 1), attribute(model, images, method, 1))
+    assert vitrail.inspect(model, images).model is model
+
+
+@pytest.mark.parametrize("method", VIT_METHODS)
+def test_gradients_are_there_where_they_are_switched_off(method):
+    model = small_vit()
+    images = torch.randn(2, 3, 12, 12)
+    expected = attribute(model, images, method, 1)
+    with torch.inference_mode():
+        assert torch.equal(attribute(model, images.clone(), method, 1), expected)
+
+
+def test_every_image_has_a_random_map_of_its_own():
+    images = torch.randn(5, 3, 12, 12)
+    maps = attribute(small_vit(), images, "random", 0)
+    assert len({tuple(one.flatten().tolist()) for one in maps}) == 5
 
 
 def test_cells_are_patches_or_divide_the_image():

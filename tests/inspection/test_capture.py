@@ -184,6 +184,12 @@ def test_a_classifier_takes_pictures_and_a_bare_model_does_not():
         vitrail.inspect(model, picture)
 
 
+@pytest.mark.parametrize("shape", [(3, 12, 12), (2, 1, 12, 12), (1, 2, 3, 12, 12)])
+def test_a_tensor_that_does_not_fit_is_an_input_error(shape):
+    with pytest.raises(InputError, match=r"the model takes \(batch, 3, height, width\)"):
+        vitrail.inspect(small_vit(), torch.randn(shape))
+
+
 @pytest.mark.parametrize(
     ("layers", "heads", "said"), [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")]
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +84,7 @@ def _fitting(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise InputError(f"what {path} holds does not fit together: {str(error).splitlines()[0]}") from error
+        raise InputError(f"what {path} holds does not fit together: {_first_line(error)}") from error
 
 
 def _from_path(path: Path, num_heads: int | None, image_size: Size | None, allow_pickle: bool) -> Adopted:
@@ -159,14 +157,15 @@ def _safe(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as safetensors: {error}") from error
+        raise InputError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
 
 
 def _unpickled(path: Path) -> Mapping[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    # A damaged pickle can raise anything.
+    except Exception as error:
+        reason = _first_line(error)
         raise InputError(f"{path} is more than tensors, or damaged ({reason}): save its state_dict() alone") from error
     for wrapper in ("model", "state_dict"):
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
@@ -180,5 +179,10 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as arrays: {error}") from error
+    # A damaged archive, a single array or a pickle: each fails in another way.
+    except Exception as error:
+        raise InputError(f"{path} cannot be read as arrays: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return shown(str(error).strip().partition("\n")[0]) or type(error).__name__

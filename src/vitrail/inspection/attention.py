@@ -40,15 +40,16 @@ def rollout(
         raise InputError(f"the share of weights to discard is {discard}: it must be at least 0 and below 1")
     total: Tensor | None = None
     for weights in layers:
-        fused = fuse(weights, fusion)
+        # In double precision, so that rows still sum to one after many layers.
+        fused = fuse(weights, fusion).cpu().double()
         if discard > 0:
             fused = _without_smallest(fused, discard)
-        mixed = fused + torch.eye(fused.shape[-1], device=fused.device)
+        mixed = fused + torch.eye(fused.shape[-1]).to(fused)
         mixed = mixed / mixed.sum(dim=-1, keepdim=True)
         total = mixed if total is None else mixed @ total
     if total is None:
         raise InputError("rollout needs at least one layer")
-    return total
+    return total.float()
 
 
 def _without_smallest(weights: Float[Tensor, "batch query key"], share: float) -> Float[Tensor, "batch query key"]:

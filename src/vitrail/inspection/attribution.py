@@ -1,7 +1,8 @@
 """Where in the image the score of a class comes from, by methods that disagree: `faithfulness` says which to believe.
 
-Every method is a function (model, images, target, seed) -> maps of the images' height and width. Maps of ViT methods
-are per patch and enlarged bilinearly; their values have no common unit, so compare their ranks or shares.
+Every method is a function (model, images, target, seed) -> maps at the method's own resolution: patches, cells, stages
+or pixels. `attribute` enlarges them bilinearly to the images' size; `faithfulness` ranks them as they are. Values have
+no common unit: compare their ranks or shares.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from vitrail.inspection.attention import readout_row
 from vitrail.inspection.attention import rollout as roll_out
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.grid import TokenGrid
-from vitrail.models.build import Model, evaluating
+from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT, attention_weights
 
 Maps = Float[Tensor, "batch height width"]
+"""At the size of the images."""
+CoarseMaps = Float[Tensor, "batch row column"]
+"""At a method's own resolution: patches, cells, a stage's pixels, or the image's."""
 Images = Float[Tensor, "batch channel height width"]
 Targets = Int[Tensor, " batch"]
 
@@ -39,7 +43,7 @@ _MOST_AT_ONCE = 2**27
 @dataclass(frozen=True)
 class Method:
     name: str
-    function: Callable[[Model, Images, Targets, int], Maps]
+    function: Callable[[Model, Images, Targets, int], CoarseMaps]
     depends_on_class: bool
     """Whether the map is of the target class, or of whatever the model looked at."""
     models: tuple[type, ...]
@@ -71,16 +75,23 @@ def attribute(model: Model, images: Images, method: str, target: int | Sequence[
     targets = torch.as_tensor(target).expand(len(images)) if np.ndim(target) == 0 else torch.as_tensor(target)
     if targets.shape != (len(images),) or not ((targets >= 0) & (targets < classes)).all():
         raise InputError(f"the target must be a class from 0 to {classes - 1}, one for all images or one for each")
-    return apply(chosen, model, images, targets, seed)
+    return enlarged(apply(chosen, model, images, targets, seed), _size(images))
 
 
-def apply(method: Method, model: Model, images: Images, targets: Targets, seed: int = 0) -> Maps:
-    """Maps by one method, a few images at a time where there are many."""
+def enlarged(maps: CoarseMaps, image_size: Size) -> Maps:
+    """Maps at the size of the images, bilinearly."""
+    return F.interpolate(maps[:, None], size=image_size, mode="bilinear")[:, 0]
+
+
+def apply(method: Method, model: Model, images: Images, targets: Targets, seed: int = 0) -> CoarseMaps:
+    """Maps by one method at its own resolution, on the CPU; a few images at a time where there are many."""
+    model = uncompiled(model)
     at_once = max(1, _MOST_AT_ONCE // _numbers_kept(model, images))
     device = next(model.parameters()).device
-    with evaluating(model):
+    # Gradients are needed even where the caller has switched them off.
+    with evaluating(model), torch.inference_mode(False):
         parts = [
-            method.function(model, part.to(device), target.to(device), seed + start)
+            method.function(model, part.to(device).clone(), target.to(device).clone(), seed + start)
             for start, part, target in zip(
                 range(0, len(images), at_once), images.split(at_once), targets.long().split(at_once), strict=True
             )
@@ -118,29 +129,29 @@ def _kind(model: Model) -> str:
     return "CNN" if isinstance(model.config, CNNConfig) else "ViT"
 
 
-def raw_attention(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def raw_attention(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """The class token's attention in the last layer, mean over heads (without a class token: of the mean query)."""
-    return _enlarged(inspect(model, images).class_attention(layers=-1).mean(dim=(1, 2)), images)
+    return inspect(model, images).class_attention(layers=-1).mean(dim=(1, 2))
 
 
-def rollout(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def rollout(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """The readout's row of attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928)."""
     assert isinstance(model, ViT)
     capture = inspect(model, images)
-    return _enlarged(readout_row(roll_out(capture.attention_by_layer()), model.config.readout, capture.grid), images)
+    return readout_row(roll_out(capture.attention_by_layer()), model.config.readout, capture.grid)
 
 
-def attention_gradient(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def attention_gradient(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """Last layer's attention times its gradient, its positive part, mean over heads.
 
     The "attention x gradient" that Chefer et al. (2021, arXiv:2012.09838) compare with, as the readout's row.
     """
     assert isinstance(model, ViT)
     [last] = _attention_and_gradient(model, images, target, [model.config.depth - 1])
-    return _enlarged(readout_row(last, model.config.readout, _grid(model, images)), images)
+    return readout_row(last, model.config.readout, _grid(model, images))
 
 
-def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """Gradient relevancy: R <- R + A_bar R over layers, A_bar the mean over heads of the positive part of A dA.
 
     Chefer et al. (2021), "Generic Attention-model Explainability", arXiv:2103.15679, equations 5 and 6.
@@ -151,10 +162,10 @@ def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> M
     total = start
     for a_bar in fused:
         total = total + a_bar @ total
-    return _enlarged(readout_row(total - start, model.config.readout, _grid(model, images)), images)
+    return readout_row(total - start, model.config.readout, _grid(model, images))
 
 
-def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """Positive gradients by the attention of every layer, of the score that the head gives that layer's tokens.
 
     Mean over heads, queries and layers (Bousselham et al. 2024, arXiv:2404.03214, equations 7 to 10).
@@ -168,10 +179,10 @@ def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps
         [dz] = torch.autograd.grad(score, [kept[f"blocks.{i}.attn.z"]], retain_graph=True)
         positive = (dz @ kept[f"blocks.{i}.attn.v"].mT).clamp(min=0).detach()
         total = total + grid.patches(positive.mean(dim=(1, 2)))
-    return _enlarged(total / model.config.depth, images)
+    return total / model.config.depth
 
 
-def grad_cam(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def grad_cam(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """Feature maps weighted by their mean gradient, positive part (Selvaraju et al. 2017, arXiv:1610.02391, eq. 1, 2).
 
     The features are a CNN's last stage, or the patch tokens that enter a ViT's last block: after it a class token
@@ -188,11 +199,11 @@ def grad_cam(model: Model, images: Images, target: Targets, seed: int = 0) -> Ma
         grid = _grid(model, images)
         features, gradient = (grid.patches(x.mT) for x in (features, gradient))
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return _enlarged((weights * features).sum(dim=1).clamp(min=0), images)
+    return (weights * features).sum(dim=1).clamp(min=0)
 
 
-def integrated_gradients(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
-    """Gradients by the pixels, integrated on the straight path from the data set's mean image, times the difference.
+def integrated_gradients(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
+    """Gradients by the pixels, integrated on the straight path from the data set's mean colour, times the difference.
 
     Sundararajan et al. (2017), arXiv:1703.01365, equation 1, by the midpoint rule; summed over channels. The map
     sums to the difference of the two scores, up to the rule's error.
@@ -206,7 +217,7 @@ def integrated_gradients(model: Model, images: Images, target: Targets, seed: in
     return (images * total / _PATH_STEPS).sum(dim=1)
 
 
-def occlusion(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def occlusion(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """By how much the score falls when a cell is painted over with the mean colour (Zeiler & Fergus 2014,
     arXiv:1311.2901, section 4.2).
     """
@@ -220,16 +231,17 @@ def occlusion(model: Model, images: Images, target: Targets, seed: int = 0) -> M
                 hidden = images.clone()
                 hidden[:, :, row * tall : (row + 1) * tall, column * wide : (column + 1) * wide] = 0
                 drops.append(whole - model(hidden).gather(1, target[:, None])[:, 0])
-    return _enlarged(torch.stack(drops, dim=1).unflatten(1, (height, width)).clone(), images)
+    return torch.stack(drops, dim=1).unflatten(1, (height, width)).clone()
 
 
-def random(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def random(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """The first control: a random value for every cell."""
-    draws = np.random.default_rng(seed).random((len(images), *cells(model, _size(images))), dtype=np.float32)
-    return _enlarged(torch.from_numpy(draws), images, mode="nearest")
+    grid = cells(model, _size(images))
+    draws = [np.random.default_rng(seed + i).random(grid, dtype=np.float32) for i in range(len(images))]
+    return torch.from_numpy(np.stack(draws))
 
 
-def centre(model: Model, images: Images, target: Targets, seed: int = 0) -> Maps:
+def centre(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """The second control: photographs have their subject in the middle. A Gaussian of a quarter of each side."""
     rows, columns = (torch.linspace(-2, 2, side).square() for side in _size(images))
     return torch.exp(-(rows[:, None] + columns) / 2).expand(len(images), -1, -1)
@@ -293,7 +305,3 @@ def _attention_and_gradient(
         weights = attention_weights(q, k, model.config.attention_width**-0.5)
         fused.append((weights * (dz @ v.mT)).clamp(min=0).mean(dim=1))
     return fused
-
-
-def _enlarged(maps: Float[Tensor, "batch row column"], images: Images, mode: str = "bilinear") -> Maps:
-    return F.interpolate(maps[:, None].float(), size=_size(images), mode=mode)[:, 0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from vitrail.classifier import Classifier, Picture
 from vitrail.configs import CNNConfig
 from vitrail.inspection.capture import model_and_input
-from vitrail.models.build import Model, evaluating
+from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.tap import Tap
 from vitrail.progress import track
 
@@ -59,7 +59,7 @@ def forward(
 
 
 def bare(model: Inspected) -> Model:
-    return model.model if isinstance(model, Classifier) else model
+    return uncompiled(model.model if isinstance(model, Classifier) else model)
 
 
 def layer_names(model: Inspected) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from vitrail.configs import CNNConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.inspection import attention
 from vitrail.inspection.grid import TokenGrid
-from vitrail.models.build import Model, evaluating
+from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.vit import attention_weights
 
 Chosen = int | Sequence[int] | None
@@ -200,7 +200,7 @@ def inspect(
     # Not inference_mode: what is kept may be used in later computations with gradients.
     with evaluating(net), torch.no_grad(), bf16:
         net(inputs, tap)
-    return Capture(net, inputs, taken)
+    return Capture(uncompiled(net), inputs, taken)
 
 
 def model_and_input(
@@ -208,10 +208,16 @@ def model_and_input(
 ) -> tuple[Model, Float[Tensor, "batch channel height width"]]:
     """The bare model, and images as its float input. Raises InputError for what a bare model cannot take."""
     if isinstance(model, Classifier):
-        return model.model, model.prepare(images)
-    if not (isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4):
+        net, inputs = model.model, model.prepare(images)
+    elif isinstance(images, Tensor) and images.is_floating_point():
+        net, inputs = model, images
+    else:
         raise InputError("a model alone takes a float tensor (batch, channel, height, width); a Classifier any picture")
-    return model, images
+    if inputs.ndim != 4 or inputs.shape[1] != net.config.in_channels:
+        raise InputError(
+            f"a tensor {tuple(inputs.shape)}: the model takes (batch, {net.config.in_channels}, height, width)"
+        )
+    return net, inputs
 
 
 def choose(what: str, wanted: Chosen, count: int) -> list[int]:

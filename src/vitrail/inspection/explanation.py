@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from vitrail.classifier import Classifier, Precision
 from vitrail.inspection import attention, features, positions
-from vitrail.inspection.attribution import Method, apply
+from vitrail.inspection.attribution import Method, apply, enlarged
 from vitrail.inspection.capture import Capture, inspect
 from vitrail.inspection.faithfulness import order_gap
 from vitrail.models.vit import ViT
@@ -70,7 +70,7 @@ def explain(
     precision: Precision = "fp32",
     seed: int = 0,
 ) -> list[Explanation]:
-    """Explain images one by one, so that memory does not grow with their number.
+    """Explain images one by one: what is made on the way is dropped, what is shown is kept for all of them.
 
     Args:
         classifier: a ViT or a CNN.
@@ -83,17 +83,18 @@ def explain(
     """
     found = []
     with track("Explaining", len(images) * (len(methods) + 1), "maps") as advance:
-        for pixels, name in zip(images, names, strict=True):
+        for i, (pixels, name) in enumerate(zip(images, names, strict=True)):
             inputs = classifier.preprocessing.normalize(torch.from_numpy(pixels)[None])
             capture = inspect(classifier.model, inputs)
             probabilities = capture.logits.softmax(dim=-1)
             chosen = capture.logits.argmax(dim=1) if target is None else torch.tensor([target])
             maps, trust = [], []
             for method in methods:
-                maps.append(apply(method, classifier.model, inputs, chosen, seed))
-                trust.append(float(order_gap(classifier.model, inputs, chosen, maps[-1], precision, seed)[0]))
+                found_map = apply(method, classifier.model, inputs, chosen, seed + i)
+                trust.append(float(order_gap(classifier.model, inputs, chosen, found_map, precision, seed)[0]))
+                maps.append(enlarged(found_map, (pixels.shape[-2], pixels.shape[-1])))
                 advance()
-            vit = _of_vit(classifier, capture, pixels, seed) if isinstance(classifier.model, ViT) else {}
+            vit = _of_vit(classifier, capture, pixels, seed + i) if isinstance(classifier.model, ViT) else {}
             advance()
             found.append(
                 Explanation(

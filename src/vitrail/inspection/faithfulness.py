@@ -34,7 +34,7 @@ from torch import Tensor
 from vitrail import files
 from vitrail.classifier import Precision
 from vitrail.errors import InputError
-from vitrail.inspection.attribution import Maps, Method, apply, cells
+from vitrail.inspection.attribution import CoarseMaps, Method, apply, cells, enlarged
 from vitrail.inspection.masking import (
     BASELINES,
     Baseline,
@@ -130,19 +130,32 @@ class Faithfulness:
         try:
             scores = tuple(
                 Scores(
-                    method["method"],
-                    method["depends_on_class"],
-                    method["is_control"],
-                    method["milliseconds"],
+                    str(method["method"]),
+                    bool(method["depends_on_class"]),
+                    bool(method["is_control"]),
+                    float(method["milliseconds"]),
                     {name: np.array(values, dtype=np.float64) for name, values in method["values"].items()},
                 )
                 for method in stored["methods"]
             )
             rows, columns = stored["cells"]
-            plain = {name: stored[name] for name in _PLAIN}
-            return Faithfulness(scores=scores, cells=(rows, columns), **plain)
-        except (KeyError, TypeError, ValueError) as error:
+            return Faithfulness(
+                scores=scores,
+                num_images=int(stored["num_images"]),
+                cells=(int(rows), int(columns)),
+                precision="bf16" if stored["precision"] == "bf16" else "fp32",
+                seconds=float(stored["seconds"]),
+                probability=float(stored["probability"]),
+                hidden_probability={name: float(stored["hidden_probability"][name]) for name in BASELINES},
+                object_share=_share(stored["object_share"]),
+                pointing_share=_share(stored["pointing_share"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the stored measurement of faithfulness is incomplete: {error}") from error
+
+
+def _share(stored: Any) -> float | None:
+    return None if stored is None else float(stored)
 
 
 _PLAIN = ("num_images", "precision", "seconds", "probability", "hidden_probability", "object_share", "pointing_share")
@@ -199,7 +212,8 @@ def measure(
                 found = by_hiding(predict, images, instead, targets, salience, grid, at_ends[baseline], seed, advance)
                 values |= {f"{name}_{baseline}": measured for name, measured in found.items()}
             if masks is not None:
-                values |= {"pointing": pointing(maps, masks.cpu()), "inside": inside_mass(maps, masks.cpu())}
+                shown, truth = enlarged(maps, (images.shape[-2], images.shape[-1])), masks.cpu()
+                values |= {"pointing": pointing(shown, truth), "inside": inside_mass(shown, truth)}
             other = apply(method, anew, images[few], targets[few], seed)
             values["response"] = response(salience[few], cell_means(other, grid))
             scores.append(Scores(method.name, method.depends_on_class, method.is_control, milliseconds, values))
@@ -220,7 +234,7 @@ def order_gap(
     model: Model,
     images: Float[Tensor, "batch channel height width"],
     targets: Int[Tensor, " batch"],
-    maps: Maps,
+    maps: CoarseMaps,
     precision: Precision = "fp32",
     seed: int = 0,
 ) -> NDArray[np.float64]:
@@ -261,12 +275,12 @@ def _predictor(model: Model, precision: Precision) -> Predict:
 def _drawn_anew(model: Model, seed: int) -> Model:
     """The same architecture with other random parameters."""
     parameter = next(model.parameters())
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
         torch.manual_seed(seed)
         return build_model(model.config).to(parameter.device).eval()
 
 
-def _timed_maps(method: Method, model: Model, images: Tensor, targets: Tensor, seed: int) -> tuple[Maps, float]:
+def _timed_maps(method: Method, model: Model, images: Tensor, targets: Tensor, seed: int) -> tuple[CoarseMaps, float]:
     """Maps, and milliseconds for each; what is done once only is done before."""
     apply(method, model, images[:1], targets[:1], seed)
     started = time.perf_counter()

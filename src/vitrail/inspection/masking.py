@@ -46,7 +46,9 @@ def _unheard(n: int) -> None:
 
 
 def cell_means(maps: Float[Tensor, "batch height width"], cells: Size) -> Float[Tensor, "batch cell"]:
-    """Maps averaged over a grid (rows, columns) of cells that divides them, row by row."""
+    """Maps averaged over a grid (rows, columns) of cells, row by row; a map that is coarser is enlarged first."""
+    if maps.shape[1] < cells[0] or maps.shape[2] < cells[1]:
+        maps = F.interpolate(maps[:, None], size=cells, mode="bilinear")[:, 0]
     return reduce(maps, "batch (row tall) (column wide) -> batch (row column)", "mean", row=cells[0], column=cells[1])
 
 

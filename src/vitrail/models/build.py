@@ -22,6 +22,11 @@ def count_parameters(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def uncompiled(model: Model) -> Model:
+    """The model itself, where it may be wrapped by `torch.compile`; both share their weights."""
+    return getattr(model, "_orig_mod", model)
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; afterwards every part is in the mode it was in."""

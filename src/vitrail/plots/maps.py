@@ -39,7 +39,10 @@ def overlay(
 
 
 def attention_grid(
-    image: UInt8[ndarray, "c h w"], maps: Float[ndarray, "layer head y x"], layers: Sequence[int] | None = None
+    image: UInt8[ndarray, "c h w"],
+    maps: Float[ndarray, "layer head y x"],
+    layers: Sequence[int] | None = None,
+    head: int | None = None,
 ) -> Figure:
     """Attention over an image: a row for each layer, a column for each head, and last the mean over heads.
 
@@ -47,8 +50,12 @@ def attention_grid(
         image: what was looked at.
         maps: shares of a query's attention on every patch. They are shown as multiples of 1 / (number of patches).
         layers: the layers' numbers, if they are not 0, 1, 2, ...
+        head: the number of the only head in `maps`, if there is one; it then has no mean beside it.
     """
     depth, heads = maps.shape[:2]
+    if head is not None:
+        rows = counted("layer", depth, layers)
+        return _grid(image, _multiples(maps), _attention_scale(maps), 1.1, rows, [f"head {head}"])
     cells = np.roll(_mean_and_heads(maps), -1, axis=1)
     columns = [*counted("head", heads), "mean"]
     return _grid(image, cells, _attention_scale(maps), 1.1, counted("layer", depth, layers), columns)

@@ -141,9 +141,7 @@ def _attention(
     from vitrail.inspection.capture import choose
 
     layers, heads = choose("layer", layer, maps.shape[0]), choose("head", head, maps.shape[1])
-    if head is None:
-        return plots.attention_grid(one.image, maps[layers], layers)
-    return plots.map_row(one.image, {f"layer {i}, head {heads[0]}": maps[i, heads[0]] for i in layers})
+    return plots.attention_grid(one.image, maps[layers][:, heads], layers, head)
 
 
 def _lens(probabilities: Float[ndarray, "depth class"], names: list[str], target: int) -> Figure:

@@ -52,6 +52,10 @@ def explain(argv: Sequence[str]) -> None:
     options = parse(Explain, argv, "explain")
     if not (options.images or options.faithfulness):
         raise InputError("no images were given; see 'vitrail explain --help'")
+    if not options.faithfulness and (options.data or options.data_dir or options.count != 200):
+        raise InputError("--data, --data-dir and --count are for --faithfulness")
+    if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
+        raise InputError("--target, --layer, --head and --out are for images, and none was given")
     from vitrail import explaining
     from vitrail.inspection.faithfulness import FILE
 
@@ -61,7 +65,8 @@ def explain(argv: Sequence[str]) -> None:
         _show(found)
         files.append(run / FILE)
     if not options.images:
-        done(*files, then=f"vitrail explain {quoted(run)} IMAGE...")
+        shows = (run / "report.html").is_file()
+        done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
     made = explaining.explain(
         run, list(options.images), options.methods, options.layer, options.head, options.target, options.out
@@ -80,10 +85,10 @@ def _show(found: "Faithfulness") -> None:
 
     head, rows = table(found, BRIEF)
     shown = Table(box=None, pad_edge=False)
-    for i, name in enumerate(head[:-1]):
+    for i, name in enumerate(head[:-2]):
         shown.add_column(name.split(" (")[0], justify="right" if i else "left", no_wrap=True)
     for row in rows:
-        shown.add_row(row[0].removesuffix(" (control)"), *row[1:-1])
+        shown.add_row(row[0].removesuffix(" (control)"), *row[1:-2])
     console.print(shown)
     say(f"means over {found.num_images} images with 95 % intervals; hidden cells have the mean colour")
     if found.pointing_share is not None:
