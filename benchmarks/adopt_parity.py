@@ -163,6 +163,7 @@ def furthest(a: Tensor, b: Tensor) -> float:
 
 @torch.no_grad()
 def compare(case: Case, folder: Path) -> Row:
+    torch.manual_seed(0)
     theirs = noisy(case.build())
     source = case.source(theirs, folder)
     with contextlib.redirect_stdout(io.StringIO()):

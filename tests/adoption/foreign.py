@@ -65,6 +65,7 @@ TIMM: dict[str, dict[str, Any]] = {
 
 
 def timm_vit(distilled: bool = False, **changes: Any) -> Any:
+    torch.manual_seed(0)
     small = {"img_size": 32, "patch_size": 8, "embed_dim": WIDTH, "depth": 2, "num_heads": HEADS}
     kind = VisionTransformerDistilled if distilled else VisionTransformer
     return noisy(kind(**{**small, "num_classes": CLASSES, "mlp_ratio": 1.5, "dynamic_img_size": True, **changes}))
@@ -91,6 +92,7 @@ HF: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def hf_model(kind: str, **changes: Any) -> Any:
+    torch.manual_seed(0)
     config, values = HF[kind]
     described = getattr(transformers, config)(**values, **changes)
     return noisy(getattr(transformers, kind.split(",")[0])(described))
@@ -104,6 +106,7 @@ def hf_outputs(model: Any, images: torch.Tensor, native: bool) -> torch.Tensor:
 
 
 def torchvision_vit(**changes: Any) -> Any:
+    torch.manual_seed(0)
     values = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": HEADS, "hidden_dim": WIDTH}
     return noisy(torchvision.models.VisionTransformer(**{**values, "mlp_dim": 256, "num_classes": CLASSES, **changes}))
 

@@ -157,15 +157,6 @@ def test_cells_are_ranked_by_the_patches_own_values():
 
 
 @pytest.mark.parametrize("method", VIT_METHODS)
-def test_a_compiled_model_is_explained_as_it_is_eager(method):
-    model = small_vit()
-    images = torch.randn(2, 3, 12, 12)
-    wrapped = torch.compile(model, backend="eager")
-    assert torch.equal(attribute(wrapped, images, method, 1), attribute(model, images, method, 1))
-    assert vitrail.inspect(model, images).model is model
-
-
-@pytest.mark.parametrize("method", VIT_METHODS)
 def test_gradients_are_there_where_they_are_switched_off(method):
     model = small_vit()
     images = torch.randn(2, 3, 12, 12)

@@ -231,6 +231,9 @@ for precision, close in (("fp32", 1e-5), ("bf16", 1e-2)):
     assert (capture.logits - plain).abs().max() <= close * scale, (precision, (capture.logits - plain).abs().max())
     eager = vitrail.inspect(model, images, precision=precision)
     assert (capture.attention() - eager.attention()).abs().max() < (1e-5 if precision == "fp32" else 5e-2)
+from vitrail.inspection import METHODS, attribute
+for method in METHODS:
+    assert torch.equal(attribute(compiled, images, method, 1), attribute(model, images, method, 1)), method
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 

@@ -99,7 +99,7 @@ def test_one_layer_or_head_alone() -> None:
     assert not {"layer 0", "layer 2"} & set(rows(layer=1))
     assert {"layer 2", "head 1"} <= set(rows(layer=-1, head=1))
     assert not {"head 0", "mean"} & set(rows(layer=-1, head=1))
-    assert [name for name in rows(head=1) if name.startswith("layer")] == [f"layer {i}, head 1" for i in range(3)]
+    assert [name for name in rows(head=1) if name.startswith("layer")] == [f"layer {i}" for i in range(3)]
     with pytest.raises(InputError, match="there is no layer 3"):
         explanation_figures(one, CLASSES, 8, layer=3)
     assert shown(one, layer=1, head=0).says("Where it looks, layer 1 and head 0 only")

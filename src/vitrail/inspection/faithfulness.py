@@ -213,7 +213,7 @@ def measure(
                 values |= {f"{name}_{baseline}": measured for name, measured in found.items()}
             if masks is not None:
                 shown, truth = enlarged(maps, (images.shape[-2], images.shape[-1])), masks.cpu()
-                values |= {"pointing": pointing(shown, truth), "inside": inside_mass(shown, truth)}
+                values |= {"pointing": pointing(maps, truth), "inside": inside_mass(shown, truth)}
             other = apply(method, anew, images[few], targets[few], seed)
             values["response"] = response(salience[few], cell_means(other, grid))
             scores.append(Scores(method.name, method.depends_on_class, method.is_control, milliseconds, values))

@@ -56,12 +56,16 @@ def widened(masks: Bool[Tensor, "batch height width"]) -> Bool[Tensor, "batch he
     return F.max_pool2d(masks[:, None].float(), 2 * margin + 1, stride=1, padding=margin)[:, 0] > 0
 
 
-def pointing(
-    maps: Float[Tensor, "batch height width"], masks: Bool[Tensor, "batch height width"]
-) -> NDArray[np.float64]:
-    """(batch,) 1 where the highest pixel lies in the widened mask, else 0; of several, the share that does."""
+def pointing(maps: Float[Tensor, "batch row column"], masks: Bool[Tensor, "batch height width"]) -> NDArray[np.float64]:
+    """(batch,) how far the middle of the map's highest cell lies in the widened mask, 0 or 1 but for its edge.
+
+    The mean over equally high cells. Maps come at their own resolution: enlarged, their peaks would be lowered by
+    their neighbours everywhere but at the border of the image.
+    """
     highest = maps == maps.amax(dim=(1, 2), keepdim=True)
-    return ((highest & widened(masks)).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))).double().numpy()
+    # Without antialiasing, the value in the middle of every cell.
+    inside = F.interpolate(widened(masks)[:, None].double(), size=maps.shape[-2:], mode="bilinear")[:, 0]
+    return ((highest * inside).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))).numpy()
 
 
 def inside_mass(
