@@ -78,7 +78,7 @@ def test_a_cnn_is_explained_by_what_applies(saved):
     assert run(["explain", str(saved / "cnn"), str(image), "--out", str(saved / "out")]) == 0
     with np.load(saved / "out" / "arrays.npz", allow_pickle=False) as arrays:
         names = {name.split("/")[1] for name in arrays.files}
-    assert {"stage_0", "stage_1", "attribution_grad_cam", "trust"} <= names
+    assert {"features_0", "features_1", "attribution_grad_cam", "trust"} <= names
     assert not {"attention", "rollout", "lens"} & names
 
 
@@ -135,7 +135,7 @@ def measured(tmp_path_factory):
 
 
 def test_faithfulness_knows_the_masks_of_shapes(measured):
-    found = read_faithfulness(measured)
+    found = read_faithfulness(measured / "faithfulness.json")
     assert [scores.method for scores in found.scores] == ["relevancy", "random", "centre"]
     assert found.num_images == 24
     for scores in found.scores:
@@ -148,7 +148,7 @@ def test_what_was_measured_is_on_the_page(measured, tmp_path):
     image = str(picture(tmp_path / "image.png"))
     explained = explaining.explain(measured, [image], ["relevancy", "random"], out=tmp_path / "out")
     page = explained.page.read_text()
-    assert "24 images" in page
+    assert "24 test images of shapes" in page
     assert files.read_json(measured / "faithfulness.json")["num_images"] == 24
 
 
@@ -166,6 +166,27 @@ def test_a_damaged_measurement_is_said_before_anything_is_explained(measured, tm
     finally:
         files.write_json(measured / "faithfulness.json", whole)
     assert not (tmp_path / "out").exists()
+
+
+def test_methods_measured_on_the_same_images_are_kept_and_no_others_lost(measured, capsys):
+    path = measured / "faithfulness.json"
+    whole = files.read_json(path)
+    ask = ["explain", str(measured), "--faithfulness", "--data", "shapes", "--methods", "random", "--count"]
+    fails([*ask, "8"], capsys, "holds relevancy, centre", "on 24 images of shapes", "remove the file")
+    assert files.read_json(path) == whole
+    assert run([*ask, "24"]) == 0
+    found = files.read_json(path)
+    assert sorted(of["method"] for of in found["methods"]) == ["centre", "random", "relevancy"]
+    assert {of["method"]: of["values"] for of in found["methods"]} == {
+        of["method"]: of["values"] for of in whole["methods"]
+    }
+
+
+def test_bad_images_are_said_before_minutes_of_measuring(saved, capsys):
+    broken = saved / "broken.png"
+    broken.write_bytes(b"not an image")
+    fails(["explain", str(saved / "vit"), str(broken), "--faithfulness", "--data", "shapes"], capsys, "broken.png")
+    assert not (saved / "vit" / "faithfulness.json").exists()
 
 
 def test_data_that_the_model_does_not_know_is_refused(saved):

@@ -474,20 +474,6 @@ def test_the_logit_lens_shows_the_answer_the_truth_and_the_strongest_others() ->
 METHODS = ["attention", "rollout", "relevancy", "legrad", "grad-cam", "occlusion", DOLLAR, "random", "centre"]
 
 
-def test_curves_of_insertion_and_deletion_tell_methods_from_controls() -> None:
-    at = np.linspace(0, 1, 5)
-    curves = {name: at * (i + 1) / 10 for i, name in enumerate(METHODS)}
-    figure = plots.insertion_deletion(at, curves, {name: 1 - v for name, v in curves.items()})
-    left, right = figure.axes
-    np.testing.assert_allclose(left.lines[0].get_ydata(), 100 * curves["attention"])
-    np.testing.assert_allclose(right.lines[2].get_ydata(), 100 * (1 - curves["relevancy"]))
-    looks = [(line.get_color(), line.get_linestyle(), line._dash_pattern) for line in left.lines]
-    assert len({str(look) for look in looks}) == len(METHODS)
-    assert [look[0] == style.SOFT for look in looks] == [False] * 7 + [True] * 2
-    assert [line.get_color() for line in right.lines] == [look[0] for look in looks]
-    assert DOLLAR in drawn(figure)
-
-
 def test_trust_shows_each_value_in_its_interval_and_leaves_gaps() -> None:
     scores = {name: (i / 10, i / 10 - 0.05, i / 10 + 0.02) for i, name in enumerate(METHODS)}
     figure = plots.trust_chart({"SaCo": scores, DOLLAR: {"rollout": (0.5, np.nan, np.nan)}})

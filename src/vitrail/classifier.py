@@ -108,6 +108,8 @@ def load(directory: str | Path) -> Classifier:
     Raises InputError naming what is missing or damaged.
     """
     directory = Path(directory)
+    if (directory / "comparison.json").is_file():
+        raise InputError(f"{directory} is a comparison: name one of the runs in it")
     if not (directory / "run.json").is_file():
         raise InputError(f"{directory} is not a run: it has no run.json")
     stored = files.read_json(directory / "run.json")

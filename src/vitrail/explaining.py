@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from numpy import ndarray
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from vitrail.configs import ViTConfig
 from vitrail.data import shapes
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.sources import open_source
-from vitrail.data.text import slug
+from vitrail.data.text import listed, slug
 from vitrail.errors import InputError
 from vitrail.evaluation import labelled
 from vitrail.inspection.attribution import Method, methods_for
@@ -28,7 +29,7 @@ from vitrail.inspection.faithfulness import FILE as FAITHFULNESS
 from vitrail.inspection.faithfulness import Faithfulness, measure
 from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.progress import track
-from vitrail.report.explanation_page import explanation_figures, explanation_page
+from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.runs import reopen
 from vitrail.training.hardware import choose_device, fast_bf16
 
@@ -45,6 +46,18 @@ class Explained:
     arrays: Path
     figures: tuple[Path, ...]
     explanations: tuple[Explanation, ...]
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be explained, found to be possible."""
+
+    classifier: Classifier
+    pixels: UInt8[ndarray, "n c h w"]
+    names: tuple[str, ...]
+    methods: tuple[Method, ...]
+    target: int | None
 
 
 def explain(
@@ -70,9 +83,55 @@ def explain(
     Raises:
         InputError: for what cannot be used, naming it.
     """
-    classifier = load(run)
+    request = check(run, images, methods, layer, head, target, out)
+    classifier, names = request.classifier, request.names
+    measured = read_faithfulness(Path(run) / FAITHFULNESS)
     device = choose_device("auto")
     classifier.model.to(device)
+    directory = _directory(Path(run), None if out is None else Path(out))
+    explanations = explain_images(
+        classifier, request.pixels, names, request.methods, request.target, _precision(device)
+    )
+    config = classifier.model.config
+    patch = config.patch_size if isinstance(config, ViTConfig) else None
+    arrays, figures, shown = directory / "arrays.npz", [], []
+    stems = _stems(names)
+    stored = {
+        f"{stem}/{name}": array
+        for stem, explanation in zip(stems, explanations, strict=True)
+        for name, array in explanation.arrays().items()
+    }
+    np.savez_compressed(arrays, **stored)  # type: ignore[arg-type]
+    with track("drawing figures", len(explanations), "images") as advance:
+        for stem, explanation in zip(stems, explanations, strict=True):
+            drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
+            for name, figure in drawn.items():
+                path = directory / "figures" / stem / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
+                figures.append(path)
+            shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured, layer, head))
+            advance()
+    title = names[0] if len(names) == 1 else f"{len(names)} images"
+    page = directory / "explanation.html"
+    files.write_bytes(page, explanation_page(title, shown, patch is not None, measured, layer, head).encode())
+    return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
+
+
+def check(
+    run: str | Path,
+    images: Sequence[Picture],
+    methods: Sequence[str] | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    target: str | int | None = None,
+    out: str | Path | None = None,
+) -> _Request:
+    """Whether `explain` can be done, before anything long is begun or anything written.
+
+    Raises InputError as `explain` does.
+    """
+    classifier = load(run)
     chosen = choose_methods(classifier, methods)
     label = None if target is None else find_class(classifier, target)
     for what, place, count in _places(classifier, layer, head):
@@ -80,35 +139,12 @@ def explain(
             raise InputError(f"there is no {what} {place}: the model has {count}, counted from 0 to {count - 1}")
     if not images:
         raise InputError("no images were given")
-    # All are read before anything is written, so that a bad file is an error and not half an answer.
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
-    measured = read_faithfulness(Path(run))
-    names = [Path(image).name if isinstance(image, str | Path) else f"image {i}" for i, image in enumerate(images, 1)]
-    directory = _directory(Path(run), None if out is None else Path(out))
-    explanations = explain_images(classifier, pixels, names, chosen, label, _precision(device))
-    config = classifier.model.config
-    patch = config.patch_size if isinstance(config, ViTConfig) else None
-    arrays, figures = directory / "arrays.npz", []
-    stored = {
-        f"{stem}/{name}": array
-        for stem, explanation in zip(_stems(names), explanations, strict=True)
-        for name, array in explanation.arrays().items()
-    }
-    np.savez_compressed(arrays, **stored)  # type: ignore[arg-type]
-    with track("Drawing figures", len(explanations), "images") as advance:
-        for stem, explanation in zip(_stems(names), explanations, strict=True):
-            drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
-            for name, figure in drawn.items():
-                path = directory / "figures" / stem / f"{name}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
-                figures.append(path)
-            advance()
-    title = names[0] if len(names) == 1 else f"{len(names)} images"
-    page = directory / "explanation.html"
-    text = explanation_page(title, explanations, classifier.class_names, patch, measured, layer, head)
-    files.write_bytes(page, text.encode())
-    return Explained(directory, page, arrays, tuple(figures), tuple(explanations))
+    places = enumerate(images, 1)
+    names = tuple(Path(image).name if isinstance(image, str | Path) else f"image {i}" for i, image in places)
+    if out is not None and Path(out).exists():
+        files.claim(Path(out), "name another --out")
+    return _Request(classifier, pixels, names, chosen, label)
 
 
 def measure_faithfulness(
@@ -118,11 +154,13 @@ def measure_faithfulness(
     methods: Sequence[str] | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
-) -> Faithfulness:
-    """How far each attribution method's maps of this model are to be believed: RUN/faithfulness.json.
+) -> tuple[Faithfulness, Path]:
+    """How far each attribution method's maps of this model are to be believed; and the file that says so.
 
     Measured on test images that the model classifies rightly (why it errs is another question), each explained for
-    its class. Where the data is `shapes`, object masks are known and the maps are also held against them.
+    its class. Where the data is `shapes`, object masks are known and the maps are also held against them. The file is
+    RUN/faithfulness.json, or for a run measured on other data than its own RUN/faithfulness-<data>.json; methods that
+    it holds and that are not measured again stay in it.
 
     Args:
         run: the directory of a run, or of an adopted model.
@@ -133,28 +171,33 @@ def measure_faithfulness(
         seed: of the controls and of the randomised model.
 
     Raises:
-        InputError: for what cannot be used, such as data of which the model classifies no image rightly.
+        InputError: for what cannot be used, such as data of which the model classifies no image rightly, or a file
+            whose other methods were measured on other images.
     """
     directory = Path(run)
     classifier = load(directory)
     device = choose_device("auto")
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
-    dataset, test, is_shapes = _test_images(directory, classifier, data, data_dir)
+    path = directory / FAITHFULNESS
+    if data is not None and _has_data(directory):
+        path = path.with_stem(f"{path.stem}-{slug(Path(data).stem)}")
+    before = read_faithfulness(path)
+    dataset, test, name = _test_images(directory, classifier, data, data_dir)
     right = _rightly_classified(classifier, dataset, test, count)
+    kept = () if before is None else tuple(of for of in before.scores if of.method not in {m.name for m in chosen})
+    if before is not None and kept and (before.data, before.num_images) != (name, len(right)):
+        raise InputError(
+            f"{path} holds {listed(of.method for of in kept)}, measured on {before.num_images} images of "
+            f"{before.data}: ask for as many of the same, or remove the file"
+        )
     images = classifier.preprocessing.normalize(torch.from_numpy(dataset.read(right)))
-    masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if is_shapes else None
-    found = measure(
-        classifier.model,
-        images,
-        torch.from_numpy(dataset.labels[right]),
-        chosen,
-        masks,
-        _precision(device),
-        seed,
-    )
-    files.write_json(directory / FAITHFULNESS, found.to_json())
-    return found
+    masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if name == "shapes" else None
+    labels = torch.from_numpy(dataset.labels[right])
+    found = measure(classifier.model, images, labels, chosen, masks, _precision(device), seed, name)
+    found = dataclasses.replace(found, scores=(*kept, *found.scores))
+    files.write_json(path, found.to_json())
+    return found, path
 
 
 def choose_methods(classifier: Classifier, names: Sequence[str] | None) -> tuple[Method, ...]:
@@ -211,17 +254,21 @@ def _stems(names: Sequence[str]) -> list[str]:
     return [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
 
 
+def _has_data(directory: Path) -> bool:
+    return "fingerprint" in files.read_json(directory / "run.json")
+
+
 def _test_images(
     directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None
-) -> tuple[ImageDataset, Int[ndarray, " n"], bool]:
-    """Images and labels in the model's classes, which of them test, and whether they are the generated shapes."""
+) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
+    """Images and labels in the model's classes, which of them test, and what they are called."""
     if data is None:
-        if "fingerprint" not in files.read_json(directory / "run.json"):
+        if not _has_data(directory):
             raise InputError(f"{directory} has no data of its own: name some by --data")
         prepared = reopen(directory, to_train=False)
-        return prepared.dataset, prepared.splits.test, prepared.config.data.source == "shapes"
+        return prepared.dataset, prepared.splits.test, prepared.config.data.source
     dataset, test = labelled(classifier, open_source(data, data_dir))
-    return dataset, test, data == "shapes"
+    return dataset, test, data
 
 
 def _rightly_classified(

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM become a question that the work asks where it can stop."""
+"""SIGINT and SIGTERM end the work where it can stop, and what was saved is said."""
 
 from __future__ import annotations
 
@@ -20,19 +20,36 @@ def interruptible() -> Iterator[Callable[[], None]]:
         if received:
             raise Interrupted(received[0])
 
-    if threading.current_thread() is not threading.main_thread():
+    with _on_signals(received.append):
         yield check
+
+
+@contextmanager
+def interruptible_anywhere() -> Iterator[None]:
+    """A signal raises Interrupted wherever the work is: for what writes nothing before its end."""
+
+    def stop(signum: int) -> None:
+        raise Interrupted(signum)
+
+    with _on_signals(stop):
+        yield
+
+
+@contextmanager
+def _on_signals(act: Callable[[int], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def receive(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
         signal.signal(signum, previous[signal.Signals(signum)])
+        act(signum)
 
     for number in previous:
         signal.signal(number, receive)
     try:
-        yield check
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

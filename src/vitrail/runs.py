@@ -27,7 +27,7 @@ from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError, Interrupted
 from vitrail.evaluation import hold_test, look_inside
 from vitrail.inspection import views
-from vitrail.interruption import interruptible
+from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.progress import say, warn
@@ -233,15 +233,17 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
 def complete(prepared: Prepared, directory: Path) -> Run:
     """Train to the end, test once, report; whatever is already there is not done again."""
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
-    with files.locked(directory / "run.json"), interruptible() as check:
+    with files.locked(directory / "run.json"):
         try:
-            Trainer(prepared.config, data, directory, check).fit()
-            _test(prepared, directory, check)
-            check()
-            _look_inside(prepared, directory)
+            with interruptible() as check:
+                Trainer(prepared.config, data, directory, check).fit()
+                _test(prepared, directory, check)
+                check()
+            with interruptible_anywhere():
+                _look_inside(prepared, directory)
+                write_report(directory)
         except Interrupted as stop:
             raise Interrupted(stop.signum, directory) from None
-        write_report(directory)
     return Run(directory)
 
 

@@ -191,12 +191,19 @@ def test_a_tensor_that_does_not_fit_is_an_input_error(shape):
 
 
 @pytest.mark.parametrize(
-    ("layers", "heads", "said"), [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")]
+    ("layers", "heads", "said"),
+    [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")],
 )
 def test_a_layer_or_head_that_is_not_there_is_named(layers, heads, said):
     capture = vitrail.inspect(small_vit(), torch.randn(1, 3, 12, 12))
     with pytest.raises(InputError, match=said):
         capture.attention(layers, heads)
+
+
+def test_layers_may_be_numbers_of_any_library():
+    capture = vitrail.inspect(small_vit(), torch.randn(1, 3, 12, 12))
+    for layers in (np.int64(1), np.array([1]), torch.tensor(1), [torch.tensor(1)]):
+        assert torch.equal(capture.attention(layers), capture.attention(1))
 
 
 def test_what_was_not_asked_for_is_not_kept():

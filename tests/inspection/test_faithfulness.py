@@ -333,7 +333,7 @@ class TestStored:
         _, _, measured, _ = red_squares
         text = json.dumps(measured.to_json(), allow_nan=False)
         (tmp_path / faithfulness.FILE).write_text(text)
-        again = faithfulness.read(tmp_path)
+        again = faithfulness.read(tmp_path / faithfulness.FILE)
         assert json.dumps(again.to_json()) == text
         assert table(again) == table(measured)
         assert faithfulness.read(tmp_path / "elsewhere") is None
@@ -341,7 +341,9 @@ class TestStored:
     def test_what_is_not_defined_is_null(self):
         values = {"response": np.array([np.nan, 0.5]), "inside": np.array([np.nan])}
         scores = faithfulness.Scores("x", True, False, 1.0, values)
-        stored = Faithfulness((scores,), 2, (1, 1), "fp32", 0.0, 0.5, {"mean": 0.1, "blur": 0.1}, None, None).to_json()
+        stored = Faithfulness(
+            (scores,), "", 2, (1, 1), "fp32", 0.0, 0.5, {"mean": 0.1, "blur": 0.1}, None, None
+        ).to_json()
         [method] = json.loads(json.dumps(stored, allow_nan=False))["methods"]
         assert method["values"] == {"response": [None, 0.5], "inside": [None]}
         assert method["intervals"] == {"response": {"mean": 0.5, "half": None}, "inside": None}

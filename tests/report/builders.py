@@ -321,7 +321,7 @@ def measured(methods: tuple[str, ...] = ("relevancy", "random")) -> Faithfulness
                 name, name == "relevancy", name == "random", 2.5, {"lerf_minus_morf_mean": values, "response": values}
             )
         )
-    return Faithfulness(tuple(scores), 10, (8, 8), "fp32", 12.0, 0.9, {"mean": 0.1, "blur": 0.2}, None, None)
+    return Faithfulness(tuple(scores), "shapes", 10, (8, 8), "fp32", 12.0, 0.9, {"mean": 0.1, "blur": 0.2}, None, None)
 
 
 def pair_view(samples: int = 3, size: tuple[int, int] = (32, 32), **changes: Any) -> PairView:
@@ -366,7 +366,7 @@ def explanation(kind: str = "vit", size: tuple[int, int] = (32, 32), classes: in
     )
     if kind == "cnn":
         stages = rng.normal(size=(4, 8, 8)).astype(np.float32), rng.normal(size=(6, 4, 4)).astype(np.float32)
-        return replace(made, stages=stages, **changes)
+        return replace(made, features=stages, **changes)
     rows, columns, depth, heads = h // 8, w // 8, 2, 2
     lens = np.tile(probabilities, (depth + 1, 1))
     lens[0] = 1 / classes
@@ -377,6 +377,7 @@ def explanation(kind: str = "vit", size: tuple[int, int] = (32, 32), classes: in
         "rollout": uniform_attention(rows, columns),
         "lens": lens,
         "token_colors": rng.random((depth + 1, rows, columns, 3)).astype(np.float32),
+        "features": tuple(rng.normal(size=(depth + 1, 4, rows, columns)).astype(np.float32)),
         "token_norms": norms,
         "outliers": ((2, 6),),
         "token_names": ("class",),

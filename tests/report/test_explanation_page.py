@@ -8,7 +8,7 @@ from builders import explanation, measured, uniform_attention
 from pages import Page, check
 
 from vitrail.errors import InputError
-from vitrail.report.explanation_page import FIGURES, explanation_figures, explanation_page
+from vitrail.report.explanation_page import FIGURES, explanation_figures, explanation_page, show_explanation
 
 CLASSES = ("cat", "dog", "fish")
 METHODS = "Methods, and how far to trust them"
@@ -16,7 +16,12 @@ METHODS = "Methods, and how far to trust them"
 
 def shown(*explanations: object, patch_size: int | None = 8, **options: object) -> Page:
     settled = {"class_names": CLASSES, "measured": None, "layer": None, "head": None, **options}
-    found = Page(explanation_page("three animals", list(explanations), patch_size=patch_size, **settled))
+    names, measured, *place = settled.values()
+    images = [
+        show_explanation(str(i), one, explanation_figures(one, names, patch_size, *place), names, measured, *place)
+        for i, one in enumerate(explanations)
+    ]
+    found = Page(explanation_page("three animals", images, patch_size is not None, measured, *place))
     check(found)
     return found
 
@@ -71,16 +76,25 @@ def test_no_trust_is_written_without_a_sign() -> None:
     assert [row[2] for row in found.rows(METHODS)] == ["0.00", "0.00"]
 
 
+def test_a_map_that_is_zero_everywhere_has_no_trust() -> None:
+    one = explanation("cnn")
+    one.maps[0] = 0
+    found = shown(one, patch_size=None)
+    assert [row[2] for row in found.rows(METHODS)] == ["zero everywhere", "−0.05"]
+    assert "zero everywhere" in texts(explanation_figures(one, CLASSES, None)["attributions"])
+
+
 def test_each_kind_of_model_has_its_figures(vit: Page) -> None:
     of_vit = explanation_figures(explanation(), CLASSES, 8)
     of_cnn = explanation_figures(explanation("cnn"), CLASSES, None)
-    assert sorted(of_vit) == sorted(set(FIGURES) - {"features"})
+    assert sorted(of_vit) == sorted(FIGURES)
     assert sorted(of_cnn) == ["attributions", "features"]
     titles = ("Where it looks", "How the answer forms", "Its tokens", "Its patches")
     cnn = shown(explanation("cnn"), patch_size=None)
     assert [title for title in titles if cnn.says(title)] == []
     assert [title for title in titles if vit.says(title)] == list(titles)
     assert cnn.says("What each stage computes")
+    assert vit.says("What each layer computes")
     assert len(vit.all("svg")) == len(of_vit)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
+from typing import SupportsIndex
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,7 +20,7 @@ from vitrail.inspection.grid import TokenGrid
 from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.vit import attention_weights
 
-Chosen = int | Sequence[int] | None
+Chosen = SupportsIndex | Sequence[SupportsIndex] | None
 """Which layers or heads: one, several (negative ones count from the end), or all."""
 
 
@@ -223,7 +226,10 @@ def model_and_input(
 def choose(what: str, wanted: Chosen, count: int) -> list[int]:
     """Places of layers or heads. Raises InputError naming one that there is not."""
     every = range(count)
-    places = list(every) if wanted is None else [wanted] if isinstance(wanted, int) else list(wanted)
+    try:
+        places = list(every) if wanted is None else [index(place) for place in np.atleast_1d(np.asarray(wanted))]
+    except TypeError as error:
+        raise InputError(f"no {what} is called {wanted!r}: they are whole numbers from 0 to {count - 1}") from error
     for place in places:
         if not -count <= place < count:
             raise InputError(f"there is no {what} {place}: the model has {count}, counted from 0 to {count - 1}")

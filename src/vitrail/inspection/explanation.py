@@ -18,6 +18,9 @@ from vitrail.inspection.faithfulness import order_gap
 from vitrail.models.vit import ViT
 from vitrail.progress import track
 
+_CHANNELS = 8
+"""Of a ViT's tokens, that are shown as maps."""
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -51,14 +54,14 @@ class Explanation:
     """The image with all patches in other places ..."""
     shuffled_probabilities: Float[ndarray, " class"] | None = None
     """... and what the model says to that."""
-    stages: tuple[Float[ndarray, "_ _ _"], ...] = ()
-    """A CNN's feature maps, (channel, row, column) after every stage."""
+    features: tuple[Float[ndarray, "_ _ _"], ...] = ()
+    """(channel, row, column): all of a CNN after every stage, some of a ViT as embedded and after every block."""
 
     def arrays(self) -> dict[str, ndarray]:
         """Every array by name, the maps each under its method's name: what `np.savez` takes."""
         fixed = {n: v for n, v in vars(self).items() if isinstance(v, ndarray) and n not in ("maps", "trust")}
         maps = {f"attribution_{m.replace('-', '_')}": a for m, a in zip(self.methods, self.maps, strict=True)}
-        return {**fixed, **maps, "trust": self.trust, **{f"stage_{i}": a for i, a in enumerate(self.stages)}}
+        return {**fixed, **maps, "trust": self.trust, **{f"features_{i}": a for i, a in enumerate(self.features)}}
 
 
 def explain(
@@ -94,7 +97,10 @@ def explain(
                 trust.append(float(order_gap(classifier.model, inputs, chosen, found_map, precision, seed)[0]))
                 maps.append(enlarged(found_map, (pixels.shape[-2], pixels.shape[-1])))
                 advance()
-            vit = _of_vit(classifier, capture, pixels, seed + i) if isinstance(classifier.model, ViT) else {}
+            if isinstance(classifier.model, ViT):
+                inside = _of_vit(classifier, capture, pixels, seed + i)
+            else:
+                inside = {"features": tuple(stage[0].numpy() for stage in capture.features)}
             advance()
             found.append(
                 Explanation(
@@ -105,8 +111,7 @@ def explain(
                     methods=tuple(method.name for method in methods),
                     maps=torch.cat(maps).numpy(),
                     trust=np.array(trust, np.float32),
-                    stages=() if vit else tuple(stage[0].numpy() for stage in capture.features),
-                    **vit,  # type: ignore[arg-type]
+                    **inside,  # type: ignore[arg-type]
                 )
             )
     return found
@@ -127,6 +132,7 @@ def _of_vit(classifier: Classifier, capture: Capture, pixels: UInt8[ndarray, "c 
         "rollout": attention.readout_row(capture.rollout(), classifier.model.config.readout, grid)[0].numpy(),
         "lens": features.logit_lens(classifier, tokens)[0].softmax(dim=-1).numpy(),
         "token_colors": features.token_pca(tokens, grid)[0].numpy(),
+        "features": tuple(grid.patches(tokens[0].mT[:, :_CHANNELS]).numpy()),
         "token_norms": norms[0].numpy(),
         "outliers": tuple((o.layer, o.token) for o in features.outlier_tokens(norms, grid)),
         "token_names": grid.prefix,

@@ -89,6 +89,8 @@ class Faithfulness:
     """How far each method's maps of one model are to be believed."""
 
     scores: tuple[Scores, ...]
+    data: str
+    """What the images are of: a name or path as for `train`."""
     num_images: int
     cells: tuple[int, int]
     """Rows and columns of the grid that is hidden."""
@@ -141,6 +143,7 @@ class Faithfulness:
             rows, columns = stored["cells"]
             return Faithfulness(
                 scores=scores,
+                data=str(stored["data"]),
                 num_images=int(stored["num_images"]),
                 cells=(int(rows), int(columns)),
                 precision="bf16" if stored["precision"] == "bf16" else "fp32",
@@ -158,7 +161,16 @@ def _share(stored: Any) -> float | None:
     return None if stored is None else float(stored)
 
 
-_PLAIN = ("num_images", "precision", "seconds", "probability", "hidden_probability", "object_share", "pointing_share")
+_PLAIN = (
+    "data",
+    "num_images",
+    "precision",
+    "seconds",
+    "probability",
+    "hidden_probability",
+    "object_share",
+    "pointing_share",
+)
 
 
 def _interval_to_json(interval: Interval | None) -> dict[str, float | None] | None:
@@ -173,6 +185,7 @@ def measure(
     masks: Bool[Tensor, "batch height width"] | None = None,
     precision: Precision = "fp32",
     seed: int = 0,
+    data: str = "",
 ) -> Faithfulness:
     """Make every method's maps of `images`, and measure them.
 
@@ -187,6 +200,7 @@ def measure(
         masks: where the object of the target class is, for pointing and inside.
         precision: of the forward passes with hidden cells.
         seed: of the random control, of the order of equally salient cells, and of the parameters drawn anew.
+        data: what the images are of.
 
     Raises:
         InputError: there are no images or no methods.
@@ -219,6 +233,7 @@ def measure(
             scores.append(Scores(method.name, method.depends_on_class, method.is_control, milliseconds, values))
     return Faithfulness(
         scores=tuple(scores),
+        data=data,
         num_images=len(images),
         cells=grid,
         precision=precision,
@@ -251,15 +266,14 @@ def order_gap(
     return area_under(lerf, points) - area_under(morf, points)
 
 
-def read(directory: Path) -> Faithfulness | None:
-    """What was measured for a run; None where nothing was. Raises InputError where it is damaged or not complete."""
-    path = directory / FILE
+def read(path: Path) -> Faithfulness | None:
+    """What was measured; None where nothing was. Raises InputError where the file is damaged or not complete."""
     if not path.is_file():
         return None
     try:
         return Faithfulness.from_json(files.read_json(path))
     except InputError as error:
-        cure = f"remove it, and 'vitrail explain {directory} --faithfulness' measures again"
+        cure = "remove it, and 'vitrail explain RUN --faithfulness' measures again"
         raise InputError(f"{path} cannot be used ({error}): {cure}") from error
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
+from vitrail.inspection.attention import attention_distance
 from vitrail.inspection.batches import Images, Inspected, Labels, bare, in_batches, prepared
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.grid import TokenGrid
@@ -50,6 +51,8 @@ class HeadProfile:
     """How many the means are over."""
     entropy: Float[Tensor, "layer head"]
     """Nats."""
+    distance: Float[Tensor, "layer head"]
+    """Pixels; see `attention.attention_distance`."""
     offsets: Float[Tensor, "layer head row column"]
     prefix: Float[Tensor, "layer head token"]
     similarity: Float[Tensor, "every_head every_head"]
@@ -161,6 +164,7 @@ def profile_attention(
         new = len(attention)
         parts = (
             entropy(attention, grid),
+            torch.stack([attention_distance(layer, grid) for layer in attention.unbind(dim=1)]),
             offset_profile(attention, grid, radius),
             prefix_attention(attention, grid),
             head_similarity(attention),
@@ -177,9 +181,9 @@ def profile_attention(
         raise InputError("no images were given")
     if places is not None and images < len(places):
         raise InputError(f"{len(places)} labels for {images} images: give one for each")
-    entropies, offsets, prefix, similarity = ((mean / images).float() for mean in means)
+    entropies, distance, offsets, prefix, similarity = ((mean / images).float() for mean in means)
     dependence = None if sums is None else _explained(sums)
-    return HeadProfile(grid, images, entropies, offsets, prefix, similarity, dependence)
+    return HeadProfile(grid, images, entropies, distance, offsets, prefix, similarity, dependence)
 
 
 def profile_heads(

@@ -22,11 +22,9 @@ from vitrail.configs import CNNConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.inspection import attention, features, heads, positions
 from vitrail.inspection.alignment import cka
-from vitrail.inspection.batches import in_batches
 from vitrail.inspection.capture import inspect
 
 FILE = "inspection.safetensors"
-_BATCH = 32
 _FILTERS = 28
 _SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 T = TypeVar("T")
@@ -122,7 +120,7 @@ def view_model(
     inputs = _inputs(classifier, images)
     enough = labels is not None and len(np.unique(labels)) > 1 and len(images) > len(np.unique(labels))
     profile = heads.profile_heads(classifier, inputs, torch.from_numpy(labels) if enough else None)
-    distances, grid = _distances(classifier, inputs), profile.grid
+    grid = profile.grid
     uniform = torch.full((1, 1, grid.num_tokens, grid.num_tokens), 1 / grid.num_tokens)
     if classifier.model.config.pos_embed != "none":
         common["position_similarity"] = positions.position_similarity(classifier).numpy()
@@ -132,7 +130,7 @@ def view_model(
         common["moved_accuracy"] = moved.accuracy.numpy()
     return ModelView(
         **common,
-        attention_distance=distances,
+        attention_distance=profile.distance.numpy(),
         uniform_distance=float(attention.attention_distance(uniform, grid)),
         head_entropy=profile.entropy.numpy(),
         most_entropy=float(np.log(grid.num_tokens)),
@@ -232,11 +230,3 @@ def read(path: Path, kind: type[T]) -> T | None:
 def _inputs(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Pixels that already have the model's size: they are normalised, and not cropped again."""
     return classifier.preprocessing.normalize(torch.from_numpy(images))
-
-
-def _distances(classifier: Classifier, inputs: Float[Tensor, "n c h w"]) -> Float[ndarray, "layer head"]:
-    total, seen = torch.zeros(()), 0
-    for batch in in_batches(classifier, inputs, _BATCH, "Measuring attention distance"):
-        total = total + len(batch) * inspect(classifier.model, batch).attention_distance()
-        seen += len(batch)
-    return (total / seen).numpy()

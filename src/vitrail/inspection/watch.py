@@ -54,5 +54,5 @@ def read(directory: Path) -> Watched | None:
         found = Watched(stored["image"], stored["epochs"], stored["maps"].astype(np.float32))
     except (OSError, SafetensorError, KeyError):
         return None
-    whole = found.image.ndim == 3 and found.maps.ndim == 4 and found.epochs.shape == found.maps.shape[:1]
-    return found if whole else None
+    fits = found.image.ndim == 3 and found.maps.ndim == 4 and found.epochs.shape == found.maps.shape[:1]
+    return found if fits and found.epochs.dtype.kind == "i" else None

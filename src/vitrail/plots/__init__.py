@@ -46,10 +46,7 @@ from vitrail.plots.positions import (
 )
 from vitrail.plots.series import mean_and_spread, smooth, thin
 from vitrail.plots.style import plain_text
-from vitrail.plots.trust import (
-    insertion_deletion,
-    trust_chart,
-)
+from vitrail.plots.trust import trust_chart
 
 __all__ = [
     "accuracy_by_moved",
@@ -65,7 +62,6 @@ __all__ = [
     "head_entropy",
     "head_offsets",
     "head_similarity",
-    "insertion_deletion",
     "learning_rate",
     "logit_lens",
     "loss_over_steps",

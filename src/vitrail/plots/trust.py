@@ -8,46 +8,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
-from numpy import ndarray
 
 from vitrail.plots.style import GRID, INK, SERIES, SOFT, charts, legend, line, plain_text
 
 CONTROLS = ("random", "centre")
 _PER_ROW = 4
-
-
-def insertion_deletion(
-    shares: Float[ndarray, " n"],
-    insertion: Mapping[str, Float[ndarray, " n"]],
-    deletion: Mapping[str, Float[ndarray, " n"]],
-    controls: Collection[str] = CONTROLS,
-) -> Figure:
-    """The probability of the class as the image appears, or disappears, in the order of each method's map.
-
-    After Petsiuk et al. (2018, arXiv:1806.07421): a map that is right makes the left curves rise early and the right
-    ones fall early. Controls are grey.
-
-    Args:
-        shares: of the image's area that has been inserted or deleted, 0 to 1.
-        insertion: by method, the probability (0 to 1), a mean over images.
-        deletion: the same.
-        controls: names of methods that know nothing of the model.
-    """
-    names = list(dict.fromkeys([*insertion, *deletion]))
-    figure, (left, right) = charts(
-        ["insertion", "deletion"], (7.4, 2.7 + 0.17 * math.ceil(len(names) / 2)), sharey=True
-    )
-    looks = _looks(names, controls)
-    for axes, curves, what in ((left, insertion, "inserted"), (right, deletion, "deleted")):
-        for name, values in curves.items():
-            axes.plot(100 * shares, 100 * values, **looks[name], label=plain_text(name))
-        axes.set_xlabel(f"of the image {what}, in %")
-        axes.set_ylim(-2, 102)
-    left.set_ylabel("probability of the class, in %")
-    legend(figure, left if insertion else right)
-    return figure
 
 
 def trust_chart(

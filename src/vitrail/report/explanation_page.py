@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,34 +48,24 @@ class Explained:
 
 def explanation_page(
     title: str,
-    explanations: list[Explanation],
-    class_names: Sequence[str],
-    patch_size: int | None,
+    images: Sequence[Explained],
+    is_vit: bool,
     measured: Faithfulness | None,
-    layer: int | None,
-    head: int | None,
+    layer: int | None = None,
+    head: int | None = None,
 ) -> str:
-    """The whole HTML text, with the figures of `explanation_figures`.
+    """The whole HTML text.
 
     Args:
         title: of the page.
-        explanations: one for each image, by the same methods.
-        class_names: of all classes.
-        patch_size: pixels along the side of a patch; None for a CNN.
+        images: see `show_explanation`.
+        is_vit: whether the model is one.
         measured: how far each method is to be believed on many images, where that is known.
-        layer: the only one to show attention of; all of them by default.
-        head: the only one to show attention of; all of them by default.
-
-    Raises:
-        InputError: a layer or head that there is not.
+        layer: the only one of which attention is shown; all of them by default.
+        head: the only one of which attention is shown; all of them by default.
     """
-    names = [shown_name(name) for name in class_names]
-    images = [
-        _explained(i, explanation, names, patch_size, measured, layer, head)
-        for i, explanation in enumerate(explanations)
-    ]
     count = _counted(len(images), "image")
-    methods = max((len(explanation.methods) for explanation in explanations), default=0)
+    methods = max((len(image.methods.rows) for image in images), default=0)
     return render(
         "explanation.html",
         {
@@ -84,7 +74,7 @@ def explanation_page(
             "test_is_validation": False,
             "notices": [],
             "images": images,
-            "is_vit": patch_size is not None,
+            "is_vit": is_vit,
             "chosen": _chosen(layer, head),
             "trust": None if measured is None else measured_trust(measured),
         },
@@ -104,7 +94,10 @@ def explanation_figures(
         InputError: a layer or head that there is not.
     """
     one, names = explanation, [shown_name(name) for name in class_names]
-    trust = {name: f"trust {_signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True)}
+    trust = {
+        name: f"trust {_signed(gap)}" if shown.any() else "zero everywhere"
+        for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True)
+    }
     figures = {}
     if patch_size is not None:
         figures["patches"] = plots.patches(one.image, patch_size)
@@ -130,8 +123,9 @@ def explanation_figures(
             np.stack([one.probabilities, one.shuffled_probabilities]),
             names,
         )
-    if one.stages:
-        figures["features"] = plots.feature_maps(one.image, one.stages, [f"stage {i}" for i in range(len(one.stages))])
+    if one.features:
+        stages = None if one.attention is not None else [f"stage {i}" for i in range(len(one.features))]
+        figures["features"] = plots.feature_maps(one.image, one.features, stages)
     return figures
 
 
@@ -153,28 +147,40 @@ def _lens(probabilities: Float[ndarray, "depth class"], names: list[str], target
     return plots.logit_lens(probabilities[:, chosen], shown, most=len(chosen))
 
 
-def _explained(
-    i: int,
+def show_explanation(
+    key: str,
     one: Explanation,
-    names: list[str],
-    patch_size: int | None,
+    figures: Mapping[str, Figure],
+    class_names: Sequence[str],
     measured: Faithfulness | None,
-    layer: int | None,
-    head: int | None,
+    layer: int | None = None,
+    head: int | None = None,
 ) -> Explained:
-    target = names[one.target]
-    figures = explanation_figures(one, names, patch_size, layer, head)
+    """One image as the page shows it.
+
+    Args:
+        key: what tells it from the others of the page.
+        one: what is known of the image.
+        figures: those of `explanation_figures`.
+        class_names: of all classes.
+        measured: as for `explanation_page`.
+        layer: as for `explanation_page`.
+        head: as for `explanation_page`.
+    """
+    names = [shown_name(name) for name in class_names]
     texts = _alts(one, names, layer, head)
     return Explained(
         name=shown_name(one.name),
         uri=data_uri(one.image),
         small=is_small(one.image),
-        target=target,
+        target=names[one.target],
         is_predicted=one.target == int(np.argmax(one.probabilities)),
         sure=numbers.percent(float(one.probabilities[one.target])),
         guesses=_guesses(one, names),
         methods=_methods(one, measured),
-        drawings={key: draw(figures[key], f"{key}-{i}", texts[key]) if key in figures else None for key in FIGURES},
+        drawings={
+            name: draw(figures[name], f"{name}-{key}", texts[name]) if name in figures else None for name in FIGURES
+        },
     )
 
 
@@ -193,10 +199,11 @@ def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
     overall = {} if measured is None else {of.method: of.interval(_GAP) for of in measured.scores}
     head = ["method", "of the class", "trust on this image"]
     rows = []
-    for name, gap in zip(one.methods, one.trust.tolist(), strict=True):
+    for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True):
         known = METHODS.get(name)
         label = f"{name} (control)" if known and known.is_control else name
-        row = [label, numbers.NONE if known is None else "yes" if known.depends_on_class else "no", _signed(gap)]
+        trust = _signed(gap) if shown.any() else "zero everywhere"
+        row = [label, numbers.NONE if known is None else "yes" if known.depends_on_class else "no", trust]
         if measured is not None:
             mean = overall.get(name)
             row.append(numbers.NONE if mean is None else f"{_signed(mean.mean)} ± {mean.half or 0:.2f}")
@@ -215,7 +222,7 @@ def _alts(one: Explanation, names: list[str], layer: int | None, head: int | Non
         "attention": f"Attention over {image}{_chosen(layer, head)}.",
         "rollout": f"Attention rollout over {image}.",
         "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",
-        "features": f"Feature maps of {image} after each of {_counted(len(one.stages), 'stage')}.",
+        "features": f"Feature maps of {image} at {_counted(len(one.features), 'depth')}.",
     }
     if one.lens is not None:
         each = ", ".join(numbers.percent(float(p)) for p in one.lens[:, one.target])

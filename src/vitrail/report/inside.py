@@ -140,6 +140,9 @@ def _checked_model(view: ModelView | None) -> ModelView | None:
             "moved_accuracy": (view.moved_accuracy, "share"),
         }
     )
+    counted = isinstance(view.images, int) and view.images > 0
+    if not counted or not all(isinstance(of, float | None) for of in (view.uniform_distance, view.most_entropy)):
+        raise ValueError("it does not say of how many images it is, or what it compares with")
     heads = 0 if view.attention_distance is None else view.attention_distance.size
     if len(view.head_names) != heads or (view.head_similarity is not None and len(view.head_similarity) != heads):
         raise ValueError(f"its arrays count different heads than the {heads} of attention_distance")
@@ -177,7 +180,7 @@ def _read_measured(path: Path) -> Trust:
     from vitrail.inspection.faithfulness import read
 
     try:
-        measured = checked(path, lambda: read(path.parent))
+        measured = checked(path, lambda: read(path))
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}; remove it, and measure again") from error
     assert measured is not None

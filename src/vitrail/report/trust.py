@@ -114,9 +114,10 @@ def _facts(measured: Faithfulness) -> list[str]:
         for name, p in measured.hidden_probability.items()
     )
     facts = [
-        f"Measured on {measured.num_images:,} images that the model classifies rightly, hidden in {rows} × {columns} "
-        f"cells, in {numbers.duration(float(measured.seconds))}. The mean probability of the explained class is "
-        f"{numbers.percent(float(measured.probability))} for whole images{f', {hidden}' if hidden else ''}."
+        f"Measured on {measured.num_images:,} test images of {shown_name(measured.data)} that the model classifies "
+        f"rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}. The mean "
+        f"probability of the explained class is {numbers.percent(float(measured.probability))} for whole "
+        f"images{f', {hidden}' if hidden else ''}."
     ]
     if measured.object_share is not None and measured.pointing_share is not None:
         share, hit = (numbers.percent(float(of)) for of in (measured.object_share, measured.pointing_share))

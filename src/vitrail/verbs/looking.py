@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -57,21 +57,26 @@ def explain(argv: Sequence[str]) -> None:
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
     from vitrail import explaining
-    from vitrail.inspection.faithfulness import FILE
 
     run, files = options.run, []
+    wanted: dict[str, Any] = {
+        **{"run": run, "images": options.images, "methods": options.methods, "target": options.target},
+        **{"layer": options.layer, "head": options.head, "out": options.out},
+    }
     if options.faithfulness:
-        found = explaining.measure_faithfulness(run, options.data, options.count, options.methods, options.data_dir)
+        if options.images:
+            explaining.check(**wanted)
+        found, path = explaining.measure_faithfulness(
+            run, options.data, options.count, options.methods, options.data_dir
+        )
         _show(found)
-        files.append(run / FILE)
+        files.append(path)
     if not options.images:
         shows = (run / "report.html").is_file()
         done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
-    made = explaining.explain(
-        run, list(options.images), options.methods, options.layer, options.head, options.target, options.out
-    )
-    _say_predictions(run, made.explanations)
+    made = explaining.explain(**wanted)
+    _say_predictions(made.explanations, made.class_names)
     figures = made.directory / "figures"
     done(*files, made.page, made.arrays, figures, then=f"open {quoted(made.page)} in a browser")
 
@@ -95,15 +100,14 @@ def _show(found: "Faithfulness") -> None:
         say(f"pointing at random hits in {found.pointing_share:.1%} of the images")
 
 
-def _say_predictions(run: Path, explanations: Sequence["Explanation"]) -> None:
-    from vitrail.classifier import load
+def _say_predictions(explanations: Sequence["Explanation"], class_names: Sequence[str]) -> None:
+    from vitrail.data.text import shown
     from vitrail.progress import say
 
-    names = load(run).class_names
     for explanation in explanations:
         top = int(explanation.probabilities.argmax())
-        line = f"{explanation.name}: {names[top]} with {explanation.probabilities[top]:.1%}"
-        explained = "" if explanation.target == top else f"; explained: {names[explanation.target]}"
+        line = f"{shown(explanation.name)}: {shown(class_names[top])} with {explanation.probabilities[top]:.1%}"
+        explained = "" if explanation.target == top else f"; explained: {shown(class_names[explanation.target])}"
         say(line + explained)
 
 

@@ -68,6 +68,7 @@ def predict(argv: Sequence[str]) -> None:
     if options.top < 1:
         raise InputError(f"--top is {options.top}: it must be at least 1")
     from vitrail.classifier import load
+    from vitrail.data.text import shown
     from vitrail.progress import say
 
     classifier = load(options.run)
@@ -79,9 +80,9 @@ def predict(argv: Sequence[str]) -> None:
             classes = [{"class": name, "probability": probability} for probability, name in ranked]
             print(json.dumps({"file": str(file), "predictions": classes}, ensure_ascii=False))
         else:
-            say(str(file))
+            say(shown(str(file)))
             for probability, name in ranked:
-                say(f"  {probability:7.2%}  {name}")
+                say(f"  {probability:7.2%}  {shown(name)}")
 
 
 def report(argv: Sequence[str]) -> None:
