@@ -46,7 +46,8 @@ def fails(argv, capsys, *said):
     assert all(words in error for words in said), error
 
 
-def test_the_arrays_are_those_of_the_inspection(saved, capsys):
+def test_the_arrays_are_those_of_the_inspection(saved, capsys, monkeypatch):
+    monkeypatch.setattr(explaining, "fast_bf16", lambda device: False)
     one, two = (picture(saved / f"{name}.png", seed) for seed, name in enumerate(("one", "two")))
     assert (
         run(["explain", str(saved / "vit"), str(one), str(two), "--target", "star", "--out", str(saved / "out")]) == 0

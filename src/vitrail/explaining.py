@@ -165,7 +165,7 @@ def measure_faithfulness(
     Args:
         run: the directory of a run, or of an adopted model.
         data: a name or path as for `train`; the run's own test images by default.
-        count: how many images, evenly spread.
+        count: how many images, drawn at random (always the same).
         methods: as for `explain`.
         data_dir: where downloads and decoded images are kept.
         seed: of the controls and of the randomised model.
@@ -274,12 +274,19 @@ def _test_images(
 def _rightly_classified(
     classifier: Classifier, dataset: ImageDataset, test: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
-    """A spread of the test images, as many as asked for of those that the model classifies rightly."""
+    """As many as asked for, or as there are, of the test images that the model classifies rightly, drawn at random."""
     if count < 2:
         raise InputError(f"{count} images are too few for an interval: at least 2")
-    with track("Looking for images that are classified rightly", len(test), "images") as advance:
-        logits = predict_logits(classifier.model, dataset, test, classifier.preprocessing, advance=advance)
-    right = test[logits.argmax(axis=1) == dataset.labels[test]]
+    right: list[int] = []
+    order = np.random.default_rng(0).permutation(test)
+    with track("looking for images that are classified rightly", count, "images") as advance:
+        for some in np.array_split(order, max(1, -(-len(order) // count))):
+            logits = predict_logits(classifier.model, dataset, some, classifier.preprocessing)
+            found = some[logits.argmax(axis=1) == dataset.labels[some]][: count - len(right)]
+            right += found.tolist()
+            advance(len(found))
+            if len(right) == count:
+                break
     if len(right) < 2:
         raise InputError("the model classifies fewer than two of these images rightly: there is nothing to measure")
-    return right[np.linspace(0, len(right) - 1, min(count, len(right))).astype(np.int64)]
+    return np.sort(np.array(right, np.int64))

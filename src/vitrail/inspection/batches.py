@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -56,6 +58,23 @@ def forward(
         logits = model(images.to(device), tap).float().cpu()
     # Outside of inference mode, a copy is a tensor like any other.
     return logits.clone()
+
+
+@contextmanager
+def each_on_one_thread(device: torch.device) -> Iterator[Callable[..., Iterable[Tensor]]]:
+    """`map`, on a CPU with a thread for every core: a seventh faster than all cores on one batch after the other.
+
+    Inference mode and autocast are of a thread: what is mapped has to enter them itself.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield map
+        return
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+            yield workers.map
+    finally:
+        torch.set_num_threads(threads)
 
 
 def bare(model: Inspected) -> Model:

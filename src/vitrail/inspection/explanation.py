@@ -81,7 +81,7 @@ def explain(
         names: what each is called.
         methods: of attribution, from `attribution.methods_for(classifier.model)`.
         target: the class to explain; the predicted one of each image by default.
-        precision: of the passes that measure trust; maps are made in float32.
+        precision: of the passes that measure trust, and of the attribution; see `attribution.apply`.
         seed: of the random control and of the order of shuffled patches.
     """
     found = []
@@ -93,7 +93,7 @@ def explain(
             chosen = capture.logits.argmax(dim=1) if target is None else torch.tensor([target])
             maps, trust = [], []
             for method in methods:
-                found_map = apply(method, classifier.model, inputs, chosen, seed + i)
+                found_map = apply(method, classifier.model, inputs, chosen, seed + i, precision)
                 trust.append(float(order_gap(classifier.model, inputs, chosen, found_map, precision, seed)[0]))
                 maps.append(enlarged(found_map, (pixels.shape[-2], pixels.shape[-1])))
                 advance()

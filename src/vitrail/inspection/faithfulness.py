@@ -95,7 +95,7 @@ class Faithfulness:
     cells: tuple[int, int]
     """Rows and columns of the grid that is hidden."""
     precision: Precision
-    """Of the forward passes; maps are always made in float32."""
+    """See `attribution.apply`."""
     seconds: float
     probability: float
     """Mean probability of the targets for whole images."""
@@ -198,7 +198,7 @@ def measure(
         targets: the class that is explained, one for each image.
         methods: what to compare; include the controls.
         masks: where the object of the target class is, for pointing and inside.
-        precision: of the forward passes with hidden cells.
+        precision: of the forward passes with hidden cells, and of the maps; see `attribution.apply`.
         seed: of the random control, of the order of equally salient cells, and of the parameters drawn anew.
         data: what the images are of.
 
@@ -219,7 +219,7 @@ def measure(
     with evaluating(model), track("measuring faithfulness", passes, "forward passes") as advance:
         at_ends = {name: ends(predict, images, instead, targets) for name, instead in hiding.items()}
         for method in methods:
-            maps, milliseconds = _timed_maps(method, model, images, targets, seed)
+            maps, milliseconds = _timed_maps(method, model, images, targets, seed, precision)
             salience = cell_means(maps, grid)
             values: dict[str, NDArray[np.float64]] = {}
             for baseline, instead in hiding.items():
@@ -228,7 +228,7 @@ def measure(
             if masks is not None:
                 shown, truth = enlarged(maps, (images.shape[-2], images.shape[-1])), masks.cpu()
                 values |= {"pointing": pointing(maps, truth), "inside": inside_mass(shown, truth)}
-            other = apply(method, anew, images[few], targets[few], seed)
+            other = apply(method, anew, images[few], targets[few], seed, precision)
             values["response"] = response(salience[few], cell_means(other, grid))
             scores.append(Scores(method.name, method.depends_on_class, method.is_control, milliseconds, values))
     return Faithfulness(
@@ -294,11 +294,13 @@ def _drawn_anew(model: Model, seed: int) -> Model:
         return build_model(model.config).to(parameter.device).eval()
 
 
-def _timed_maps(method: Method, model: Model, images: Tensor, targets: Tensor, seed: int) -> tuple[CoarseMaps, float]:
+def _timed_maps(
+    method: Method, model: Model, images: Tensor, targets: Tensor, seed: int, precision: Precision
+) -> tuple[CoarseMaps, float]:
     """Maps, and milliseconds for each; what is done once only is done before."""
-    apply(method, model, images[:1], targets[:1], seed)
+    apply(method, model, images[:1], targets[:1], seed, precision)
     started = time.perf_counter()
-    maps = apply(method, model, images, targets, seed)
+    maps = apply(method, model, images, targets, seed, precision)
     return maps, 1000 * (time.perf_counter() - started) / len(images)
 
 
