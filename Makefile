@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHELL := /bin/bash
 
-.PHONY: demo test lint clean help
+.PHONY: demo test docs lint clean help
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -17,6 +17,9 @@ demo: $(INSTALLED) ## Train a ViT and a CNN on handwritten digits, and report th
 
 test: $(INSTALLED) lint ## Check style and types, and run the tests
 	@$(BIN)/python -m pytest
+
+docs: $(INSTALLED) ## Run the Annotated ViT and build the pages of docs/ into build/docs
+	@$(BIN)/python docs/build.py
 
 lint: $(INSTALLED) ## Check style and types
 	@$(BIN)/ruff check --quiet

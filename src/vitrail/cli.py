@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "predict": using.predict,
     "explain": looking.explain,
     "adopt": looking.adopt,
+    "study": training.study,
     "report": using.report,
     "summary": using.summary,
     "doctor": using.doctor,

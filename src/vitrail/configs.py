@@ -93,7 +93,8 @@ class ViTConfig:
     """One hidden layer with GELU, or two that are multiplied, one through SiLU (Shazeer 2020, arXiv:2002.05202)."""
     readout: tuple[Readout, ...] = ("cls",)
     """What the head reads: class token, distillation token, mean of the patches; several are concatenated."""
-    pos_embed: Literal["learned", "sincos", "none"] = "learned"
+    pos_embed: Literal["learned", "learned2d", "sincos", "none"] = "learned"
+    """One learned vector for each patch, for each row and each column, fixed sines of both, or nothing."""
     pos_init_std: float = 0.02
     """Standard deviation of the position embeddings and the class token at the start."""
     pos_prefix: bool = True
@@ -162,6 +163,10 @@ class ViTConfig:
             self.pos_embed != "sincos" or self.embed_dim % 4 == 0,
             f"sincos position embeddings need an embed_dim that 4 divides, not {self.embed_dim}: use "
             f"{nearest_multiples(self.embed_dim, 4)}",
+        )
+        require(
+            self.pos_embed != "learned2d" or self.embed_dim % 2 == 0,
+            f"learned2d position embeddings need an even embed_dim, not {self.embed_dim}",
         )
         require(
             self.stem == "linear" or (self.patch_size > 1 and self.patch_size & (self.patch_size - 1) == 0),

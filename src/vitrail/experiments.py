@@ -19,7 +19,7 @@ from vitrail.inspection import views
 from vitrail.models.presets import preset
 from vitrail.progress import say, warn
 from vitrail.report import write_report
-from vitrail.runs import Run, announce, begin, configs, new_directory, prepare, reopen, resume
+from vitrail.runs import Observer, Run, announce, begin, configs, new_directory, prepare, reopen, resume
 from vitrail.serialization import run_from_json, run_to_json
 from vitrail.training.metrics import METRICS
 
@@ -52,10 +52,13 @@ def run_grid(
     directory: Path,
     data_dir: Path | None = None,
     choices: Mapping[str, Sequence[str]] | None = None,
+    report: bool = True,
+    observe: Observer | None = None,
 ) -> dict[str, Run]:
     """Make the runs that are not there yet, and complete those that are; by name, in the plan's order.
 
-    `choices` says of a run what was chosen when it was planned, and why. A run that fails does not stop the others;
+    `choices` says of a run what was chosen when it was planned, and why; for `report` and `observe` see
+    `runs.complete`. A run that fails does not stop the others;
     it is left out. Raises RunError if all fail.
     """
     runs, failures = {}, []
@@ -64,7 +67,7 @@ def run_grid(
         say(f"run {number} of {len(plan)}: {name}")
         try:
             if (place / "run.json").is_file():
-                runs[name] = resume(place)
+                runs[name] = resume(place, report, observe)
                 continue
             for unfinished in place.glob(f"{files.TEMPORARY}*"):
                 unfinished.unlink()
@@ -73,7 +76,7 @@ def run_grid(
                 prepared = dataclasses.replace(prepared, notes=tuple(choices[name]))
             files.claim(place, "move what is in it elsewhere")
             announce(prepared, place)
-            runs[name] = begin(prepared, place, data_dir)
+            runs[name] = begin(prepared, place, data_dir, report, observe)
         except RunError as error:
             failures.append(f"{name}: {error}")
             say(f"{name} failed: {error}")

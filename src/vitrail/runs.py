@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import platform
 import shlex
@@ -28,6 +29,7 @@ from vitrail.errors import InputError, Interrupted
 from vitrail.evaluation import hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
+from vitrail.models.build import Model
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.progress import say, warn
@@ -67,6 +69,11 @@ class Run:
         return files.read_json_lines(self.directory / "metrics.jsonl")
 
     @property
+    def observations(self) -> list[dict[str, Any]]:
+        """What was observed before training and after every epoch, where something was; see `Trainer`."""
+        return files.read_json_lines(self.directory / "observations.jsonl")
+
+    @property
     def evaluation(self) -> dict[str, Any]:
         """The held-out test. Raises InputError where the run is not finished."""
         return dict(files.read_json(self.directory / "evaluation.json"))
@@ -77,6 +84,10 @@ class Run:
 
     def classifier(self) -> Classifier:
         return load(self.directory)
+
+
+Observer = Callable[[Prepared, Model], dict[str, Any]]
+"""What to record of a model in training, as plain JSON."""
 
 
 def prepare(
@@ -154,8 +165,14 @@ def new_directory(out: Path | None, stem: str) -> Path:
             return directory
 
 
-def begin(prepared: Prepared, directory: Path, data_dir: Path | None = None) -> Run:
-    """Write `run.json` into a directory that is empty, train, test and report."""
+def begin(
+    prepared: Prepared,
+    directory: Path,
+    data_dir: Path | None = None,
+    report: bool = True,
+    observe: Observer | None = None,
+) -> Run:
+    """Write `run.json` into a directory that is empty, and `complete` the run."""
     config, train = prepared.config, prepared.config.train
     summary = summarize(config.model)
     device = torch.device(train.device)
@@ -183,15 +200,17 @@ def begin(prepared: Prepared, directory: Path, data_dir: Path | None = None) -> 
             "config": run_to_json(config),
         },
     )
-    return complete(prepared, directory)
+    return complete(prepared, directory, report, observe)
 
 
-def resume(directory: Path) -> Run:
-    """Go on with an interrupted run, or complete what a finished one lacks.
+def resume(directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
+    """Go on with an interrupted run, or complete what a finished one lacks; see `complete`.
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
     if (directory / "evaluation.json").is_file() and (directory / "run.json").is_file():
+        if not report:
+            return Run(directory)
         seen = (directory / views.FILE).is_file()
         if not seen:
             try:
@@ -203,7 +222,7 @@ def resume(directory: Path) -> Run:
         if not seen or not (directory / "report.html").is_file():
             write_report(directory)
         return Run(directory)
-    return complete(reopen(directory), directory)
+    return complete(reopen(directory), directory, report, observe)
 
 
 def reopen(directory: Path, to_train: bool = True) -> Prepared:
@@ -230,18 +249,24 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
     return prepared
 
 
-def complete(prepared: Prepared, directory: Path) -> Run:
-    """Train to the end, test once, report; whatever is already there is not done again."""
+def complete(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
+    """Train to the end, test once, look inside and report; whatever is already there is not done again.
+
+    Without `report` the last two are left to `resume`. What `observe` says of a model in training is recorded; see
+    `Trainer`.
+    """
+    seen = None if observe is None else functools.partial(observe, prepared)
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
     with files.locked(directory / "run.json"):
         try:
             with interruptible() as check:
-                Trainer(prepared.config, data, directory, check).fit()
+                Trainer(prepared.config, data, directory, check, seen).fit()
                 _test(prepared, directory, check)
                 check()
-            with interruptible_anywhere():
-                _look_inside(prepared, directory)
-                write_report(directory)
+            if report:
+                with interruptible_anywhere():
+                    _look_inside(prepared, directory)
+                    write_report(directory)
         except Interrupted as stop:
             raise Interrupted(stop.signum, directory) from None
     return Run(directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,6 +23,22 @@ def sincos_2d(grid: Size, dim: int, base: float = 10_000.0) -> Float[Tensor, "1 
     )
     angles = [position.flatten()[:, None] * frequencies for position in (columns, rows)]
     return torch.cat([wave(a) for a in angles for wave in (torch.sin, torch.cos)], dim=1)[None].float()
+
+
+def rows_and_columns(
+    rows: Float[Tensor, "height half"], columns: Float[Tensor, "width half"], grid: Size
+) -> Float[Tensor, "1 patch dim"]:
+    """Learned embeddings of row and column, half of the channels each (Dosovitskiy et al. 2021, appendix D.4).
+
+    For a grid of another size they are interpolated linearly.
+    """
+    if (len(rows), len(columns)) != grid:
+        rows, columns = (
+            F.interpolate(side.mT[None].float(), size=length, mode="linear")[0].mT.to(side.dtype)
+            for side, length in zip((rows, columns), grid, strict=True)
+        )
+    height, width = grid
+    return torch.cat([repeat(rows, "h d -> 1 (h w) d", w=width), repeat(columns, "w d -> 1 (h w) d", h=height)], dim=-1)
 
 
 def resample(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.layers import QKNorm, SwiGLU, residual_branch
-from vitrail.models.positions import resample, sincos_2d
+from vitrail.models.positions import resample, rows_and_columns, sincos_2d
 from vitrail.models.stems import ConvStem, LinearStem
 from vitrail.models.tap import Tap, untapped, within
 
@@ -145,6 +145,8 @@ class ViT(nn.Module):
         if config.pos_embed == "learned":
             placed = self.num_placed_prefix if config.pos_prefix else 0
             self.pos_embed = nn.Parameter(torch.zeros(1, placed + config.num_patches, dim))
+        elif config.pos_embed == "learned2d":
+            self.pos_rows, self.pos_columns = (nn.Parameter(torch.zeros(side, dim // 2)) for side in config.grid)
         self.dropout = nn.Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(
             Block(config, config.drop_path * i / max(config.depth - 1, 1)) for i in range(config.depth)
@@ -177,9 +179,9 @@ class ViT(nn.Module):
         for attention in (module for module in self.modules() if isinstance(module, Attention)):
             for matrix in attention.qkv.weight.chunk(3):
                 nn.init.xavier_uniform_(matrix)
-        for token in (self.cls_token, self.dist_token, getattr(self, "pos_embed", None)):
-            if token is not None:
-                nn.init.normal_(token, std=self.config.pos_init_std)
+        for name in ("cls_token", "dist_token", "pos_embed", "pos_rows", "pos_columns"):
+            if getattr(self, name, None) is not None:
+                nn.init.normal_(getattr(self, name), std=self.config.pos_init_std)
         if self.registers is not None:
             nn.init.normal_(self.registers, std=0.02)
 
@@ -198,10 +200,13 @@ class ViT(nn.Module):
             placed = self.num_placed_prefix if self.config.pos_prefix else 0
             positions = resample(self.pos_embed, placed, self.config.grid, grid, self.config.pos_antialias)
             return F.pad(positions, (0, 0, self.num_placed_prefix - placed, 0))
-        if self.config.pos_embed == "sincos":
-            weight = next(self.parameters())
-            return F.pad(sincos_2d(grid, self.config.embed_dim), (0, 0, self.num_placed_prefix, 0)).to(weight)
-        return None
+        if self.config.pos_embed == "none":
+            return None
+        if self.config.pos_embed == "learned2d":
+            patches = rows_and_columns(self.pos_rows, self.pos_columns, grid)
+        else:
+            patches = sincos_2d(grid, self.config.embed_dim).to(next(self.parameters()))
+        return F.pad(patches, (0, 0, self.num_placed_prefix, 0))
 
     def embed(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch token dim"]:
         """Equation 1: patch embeddings behind the class token, plus positions; registers come in without one."""

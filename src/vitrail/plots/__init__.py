@@ -22,6 +22,7 @@ from vitrail.plots.features import (
     token_colors,
     token_norms,
 )
+from vitrail.plots.findings import interval_dots, interval_lines
 from vitrail.plots.heads import (
     attention_distance,
     class_dependence,
@@ -62,6 +63,8 @@ __all__ = [
     "head_entropy",
     "head_offsets",
     "head_similarity",
+    "interval_dots",
+    "interval_lines",
     "learning_rate",
     "logit_lens",
     "loss_over_steps",

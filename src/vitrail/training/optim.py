@@ -34,7 +34,7 @@ def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
     """Weights of linear and convolutional layers; not biases, norms, tokens or positions."""
-    return parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed", "registers"))
+    return parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed", "pos_rows", "pos_columns", "registers"))
 
 
 def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -30,7 +30,7 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection.watch import watch
-from vitrail.models.build import build_model
+from vitrail.models.build import Model, build_model
 from vitrail.models.vit import ViT
 from vitrail.progress import say
 from vitrail.training import metrics
@@ -43,6 +43,9 @@ from vitrail.training.optim import (
     state_tensors,
 )
 from vitrail.training.tracking import Tracker
+
+Observe = Callable[[Model], dict[str, Any]]
+"""What to record of a model in training, as plain JSON."""
 
 _TOLERATED_BATCHES = 3
 _MOST_PREDICTIONS = 100_000
@@ -73,13 +76,24 @@ class Position:
 
 
 class Trainer:
-    """One run in its directory. `fit` goes on from the latest intact checkpoint, or from the beginning."""
+    """One run in its directory. `fit` goes on from the latest intact checkpoint, or from the beginning.
 
-    def __init__(self, config: RunConfig, data: TrainingData, directory: Path, check: Callable[[], None]) -> None:
+    What `observe` returns before training and after every epoch is a row of `observations.jsonl`.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: TrainingData,
+        directory: Path,
+        check: Callable[[], None],
+        observe: Observe | None = None,
+    ) -> None:
         train = config.train
         assert train.epochs is not None
         assert train.batch_size is not None
         self.config, self.train_config, self.data, self.directory, self.check = config, train, data, directory, check
+        self.observe = observe
         self.epochs, self.batch_size, self.augmentation = train.epochs, train.batch_size, train.augment
         self.steps_per_epoch = len(data.train) // train.batch_size
         self.total_steps = train.epochs * self.steps_per_epoch
@@ -115,13 +129,15 @@ class Trainer:
         return self.position.epochs * self.steps_per_epoch + self.position.batch
 
     @property
-    def final_model(self) -> torch.nn.Module:
+    def final_model(self) -> Model:
         """The weights to use: the moving average where it is on."""
-        return self.average.module if self.average is not None else self.model
+        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
 
     def fit(self) -> None:
         """Train to the end. Raises Interrupted, saved, after a signal, and RunError after a fourth bad batch."""
         self.restore()
+        if self.step == 0:
+            self.record_observation()
         if self.untimed_steps and self.position.epochs < self.epochs:
             say("compiling: the first step takes up to a minute")
         display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size)
@@ -253,7 +269,16 @@ class Trainer:
         files.flush_to_disk(self.directory / "metrics.jsonl")
         self.logits, self.labels = [], []
         self.position = Position(epochs=position.epochs + 1, skipped=position.skipped)
+        self.record_observation()
         return row
+
+    def record_observation(self) -> None:
+        if self.observe is None:
+            return
+        path = self.directory / "observations.jsonl"
+        rows = [row for row in files.read_json_lines(path) if row["epoch"] < self.position.epochs]
+        rows.append({"epoch": self.position.epochs, "step": self.step, **self.observe(self.final_model)})
+        files.write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def save(self) -> None:
         self.steps_file.flush()

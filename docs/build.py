@@ -1,0 +1,30 @@
+"""Build the documents into a small site: `python docs/build.py`, then open build/docs/index.html."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from site_builder.errors import BuildError
+from site_builder.site import build
+
+_DOCS = Path(__file__).parent
+
+
+def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=docs.parent / "build" / "docs", help="where the site goes")
+    out = parser.parse_args(arguments).out
+    try:
+        build(docs, out)
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(out / "index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

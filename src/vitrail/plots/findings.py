@@ -1,0 +1,70 @@
+"""What studies find: means over seeds with their 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vitrail.plots.style import SERIES, SOFT, chart, charts, legend, line, plain_text
+
+Point = tuple[float, float, float | None]
+"""Where, the mean there, and half the width of its interval, where there is one."""
+
+_SIZE = (6.4, 3.6)
+
+
+def interval_lines(
+    lines: Mapping[str, Sequence[Point]],
+    x: str,
+    y: str,
+    log: bool = False,
+    reference: Mapping[str, float] | None = None,
+) -> Figure:
+    """A line for each series, with a band for its 95 % interval over seeds.
+
+    Args:
+        lines: by name, points from left to right.
+        x: what the horizontal axis shows, with its unit.
+        y: what the vertical axis shows, with its unit.
+        log: whether the horizontal axis is logarithmic.
+        reference: levels to compare with, by name.
+    """
+    figure, axes = chart("", _SIZE)
+    for i, (name, points) in enumerate(lines.items()):
+        at, mean = (np.array([point[k] for point in points], dtype=np.float64) for k in (0, 1))
+        half = np.array([point[2] or 0.0 for point in points], dtype=np.float64)
+        axes.plot(at, mean, label=plain_text(name, 40), **line(i, len(at)))
+        axes.fill_between(at, mean - half, mean + half, color=SERIES[i % len(SERIES)], alpha=0.15, linewidth=0)
+    for name, level in (reference or {}).items():
+        axes.axhline(level, color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)), label=plain_text(name, 40))
+    if log:
+        axes.set_xscale("log")
+    axes.set_xlabel(x, parse_math=False)
+    axes.set_ylabel(y, parse_math=False)
+    if len(lines) + len(reference or {}) > 1:
+        legend(figure, axes)
+    return figure
+
+
+def interval_dots(values: Mapping[str, Mapping[str, tuple[float, float | None]]]) -> Figure:
+    """A panel for each measure, with a dot and its 95 % interval over seeds for each variant.
+
+    Args:
+        values: by measure (with its unit), by variant: the mean, and half the width of its interval.
+    """
+    names = list(dict.fromkeys(name for of in values.values() for name in of))
+    size = (1.6 + 2.6 * len(values), 0.9 + 0.3 * len(names))
+    figure, every = charts(["" for _ in values], size, sharey=True)
+    for axes, (measure, of) in zip(every, values.items(), strict=True):
+        for row, name in enumerate(names):
+            if name in of and np.isfinite(of[name][0]):
+                mean, half = of[name]
+                axes.errorbar([mean], [row], xerr=[half or 0.0], fmt="o", color=SERIES[0], markersize=5, capsize=2)
+        axes.set_xlabel(plain_text(measure, 60), parse_math=False)
+        axes.grid(visible=False, axis="y")
+        axes.margins(x=0.12)
+    every[0].set_yticks(range(len(names)), [plain_text(name) for name in names], parse_math=False)
+    every[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure

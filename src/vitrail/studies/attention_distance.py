@@ -1,0 +1,92 @@
+"""How far heads look, by depth, before and after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from vitrail import plots
+from vitrail.data.sources import open_source
+from vitrail.data.splits import split
+from vitrail.inspection.capture import inspect
+from vitrail.models.build import Model
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import images, training, vit
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
+
+_IMAGES = 64
+_SHARES = (10, 100)
+
+
+def plan(setting: Setting) -> list[Cell]:
+    """A tenth and all of the training images."""
+    source = open_source(setting.data, setting.data_dir)
+    whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
+    return [
+        Cell(
+            f"data{share}",
+            images(setting, train_subset=None if share == 100 else whole * share // 100),
+            vit(setting),
+            training(setting),
+        )
+        for share in _SHARES
+    ]
+
+
+def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
+    """Mean attention distance in pixels by layer and head, over validation images."""
+    some = torch.from_numpy(prepared.dataset.read(prepared.splits.val[:_IMAGES]))
+    return {"distance": inspect(model, prepared.preprocessing.normalize(some)).attention_distance().tolist()}
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    rows = run.observations
+    return {"before": rows[0]["distance"], "after": rows[-1]["distance"]}
+
+
+def conclude(results: Results) -> Finding:
+    before, after = (results.values(f"data{_SHARES[-1]}", when) for when in ("before", "after"))
+    spread, at_first = (np.ptp(of, axis=2) for of in (after, before))
+    mean = after.mean(axis=2)
+    farther, narrower = interval(mean[:, -1] - mean[:, 0]), interval(spread[:, 0] - spread[:, -1])
+    curves = {
+        "before training": before,
+        **{f"after, {share} % of the images": results.values(f"data{share}", "after") for share in _SHARES},
+    }
+    return Finding(
+        verdict=verdict(farther, narrower) if results.learned else "undecided",
+        sentence=(
+            f"After training on all images the last layer looks {number(farther, 1)} pixels farther than the first "
+            f"(mean over heads), whose heads lie {number(interval(spread[:, 0]), 1)} pixels apart, those of the last "
+            f"{number(interval(spread[:, -1]), 1)}; before training these are "
+            f"{number(interval(at_first[:, 0]), 1)} and {number(interval(at_first[:, -1]), 1)}."
+        ),
+        head=("layer", *curves, "nearest to farthest head, after"),
+        rows=[
+            [
+                str(layer),
+                *(number(interval(of.mean(axis=2)[:, layer]), 1) for of in curves.values()),
+                number(interval(spread[:, layer]), 1),
+            ]
+            for layer in range(after.shape[1])
+        ],
+        figure=plots.interval_lines(
+            {
+                name: [(float(i), at.mean, at.half) for i, at in enumerate(map(interval, of.mean(axis=2).T))]
+                for name, of in curves.items()
+            },
+            "layer",
+            "attention distance, pixels",
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Heads of shallow layers look both near and far, those of deep layers far.",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+    observe=observe,
+)

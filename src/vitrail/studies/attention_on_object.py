@@ -1,0 +1,99 @@
+"""Whether attention concentrates on the object as training goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from einops import reduce
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail import plots
+from vitrail.data import shapes
+from vitrail.inspection.attribution import METHODS, apply
+from vitrail.inspection.capture import inspect
+from vitrail.models.build import Model
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import shapes_setup, training
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, percent, points, verdict
+
+_IMAGES = 64
+
+
+def plan(setting: Setting) -> list[Cell]:
+    data, model = shapes_setup(setting)
+    return [Cell("vit", data, model, training(setting))]
+
+
+def inside(maps: Float[Tensor, "batch ... row column"], masks: Float[Tensor, "batch row column"]) -> Tensor:
+    """The share of each map that lies on the object, mean over images."""
+    spread = masks.view(len(masks), *(1,) * (maps.ndim - 3), *masks.shape[1:])
+    return ((maps * spread).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))).mean(dim=0)
+
+
+def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
+    """The share of the class token's attention on the object by layer, of a centred Gaussian, and of the area."""
+    chosen = prepared.splits.val[:_IMAGES]
+    inputs = prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(chosen)))
+    looks = inspect(model, inputs).class_attention().mean(dim=2)
+    full = torch.from_numpy(shapes.masks(chosen, prepared.preprocessing.framing)).float()
+    rows, columns = looks.shape[-2:]
+    masks = reduce(full, "b (h y) (w x) -> b h w", "mean", h=rows, w=columns)
+    centred = apply(METHODS["centre"], model, inputs, torch.zeros(len(inputs), dtype=torch.long))
+    return {
+        "layers": inside(looks, masks).tolist(),
+        "centre": float(inside(centred, full)),
+        "area": float(full.mean()),
+    }
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    rows = run.observations
+    return {"layers": [row["layers"] for row in rows], "centre": rows[0]["centre"], "area": rows[0]["area"]}
+
+
+def conclude(results: Results) -> Finding:
+    layers = results.values("vit", "layers")
+    centre, area = results.values("vit", "centre"), results.values("vit", "area")
+    start, end = layers[:, 0, -1], layers[:, -1, -1]
+    gained, beyond = interval(end - start), interval(end - centre)
+    last = layers.shape[1] - 1
+    return Finding(
+        verdict=verdict(gained, beyond) if results.learned else "undecided",
+        sentence=(
+            f"After {last} epochs (test accuracy {percent(results.interval('vit', 'test_accuracy'))}) the last layer's "
+            f"class token has {percent(interval(end))} of its attention on the object, {points(gained)} more than "
+            f"before training; a centred Gaussian has {percent(interval(centre))}, the object's share of the area is "
+            f"{percent(interval(area))}."
+        ),
+        head=("layer", "before training", "after"),
+        rows=[
+            [str(i), percent(interval(layers[:, 0, i])), percent(interval(layers[:, -1, i]))]
+            for i in range(layers.shape[2])
+        ],
+        figure=plots.interval_lines(
+            {
+                f"layer {i}": [
+                    (float(epoch), 100 * at.mean, at.half and 100 * at.half)
+                    for epoch, at in enumerate(map(interval, layers[:, :, i].T))
+                ]
+                for i in range(layers.shape[2])
+            },
+            "epochs",
+            "attention on the object, %",
+            reference={"centred Gaussian": 100 * float(centre.mean()), "share of the area": 100 * float(area.mean())},
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Attention concentrates on the object as training goes on.",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+    observe=observe,
+    data="shapes",
+    quick_data="shapes",
+    only_data=("shapes",),
+)

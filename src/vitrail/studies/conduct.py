@@ -1,0 +1,234 @@
+"""Carry a study out: its runs, each of which can be interrupted; their measurement; the finding and its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail import files
+from vitrail.configs import RunConfig
+from vitrail.data.sources import KNOWN
+from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.experiments import run_grid
+from vitrail.inspection.measures import mean_interval
+from vitrail.progress import track
+from vitrail.runs import Run, new_directory, prepare, reopen
+from vitrail.serialization import run_from_json, run_to_json
+from vitrail.studies import STUDIES
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
+from vitrail.training import hardware
+
+MEASURES = ("test_accuracy", "test_loss", "train_accuracy", "val_accuracy", "seconds", "parameters", "multiply_adds")
+"""What is measured of every run: the final accuracies, training seconds, and multiply-adds for one image."""
+RECORD = "record.json"
+_PLAN, _MEASURED = "study.json", "measured.json"
+_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Conducted:
+    """A study that has been carried out, in its directory."""
+
+    directory: Path
+    finding: Finding
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The claim, the sentence, and every number with its interval and its values by seed."""
+        return dict(files.read_json(self.directory / RECORD))
+
+
+def is_study(directory: Path) -> bool:
+    return (directory / _PLAN).is_file()
+
+
+def find(name: str) -> Study:
+    """Raises InputError with the nearest name for an unknown one."""
+    if name not in STUDIES:
+        import difflib
+
+        near = difflib.get_close_matches(name, STUDIES, n=1)
+        raise InputError(
+            f"there is no study {name!r}: "
+            + (f"did you mean {near[0]}?" if near else f"there are {', '.join(STUDIES)}")
+        )
+    return STUDIES[name]
+
+
+def study(
+    name: str,
+    quick: bool = False,
+    seeds: int = _SEEDS,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> Conducted:
+    """Test a claim of the literature by a controlled experiment; `resume` goes on with one that was interrupted.
+
+    Args:
+        name: one of `STUDIES`.
+        quick: a small version on small images, done in less than a minute.
+        seeds: how many runs of every configuration, from seed 0 on.
+        data: as for `train`; the study's own by default.
+        out: a new or empty directory; the first free `runs/study-<name>-<n>` by default.
+        data_dir: where downloads and decoded images are kept.
+
+    Raises:
+        InputError: for what cannot be used, naming it and the cure.
+        RunError: for a run that could not be completed.
+    """
+    chosen = find(name)
+    if seeds < 1:
+        raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for an interval")
+    cache = Path(data_dir) if data_dir else None
+    setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
+    if chosen.only_data and setting.data not in chosen.only_data:
+        raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
+    cells = chosen.plan(setting)
+    plan = {f"{cell.name}-seed{seed}": _resolved(cell, seed, cache) for cell in cells for seed in range(seeds)}
+    directory = new_directory(Path(out) if out else None, f"study-{name}")
+    files.write_json(
+        directory / _PLAN,
+        {
+            "study": name,
+            "quick": quick,
+            "seeds": seeds,
+            "data": setting.data if setting.data in KNOWN else str(Path(setting.data).expanduser().resolve()),
+            "data_dir": str(cache.resolve()) if cache else None,
+            "runs": {name: run_to_json(config) for name, config in plan.items()},
+        },
+    )
+    return resume_study(directory)
+
+
+def resume_study(directory: Path) -> Conducted:
+    """Carry out what is left of a study; of a finished one, write the finding again.
+
+    Raises InputError where the plan is missing or damaged, RunError where a run failed.
+    """
+    stored = files.read_json(directory / _PLAN)
+    try:
+        name, seeds = str(stored["study"]), int(stored["seeds"])
+        plan = {run: run_from_json(config) for run, config in stored["runs"].items()}
+        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
+        setting = Setting(str(stored["data"]), bool(stored["quick"]), data_dir)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
+    chosen = find(name)
+    try:
+        with files.locked(directory / _PLAN):
+            runs = run_grid(plan, directory, data_dir, report=False, observe=chosen.observe)
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, directory) from None
+    if failed := [run for run in plan if run not in runs]:
+        raise RunError(f"{', '.join(failed)} failed, see above: without them the study finds nothing")
+    names = list(dict.fromkeys(run.rpartition("-seed")[0] for run in plan))
+    measured = _measure(chosen, {cell: [runs[f"{cell}-seed{k}"] for k in range(seeds)] for cell in names})
+    cells = {cell: _cell(cell, plan[f"{cell}-seed0"]) for cell in names}
+    finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
+    files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured))
+    finding.figure.savefig(directory / "figure.png", dpi=150, facecolor="white", bbox_inches="tight")
+    finding.figure.savefig(directory / "figure.svg", bbox_inches="tight")
+    files.write_bytes(directory / "finding.md", _markdown(name, chosen, finding).encode())
+    return Conducted(directory, finding)
+
+
+def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
+    """With what it was measured on in front: it says nothing of more than that."""
+    extent = f"{'quick, ' if setting.quick else ''}{seeds} seed{'s' if seeds > 1 else ''}"
+    where = f"{finding.verdict.capitalize()} on {_shown(setting.data)} ({extent})"
+    return dataclasses.replace(finding, sentence=f"{where}: {finding.sentence}")
+
+
+def _shown(data: str) -> str:
+    return data if data in KNOWN else Path(data).name
+
+
+def _resolved(cell: Cell, seed: int, data_dir: Path | None) -> RunConfig:
+    train = dataclasses.replace(cell.train, seed=seed)
+    return prepare(cell.data, cell.model, train, data_dir, cell.name).config
+
+
+def _cell(name: str, config: RunConfig) -> Cell:
+    return Cell(name, config.data, config.model, config.train)
+
+
+def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Measured]]:
+    measured: dict[str, list[Measured]] = {}
+    with track("measuring", sum(map(len, runs.values())), "runs") as advance:
+        for cell, of_cell in runs.items():
+            measured[cell] = []
+            for run in of_cell:
+                path = run.directory / _MEASURED
+                if not path.is_file():
+                    files.write_json(path, _of_run(chosen, run))
+                measured[cell].append(dict(files.read_json(path)))
+                advance()
+    return measured
+
+
+def _of_run(chosen: Study, run: Run) -> Measured:
+    described, test, rows = files.read_json(run.directory / "run.json"), run.evaluation, run.metrics
+    found: Measured = {
+        "test_accuracy": test["accuracy"],
+        "test_loss": test["loss"],
+        "train_accuracy": rows[-1]["train_accuracy"],
+        "val_accuracy": rows[-1]["val_accuracy"],
+        "seconds": sum(row["seconds"] for row in rows),
+        "parameters": described["parameters"],
+        "multiply_adds": described["multiply_adds"],
+    }
+    if chosen.measure is None:
+        return found
+    return {**found, **chosen.measure(run, reopen(run.directory, to_train=False))}
+
+
+def _record(
+    name: str, chosen: Study, setting: Setting, seeds: int, finding: Finding, measured: Mapping[str, Sequence[Measured]]
+) -> dict[str, Any]:
+    given = f" --data {Path(setting.data).name}" if setting.data not in (chosen.data, chosen.quick_data) else ""
+    return {
+        "study": name,
+        "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",
+        "claim": chosen.claim,
+        "verdict": finding.verdict,
+        "sentence": finding.sentence,
+        "head": list(finding.head),
+        "rows": [list(row) for row in finding.rows],
+        "data": _shown(setting.data),
+        "seeds": seeds,
+        "hardware": hardware.describe(torch.device("cpu")),
+        "versions": {
+            "vitrail": version("vitrail"),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "cells": {
+            cell: {measure: _spread([of[measure] for of in of_cell]) for measure in of_cell[0]}
+            for cell, of_cell in measured.items()
+        },
+    }
+
+
+def _spread(values: Sequence[Any]) -> dict[str, Any]:
+    """The values by seed; of numbers also the mean and half the width of its 95 % interval."""
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        return {"values": list(values)}
+    found = mean_interval(torch.tensor(values, dtype=torch.float64).numpy())
+    return {"values": list(values)} if found is None else {**dataclasses.asdict(found), "values": list(values)}
+
+
+def _markdown(name: str, chosen: Study, finding: Finding) -> str:
+    table = [finding.head, ["---"] * len(finding.head), *finding.rows]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
+    return "\n".join(
+        [f"# {name}", "", f"*{chosen.claim}*", "", finding.sentence, "", *lines, "", "![figure](figure.svg)", ""]
+    )

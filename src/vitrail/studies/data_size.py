@@ -1,0 +1,62 @@
+"""How much data a ViT and a CNN need."""
+
+from __future__ import annotations
+
+from vitrail import plots
+from vitrail.data.sources import open_source
+from vitrail.data.splits import split
+from vitrail.studies.setups import cnn, images, training, vit
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, interval, percent, points, verdict
+
+_SHARES = (1, 3, 10, 30, 100)
+_QUICK_SHARES = (10, 100)
+_FEWEST_PER_CLASS = 5
+
+
+def plan(setting: Setting) -> list[Cell]:
+    """Both models on shares of the training images, all for the same number of steps of the same size."""
+    source = open_source(setting.data, setting.data_dir)
+    whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
+    usual = training(setting)
+    assert usual.epochs is not None
+    assert usual.batch_size is not None
+    steps = usual.epochs * (whole // usual.batch_size)
+    cells = []
+    for share in _QUICK_SHARES if setting.quick else _SHARES:
+        count = max(_FEWEST_PER_CLASS * len(source.class_names), whole * share // 100)
+        batch = min(usual.batch_size, count)
+        train = training(setting, epochs=max(1, round(steps / (count // batch))), batch_size=batch)
+        data = images(setting, train_subset=None if share == 100 else count)
+        cells += [Cell(f"vit-{count}", data, vit(setting), train), Cell(f"cnn-{count}", data, cnn(setting), train)]
+    return cells
+
+
+def conclude(results: Results) -> Finding:
+    counts = sorted({int(name.split("-")[1]) for name in results.cells})
+    vits, cnns = ({n: results.values(f"{kind}-{n}", "test_accuracy") for n in counts} for kind in ("vit", "cnn"))
+    least, most = counts[0], counts[-1]
+    gaps = {n: cnns[n] - vits[n] for n in counts}
+    ahead, closes = interval(gaps[least]), interval(gaps[least] - gaps[most])
+    return Finding(
+        verdict=verdict(ahead, closes),
+        sentence=(
+            f"With {least:,} training images the CNN is {points(ahead)} ahead of the ViT in test accuracy, with "
+            f"{most:,} {points(interval(gaps[most]))}; the gap shrinks by {points(closes)}."
+        ),
+        head=("training images", "ViT", "CNN", "CNN − ViT"),
+        rows=[
+            [f"{n:,}", percent(interval(vits[n])), percent(interval(cnns[n])), points(interval(gaps[n]))]
+            for n in counts
+        ],
+        figure=plots.interval_lines(
+            {name: [as_point(n, of[n]) for n in counts] for name, of in (("ViT", vits), ("CNN", cnns))},
+            "training images",
+            "test accuracy, %",
+            log=True,
+        ),
+    )
+
+
+STUDY = Study(
+    claim="CNNs beat ViTs of like size on small data, and the gap closes as data grows.", plan=plan, conclude=conclude
+)

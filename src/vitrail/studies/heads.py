@@ -1,0 +1,117 @@
+"""What heads do, and how many of them matter."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail import plots
+from vitrail.inspection.heads import name_heads, profile_heads
+from vitrail.models.build import Model, evaluating
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import cell, vit
+from vitrail.studies.study import (
+    Cell,
+    Finding,
+    Measured,
+    Results,
+    Setting,
+    Study,
+    as_point,
+    interval,
+    percent,
+    verdict,
+)
+
+Head = tuple[int, int]
+_IMAGES = 400
+_TOLERATED = 0.01
+"""Accuracy that may be lost before heads count as mattering."""
+
+
+def plan(setting: Setting) -> list[Cell]:
+    return [cell(setting, "vit", vit(setting))]
+
+
+def accuracy_without(
+    model: Model, inputs: Float[Tensor, "n c h w"], labels: torch.Tensor, removed: Collection[Head]
+) -> float:
+    """Accuracy with the output of some heads set to zero."""
+    by_layer: dict[str, list[int]] = {}
+    for layer, head in removed:
+        by_layer.setdefault(f"blocks.{layer}.attn.z", []).append(head)
+
+    def tap(name: str, tensor: Tensor) -> Tensor:
+        if name not in by_layer:
+            return tensor
+        kept = torch.ones(tensor.shape[1])
+        kept[by_layer[name]] = 0
+        return tensor * kept[:, None, None].to(tensor)
+
+    with evaluating(model), torch.inference_mode():
+        return float((model(inputs, tap).argmax(dim=1) == labels).float().mean())
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    """Test accuracy as heads go, in the order of what validation accuracy loses by each alone, and its reverse."""
+    classifier, config = run.classifier(), prepared.config.model
+    depth, heads = config.depth, config.num_heads  # type: ignore[union-attr]
+    every = [(layer, head) for layer in range(depth) for head in range(heads)]
+
+    def some(indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        chosen = indices[:_IMAGES]
+        pixels = torch.from_numpy(prepared.dataset.read(chosen))
+        return prepared.preprocessing.normalize(pixels), torch.from_numpy(prepared.dataset.labels[chosen])
+
+    val, test = some(prepared.splits.val), some(prepared.splits.test)
+    importance = {head: -accuracy_without(classifier.model, *val, [head]) for head in every}
+    least_first = sorted(every, key=lambda head: importance[head])
+    curves = {
+        name: [accuracy_without(classifier.model, *test, order[:count]) for count in range(len(every) + 1)]
+        for name, order in (("least_first", least_first), ("most_first", least_first[::-1]))
+    }
+    spared = np.flatnonzero(np.array(curves["least_first"]) >= curves["least_first"][0] - _TOLERATED)
+    names = [name for layer in name_heads(profile_heads(classifier, val[0])) for name in layer]
+    return {**curves, "removable": float(spared.max() / len(every)), "names": names}
+
+
+def conclude(results: Results) -> Finding:
+    least, most = (results.values("vit", name) for name in ("least_first", "most_first"))
+    removable = results.values("vit", "removable")
+    count = least.shape[1] - 1
+    kinds = [len(set(measured["names"])) for measured in results.measured["vit"]]
+    half = count // 2
+    return Finding(
+        verdict=verdict(interval(removable - 0.5)) if results.learned else "undecided",
+        sentence=(
+            f"{percent(interval(removable))} of the {count} heads can go, the least important first, before test "
+            f"accuracy falls by more than a point from {percent(interval(least[:, 0]))}; without the {half} most "
+            f"important it is {percent(interval(most[:, half]))}. The heads of one model do {min(kinds)} to "
+            f"{max(kinds)} different things."
+        ),
+        head=("heads removed", "least important first", "most important first"),
+        rows=[
+            [str(n), percent(interval(least[:, n])), percent(interval(most[:, n]))]
+            for n in sorted({0, count // 4, half, 3 * count // 4, count})
+        ],
+        figure=plots.interval_lines(
+            {
+                title: [as_point(100 * n / count, of[:, n]) for n in range(count + 1)]
+                for title, of in (("least important first", least), ("most important first", most))
+            },
+            "heads removed, %",
+            "test accuracy, %",
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Heads specialise, and few matter: half of them can go at the cost of a point.",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+)

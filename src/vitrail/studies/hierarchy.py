@@ -1,0 +1,137 @@
+"""What can be read linearly from the features at every depth of a ViT and a CNN."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vitrail import plots
+from vitrail.data import shapes
+from vitrail.inspection.features import feature_maps
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import cnn, shapes_setup, training
+from vitrail.studies.study import (
+    Cell,
+    Finding,
+    Measured,
+    Results,
+    Setting,
+    Study,
+    as_point,
+    interval,
+    percent,
+    points,
+    verdict,
+)
+
+TARGETS = ("orientation", "colour", "shape")
+_ORIENTATIONS, _HUES = 4, 6
+_PROBED = 600
+"""Test images: two thirds train a probe, the rest test it."""
+
+
+def plan(setting: Setting) -> list[Cell]:
+    data, model = shapes_setup(setting)
+    return [Cell("vit", data, model, training(setting)), Cell("cnn", data, cnn(setting), training(setting))]
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    """Accuracy of a linear probe for every target, from the mean feature over places at every depth."""
+    chosen = prepared.splits.test[:_PROBED]
+    pixels = prepared.dataset.read(chosen)
+    maps = feature_maps(run.classifier(), prepared.preprocessing.normalize(torch.from_numpy(pixels)))
+    targets = {
+        "orientation": edge_orientation(pixels),
+        "colour": hue(shapes.scenes(chosen).colours[:, 0]),
+        "shape": prepared.dataset.labels[chosen],
+    }
+    return {
+        name: [probe(depth.mean(dim=(2, 3)).numpy(), target) for depth in maps.values()]
+        for name, target in targets.items()
+    }
+
+
+def edge_orientation(images: Float[ndarray, "n c h w"]) -> Int[ndarray, " n"]:
+    """Which of four directions the edges of an image mostly have, by its structure tensor."""
+    down, right = np.gradient(images.astype(np.float64).mean(axis=1), axis=(1, 2))
+    xx, yy, xy = ((a * b).sum(axis=(1, 2)) for a, b in ((right, right), (down, down), (right, down)))
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy) % np.pi
+    return np.rint(angle / np.pi * _ORIENTATIONS).astype(np.int64) % _ORIENTATIONS
+
+
+def hue(colours: Float[ndarray, "n 3"]) -> Int[ndarray, " n"]:
+    """Which sixth of the colour circle, red in the middle of the first."""
+    r, g, b = colours.T
+    angle = np.arctan2(np.sqrt(3) * (g - b), 2 * r - g - b) % (2 * np.pi)
+    return np.rint(angle / (2 * np.pi) * _HUES).astype(np.int64) % _HUES
+
+
+def probe(features: Float[ndarray, "n dim"], target: Int[ndarray, " n"]) -> float:
+    """Test accuracy of logistic regression on standardised features."""
+    edge = 2 * len(target) // 3
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features[:edge], target[:edge])
+    return float(model.score(features[edge:], target[edge:]))
+
+
+def conclude(results: Results) -> Finding:
+    found = {(name, target): results.values(name, target) for name in results.cells for target in TARGETS}
+    gained = {key: of[:, -1] - of[:, 0] for key, of in found.items()}
+    later = [
+        interval(gained[name, "shape"] - gained[name, target])
+        for name in results.cells
+        for target in ("orientation", "colour")
+    ]
+    titles = {"vit": "ViT", "cnn": "CNN"}
+
+    def told(name: str) -> str:
+        parts = (f"{target} by {points(interval(gained[name, target]))}" for target in TARGETS)
+        return f"in the {titles[name]} {', '.join(parts)}"
+
+    return Finding(
+        verdict=verdict(*later) if results.learned else "undecided",
+        sentence=(
+            "From the first features to the logits' input, linear probes change: "
+            f"{'; '.join(told(name) for name in results.cells)}."
+        ),
+        head=("model and depth", *TARGETS),
+        rows=[
+            [
+                f"{titles[name]}, {depth} of {found[name, 'shape'].shape[1] - 1}",
+                *(percent(interval(found[name, target][:, depth])) for target in TARGETS),
+            ]
+            for name in results.cells
+            for depth in range(found[name, "shape"].shape[1])
+        ],
+        figure=plots.interval_lines(
+            {
+                f"{titles[name]}: {target}": [
+                    as_point(depth / (of.shape[1] - 1), of[:, depth]) for depth in range(of.shape[1])
+                ]
+                for (name, target), of in found.items()
+            },
+            "depth, share of the model",
+            "probe accuracy, %",
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Features go from simple to complex: shape is read better with depth, edges and colours are not.",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+    data="shapes",
+    quick_data="shapes",
+    only_data=("shapes",),
+)

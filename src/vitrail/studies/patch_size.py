@@ -1,0 +1,111 @@
+"""What smaller patches cost, and what they see."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from vitrail import plots
+from vitrail.configs import ViTConfig
+from vitrail.inspection.measures import Interval
+from vitrail.models.build import build_model
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import cell, vit
+from vitrail.studies.study import (
+    Cell,
+    Finding,
+    Measured,
+    Results,
+    Setting,
+    Study,
+    as_dot,
+    number,
+    percent,
+    points,
+    verdict,
+)
+
+_BATCH = 8
+
+
+def plan(setting: Setting) -> list[Cell]:
+    """Half of the usual patch size, the usual one, and twice that."""
+    usual = vit(setting).patch_size
+    return [cell(setting, f"patch{p}", vit(setting, patch_size=p)) for p in (2 * usual, usual, usual // 2)]
+
+
+def kept_bytes(config: ViTConfig) -> int:
+    """What a forward pass keeps in memory for the backward pass, for one image, without the weights."""
+    model, kept = build_model(config), {}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = model(torch.zeros(_BATCH, config.in_channels, *config.size))
+    assert logits.requires_grad
+    return sum(kept.values()) // _BATCH
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    config = prepared.config.model
+    assert isinstance(config, ViTConfig)
+    images = sum(row["images_per_second"] * row["seconds"] for row in run.metrics if row["seconds"])
+    seconds = sum(row["seconds"] for row in run.metrics)
+    return {"milliseconds": 1000 * seconds / images, "bytes": kept_bytes(config), "patches": config.num_patches}
+
+
+def conclude(results: Results) -> Finding:
+    coarse, *_, fine = results.cells
+    gain = results.difference(fine, coarse, "test_accuracy")
+
+    def exponent(measure: str) -> float:
+        cost, patches = (
+            results.interval(fine, name).mean / results.interval(coarse, name).mean for name in (measure, "patches")
+        )
+        return math.log(cost) / math.log(patches)
+
+    beyond = Interval(exponent("multiply_adds") - 1, 0.0)
+    patches = {name: int(results.interval(name, "patches").mean) for name in results.cells}
+    return Finding(
+        verdict=verdict(gain, beyond),
+        sentence=(
+            f"From {patches[coarse]} to {patches[fine]} patches test accuracy changes by {points(gain)}; multiply-adds "
+            f"grow as the number of patches to the power {exponent('multiply_adds'):.2f}, training time as "
+            f"{exponent('milliseconds'):.2f}, memory for the backward pass as {exponent('bytes'):.2f}."
+        ),
+        head=("patch size", "patches", "test accuracy", "million multiply-adds", "training ms per image", "kB kept"),
+        rows=[
+            [
+                name.removeprefix("patch"),
+                str(patches[name]),
+                percent(results.interval(name, "test_accuracy")),
+                f"{results.interval(name, 'multiply_adds').mean / 1e6:.2f}",
+                number(results.interval(name, "milliseconds")),
+                f"{results.interval(name, 'bytes').mean / 1e3:,.0f}",
+            ]
+            for name in results.cells
+        ],
+        figure=plots.interval_dots(
+            {
+                "test accuracy, %": {name: as_dot(results.values(name, "test_accuracy")) for name in results.cells},
+                "training ms per image": {
+                    name: (i.mean, i.half)
+                    for name, i in ((n, results.interval(n, "milliseconds")) for n in results.cells)
+                },
+            }
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Smaller patches see more, and cost more than in proportion to their number.",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+)

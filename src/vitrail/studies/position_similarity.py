@@ -1,0 +1,82 @@
+"""Whether learned position embeddings recover the grid of patches."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail import plots
+from vitrail.inspection import positions
+from vitrail.models.build import Model
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import cell, vit
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
+
+_PAIRS = {"same_row": "in the same row", "same_column": "in the same column", "apart": "in neither"}
+
+
+def plan(setting: Setting) -> list[Cell]:
+    """Positions start small, as in the literature: a large random start would hide what is learned."""
+    longer = {"epochs": 12} if setting.quick else {}
+    return [cell(setting, "learned", vit(setting, pos_init_std=0.02), **longer)]
+
+
+def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
+    similarity = positions.position_similarity(model)
+    structure = positions.position_structure(similarity)
+    return {**{name: getattr(structure, name) for name in _PAIRS}, "correlation": grid_correlation(similarity)}
+
+
+def grid_correlation(similarity: Float[Tensor, "height width height width"]) -> float:
+    """Pearson's correlation, over pairs of different patches, of similarity with nearness (minus the distance)."""
+    height, width = similarity.shape[:2]
+    places = torch.tensor(list(product(range(height), range(width))), dtype=torch.float64)
+    near, alike = -torch.cdist(places, places), similarity.reshape(height * width, -1).double()
+    pairs = ~torch.eye(height * width, dtype=torch.bool)
+    return float(torch.corrcoef(torch.stack([near[pairs], alike[pairs]]))[0, 1])
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    """Every observation as a curve over epochs, from before training on."""
+    return {name: [row[name] for row in run.observations] for name in (*_PAIRS, "correlation")}
+
+
+def conclude(results: Results) -> Finding:
+    curves = {name: results.values("learned", name) for name in (*_PAIRS, "correlation")}
+    gained = [interval(curves[name][:, -1] - curves["apart"][:, -1]) for name in ("same_row", "same_column")]
+    start, end = (interval(curves["correlation"][:, i]) for i in (0, -1))
+    last = curves["apart"].shape[1] - 1
+    return Finding(
+        verdict=verdict(*gained, end),
+        sentence=(
+            f"After {last} epochs the embeddings of patches in one row are more alike than those in neither row nor "
+            f"column by {number(gained[0])}, in one column by {number(gained[1])} (cosine); similarity correlates with "
+            f"nearness on the grid at {number(end)}, before training at {number(start)}."
+        ),
+        head=("pairs of patches", "before training", "after"),
+        rows=[
+            [title, number(interval(curves[name][:, 0])), number(interval(curves[name][:, -1]))]
+            for name, title in {**_PAIRS, "correlation": "correlation with nearness"}.items()
+        ],
+        figure=plots.interval_lines(
+            {
+                title: [(float(i), of.mean, of.half) for i, of in enumerate(map(interval, curves[name].T))]
+                for name, title in _PAIRS.items()
+            },
+            "epochs",
+            "mean similarity (cosine)",
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Learned position embeddings recover the grid of patches.",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+    observe=observe,
+)

@@ -1,0 +1,74 @@
+"""What a ViT knows of order with and without position embeddings of several kinds."""
+
+from __future__ import annotations
+
+import torch
+
+from vitrail import plots
+from vitrail.inspection.positions import accuracy_by_moved
+from vitrail.runs import Prepared, Run
+from vitrail.studies.setups import cell, vit
+from vitrail.studies.study import (
+    Cell,
+    Finding,
+    Measured,
+    Results,
+    Setting,
+    Study,
+    as_dot,
+    interval,
+    percent,
+    points,
+    verdict,
+)
+
+_KINDS = {"none": "none", "learned": "learned, 1-D", "learned2d": "learned, 2-D", "sincos": "sine and cosine, 2-D"}
+_MARGIN = 0.01
+"""Learned 1-D positions "suffice" where those that know rows and columns are not better by more."""
+
+
+def plan(setting: Setting) -> list[Cell]:
+    return [cell(setting, kind, vit(setting, pos_embed=kind)) for kind in _KINDS]
+
+
+def measure(run: Run, prepared: Prepared) -> Measured:
+    """Accuracy on the test images, and on the same with all of their patches in other places."""
+    classifier, test = run.classifier(), prepared.splits.test
+    images = prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(test)))
+    whole, shuffled = accuracy_by_moved(classifier, images, prepared.dataset.labels[test], (0.0, 1.0)).accuracy.tolist()
+    return {"whole": whole, "shuffled": shuffled}
+
+
+def conclude(results: Results) -> Finding:
+    whole, shuffled = ({kind: results.values(kind, name) for kind in results.cells} for name in ("whole", "shuffled"))
+    needed = interval(whole["learned"] - whole["none"])
+    best = max(("learned2d", "sincos"), key=lambda kind: whole[kind].mean())
+    behind = whole[best] - whole["learned"]
+    lost = {kind: interval(whole[kind] - shuffled[kind]) for kind in results.cells}
+    return Finding(
+        verdict=verdict(needed, interval(_MARGIN - behind)),
+        sentence=(
+            f"Without position embeddings, shuffling all patches costs {points(lost['none'])} of test accuracy, with "
+            f"learned ones {points(lost['learned'])}. On whole images learned 1-D positions add {points(needed)} to "
+            f"none, and {_KINDS[best]} ones are {points(interval(behind))} ahead of them."
+        ),
+        head=("position embeddings", "whole images", "patches shuffled", "lost"),
+        rows=[
+            [name, percent(interval(whole[kind])), percent(interval(shuffled[kind])), points(lost[kind])]
+            for kind, name in _KINDS.items()
+        ],
+        figure=plots.interval_dots(
+            {
+                title: {name: as_dot(of[kind]) for kind, name in _KINDS.items()}
+                for title, of in (("accuracy on whole images, %", whole), ("on shuffled patches, %", shuffled))
+            }
+        ),
+    )
+
+
+STUDY = Study(
+    claim="Without position embeddings a ViT is blind to order; learned 1-D ones suffice (to within a point).",
+    plan=plan,
+    conclude=conclude,
+    measure=measure,
+)

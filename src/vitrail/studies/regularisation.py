@@ -1,0 +1,76 @@
+"""What regularisation is worth on small data."""
+
+from __future__ import annotations
+
+from vitrail import plots
+from vitrail.configs import AugmentConfig
+from vitrail.studies.setups import images, training, vit
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, percent, points, verdict
+
+_IMAGES, _QUICK_IMAGES = 2000, 300
+_NONE = "none"
+_TITLES = {
+    _NONE: "nothing",
+    "dropout": "dropout 0.1",
+    "decay": "weight decay 0.3",
+    "drop-path": "stochastic depth 0.1",
+    "augment": "random crops and mirroring",
+}
+
+
+def plan(setting: Setting) -> list[Cell]:
+    """One thing at a time, against nothing, on few images."""
+    off = AugmentConfig(crop=0, flip=False)
+    side, colour = vit(setting).size[0], setting.data not in ("digits", "mnist", "fashion-mnist")
+    changes = {
+        _NONE: (vit(setting), training(setting, weight_decay=0.0, augment=off)),
+        "dropout": (vit(setting, dropout=0.1), training(setting, weight_decay=0.0, augment=off)),
+        "decay": (vit(setting), training(setting, weight_decay=0.3, augment=off)),
+        "drop-path": (vit(setting, drop_path=0.1), training(setting, weight_decay=0.0, augment=off)),
+        "augment": (
+            vit(setting),
+            training(setting, weight_decay=0.0, augment=AugmentConfig(crop=max(1, side // 8), flip=colour)),
+        ),
+    }
+    data = images(setting, train_subset=_QUICK_IMAGES if setting.quick else _IMAGES)
+    return [Cell(name, data, model, train) for name, (model, train) in changes.items()]
+
+
+def conclude(results: Results) -> Finding:
+    found = {name: results.interval(name, "test_accuracy") for name in results.cells}
+    gains = {name: results.difference(name, _NONE, "test_accuracy") for name in results.cells if name != _NONE}
+    count = results.cells[_NONE].data.train_subset
+    return Finding(
+        verdict=verdict(*gains.values()),
+        sentence=(
+            f"On {count:,} training images, against {percent(found[_NONE])} test accuracy with none of it: "
+            + "; ".join(f"{_TITLES[name]} {points(gain)}" for name, gain in gains.items())
+            + "."
+        ),
+        head=("regularisation", "test accuracy", "training accuracy", "gain"),
+        rows=[
+            [
+                _TITLES[name],
+                percent(found[name]),
+                percent(results.interval(name, "train_accuracy")),
+                points(gains[name]) if name in gains else "",
+            ]
+            for name in results.cells
+        ],
+        figure=plots.interval_dots(
+            {
+                title: {_TITLES[name]: as_dot(results.values(name, measure)) for name in results.cells}
+                for title, measure in (
+                    ("test accuracy, %", "test_accuracy"),
+                    ("training accuracy, %", "train_accuracy"),
+                )
+            }
+        ),
+    )
+
+
+STUDY = Study(
+    claim="On small data dropout, weight decay, stochastic depth and augmentation each help a ViT.",
+    plan=plan,
+    conclude=conclude,
+)

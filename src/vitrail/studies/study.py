@@ -1,0 +1,145 @@
+"""What a study is: a grid of runs, a measurement of each, and what they say of a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.inspection.measures import Interval, mean_interval
+from vitrail.runs import Observer, Prepared, Run
+
+Verdict = Literal["supported", "contradicted", "undecided"]
+Measured = dict[str, Any]
+"""Plain JSON: numbers, or nested lists of them with the same shape for every seed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is asked of a study."""
+
+    data: str
+    quick: bool
+    data_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration of the grid, trained once for every seed."""
+
+    name: str
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The grid, and what was measured of every run: by cell, one for each seed, in the order of the seeds."""
+
+    cells: Mapping[str, Cell]
+    measured: Mapping[str, Sequence[Measured]]
+
+    @property
+    def seeds(self) -> int:
+        return len(next(iter(self.measured.values())))
+
+    @property
+    def learned(self) -> bool:
+        """Whether every model is right more often than not: of one that is not, the inside says nothing."""
+        return all(self.interval(cell, "test_accuracy").mean > 0.5 for cell in self.cells)
+
+    def values(self, cell: str, measure: str) -> NDArray[np.float64]:
+        """(seed, ...)."""
+        return np.array([measured[measure] for measured in self.measured[cell]], dtype=np.float64)
+
+    def interval(self, cell: str, measure: str) -> Interval:
+        """Mean and 95 % interval over seeds of a number."""
+        return interval(self.values(cell, measure))
+
+    def difference(self, more: str, less: str, measure: str) -> Interval:
+        """Mean and 95 % interval of `more` - `less`, seed by seed: both saw the same images in the same order."""
+        return interval(self.values(more, measure) - self.values(less, measure))
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What the runs say of the claim."""
+
+    verdict: Verdict
+    sentence: str
+    """The outcome with its numbers, and the range in which they were measured."""
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Study:
+    """One controlled experiment."""
+
+    claim: str
+    plan: Callable[[Setting], Sequence[Cell]]
+    conclude: Callable[[Results], Finding]
+    measure: Callable[[Run, Prepared], Measured] | None = None
+    """Of a finished run, beside what every run has: see `conduct.MEASURES`."""
+    observe: Observer | None = None
+    """Of a model before training and after every epoch; `Run.observations` has it for `measure`."""
+    data: str = "cifar10"
+    quick_data: str = "digits"
+    only_data: tuple[str, ...] = ()
+    """The data that it can be done on, where that is not any."""
+
+
+def interval(values: NDArray[np.float64]) -> Interval:
+    """Mean over seeds and 95 % interval. Seeds without a value are left out; NaN where none has one."""
+    return mean_interval(values) or Interval(float("nan"), None)
+
+
+def verdict(*differences: Interval) -> Verdict:
+    """A claim that these are all positive: supported where every interval is, contradicted where one is negative."""
+    if any(d.half is None or not np.isfinite(d.mean) for d in differences):
+        return "undecided"
+    if all(d.low > 0 for d in differences):
+        return "supported"
+    return "contradicted" if any(d.high < 0 for d in differences) else "undecided"
+
+
+def as_point(at: float, shares: NDArray[np.float64]) -> tuple[float, float, float | None]:
+    """Shares by seed as a point in percent, for `plots.interval_lines`."""
+    found = interval(100 * shares)
+    return at, found.mean, found.half
+
+
+def as_dot(shares: NDArray[np.float64]) -> tuple[float, float | None]:
+    """Shares by seed as a dot in percent, for `plots.interval_dots`."""
+    found = interval(100 * shares)
+    return found.mean, found.half
+
+
+def percent(share: Interval) -> str:
+    """`71.2 ± 0.8 %` of a share."""
+    return f"{_with_half(100 * share.mean, share.half and 100 * share.half, 1)} %"
+
+
+def points(difference: Interval) -> str:
+    """`4.1 ± 0.9 points` of a difference of shares."""
+    return f"{_with_half(100 * difference.mean, difference.half and 100 * difference.half, 1)} points"
+
+
+def number(of: Interval, digits: int = 2) -> str:
+    """`0.42 ± 0.03`."""
+    return _with_half(of.mean, of.half, digits)
+
+
+def _with_half(mean: float, half: float | None, digits: int) -> str:
+    if not np.isfinite(mean):
+        return "–"
+    shown = f"{mean:,.{digits}f}".replace("-", "−")
+    return shown if half is None else f"{shown} ± {half:,.{digits}f}"
