@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHELL := /bin/bash
 
-.PHONY: demo test docs lint clean help
+.PHONY: demo test docs studies lint clean help
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -20,6 +20,14 @@ test: $(INSTALLED) lint ## Check style and types, and run the tests
 
 docs: $(INSTALLED) ## Run the Annotated ViT and build the pages of docs/ into build/docs
 	@$(BIN)/python docs/build.py
+
+studies: $(INSTALLED) ## Carry out the quick version of every study, into runs/studies
+	@rm -rf runs/studies && mkdir -p runs/studies
+	@for name in $$($(BIN)/python -c 'from vitrail.studies import STUDIES; print(*STUDIES)'); do \
+		$(BIN)/vitrail study $$name --quick --out runs/studies/$$name > runs/studies/$$name.log || \
+			{ tail -n 20 runs/studies/$$name.log; exit 1; }; \
+		sed -nE "s/^(Supported|Contradicted|Undecided) on/$$name: &/p" runs/studies/$$name.log; \
+	done
 
 lint: $(INSTALLED) ## Check style and types
 	@$(BIN)/ruff check --quiet

@@ -189,7 +189,7 @@ def measure_faithfulness(
     if before is not None and kept and (before.data, before.num_images) != (name, len(right)):
         raise InputError(
             f"{path} holds {listed(of.method for of in kept)}, measured on {before.num_images} images of "
-            f"{before.data}: ask for as many of the same, or remove the file"
+            f"{Path(before.data).name}: ask for as many of the same, or remove the file"
         )
     images = classifier.preprocessing.normalize(torch.from_numpy(dataset.read(right)))
     masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if name == "shapes" else None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
-from vitrail.models.positions import resample, sincos_2d
+from vitrail.models.positions import resample, rows_and_columns, sincos_2d
 from vitrail.models.stems import LinearStem, patchify
 from vitrail.models.vit import ViT, attend, attention_weights
 
@@ -105,6 +105,7 @@ VARIANTS = {
     "registers": {"num_registers": 3},
     "registers, mean": {"num_registers": 3, "readout": ("mean",)},
     "sincos": {"pos_embed": "sincos"},
+    "learned2d": {"pos_embed": "learned2d"},
     "no positions": {"pos_embed": "none"},
     "conv stem": {"stem": "conv"},
     "layer scale": {"layer_scale": 0.1},
@@ -207,7 +208,20 @@ def test_resampling_keeps_prefix_and_constants():
     assert resample(table, 2, (4, 4), (4, 4)) is table
 
 
-@pytest.mark.parametrize("pos_embed", ["learned", "sincos", "none"])
+def test_learned_rows_and_columns_lie_side_by_side():
+    rows, columns = torch.randn(2, 3), torch.randn(4, 3)
+    table = rows_and_columns(rows, columns, (2, 4))[0].view(2, 4, 6)
+    for i in range(2):
+        for j in range(4):
+            assert torch.equal(table[i, j], torch.cat([rows[i], columns[j]]))
+    # On a line, a position between two others has an embedding between theirs.
+    line = torch.arange(4.0)[:, None]
+    wider = rows_and_columns(line, line, (8, 4))[0].view(8, 4, 2)
+    assert wider[:, 0, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
+    assert wider[0, :, 1].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("pos_embed", ["learned", "learned2d", "sincos", "none"])
 def test_another_image_size_is_taken(pos_embed):
     model = small_vit(pos_embed=pos_embed).eval()
     assert model(torch.randn(2, 3, 24, 8)).shape == (2, 5)
@@ -227,6 +241,7 @@ def test_another_image_size_is_taken(pos_embed):
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"readout": ()}, "readout"),
         ({"pos_embed": "sincos", "embed_dim": 30, "num_heads": 5}, "28 or 32"),
+        ({"pos_embed": "learned2d", "embed_dim": 15, "num_heads": 5}, "even embed_dim"),
         ({"stem": "conv", "patch_size": 1}, "power of 2"),
         ({"depth": 0}, "depth is 0"),
     ],

@@ -67,6 +67,11 @@ def test_only_weights_of_layers_decay(optimizer):
     assert not any("norm" in name or name.endswith("bias") for name in set(found) - undecayed)
 
 
+def test_positions_of_rows_and_columns_do_not_decay():
+    found = groups("adamw", dataclasses.replace(VIT, pos_embed="learned2d"))
+    assert {found[name][1] for name in ("pos_rows", "pos_columns")} == {0}
+
+
 def test_plain_adam_decays_everything_as_torch_does():
     assert {decay for _, decay in groups("adam", VIT).values()} == {0.1}
 

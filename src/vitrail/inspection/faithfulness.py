@@ -334,7 +334,7 @@ def table(measured: Faithfulness, measures: Sequence[str] | None = None) -> tupl
     header = ["method", *(title for title, _ in columns), "ms per image", "of the class"]
     rows = []
     for scores in measured.scores:
-        verdicts = {"response": " fails" if scores.fails_randomisation else ""}
+        verdicts = {"response": " fails" if scores.fails_randomisation and not scores.is_control else ""}
         means = [_in_words(scores.interval(name)) + verdicts.get(name, "") for _, name in columns]
         name = f"{scores.method} (control)" if scores.is_control else scores.method
         rows.append([name, *means, _milliseconds(scores.milliseconds), "yes" if scores.depends_on_class else "no"])

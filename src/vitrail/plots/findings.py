@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vitrail.plots.style import SERIES, SOFT, chart, charts, legend, line, plain_text
 
@@ -41,6 +42,11 @@ def interval_lines(
         axes.axhline(level, color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)), label=plain_text(name, 40))
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    elif all(float(point[0]).is_integer() for points in lines.values() for point in points):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlabel(x, parse_math=False)
     axes.set_ylabel(y, parse_math=False)
     if len(lines) + len(reference or {}) > 1:
@@ -55,7 +61,7 @@ def interval_dots(values: Mapping[str, Mapping[str, tuple[float, float | None]]]
         values: by measure (with its unit), by variant: the mean, and half the width of its interval.
     """
     names = list(dict.fromkeys(name for of in values.values() for name in of))
-    size = (1.6 + 2.6 * len(values), 0.9 + 0.3 * len(names))
+    size = (2.0 + 2.6 * len(values), 0.9 + 0.3 * len(names))
     figure, every = charts(["" for _ in values], size, sharey=True)
     for axes, (measure, of) in zip(every, values.items(), strict=True):
         for row, name in enumerate(names):
@@ -65,6 +71,6 @@ def interval_dots(values: Mapping[str, Mapping[str, tuple[float, float | None]]]
         axes.set_xlabel(plain_text(measure, 60), parse_math=False)
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.12)
-    every[0].set_yticks(range(len(names)), [plain_text(name) for name in names], parse_math=False)
+    every[0].set_yticks(range(len(names)), [plain_text(name, 40) for name in names], parse_math=False)
     every[0].set_ylim(len(names) - 0.5, -0.5)
     return figure

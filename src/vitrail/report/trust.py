@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitrail import plots
@@ -114,7 +115,7 @@ def _facts(measured: Faithfulness) -> list[str]:
         for name, p in measured.hidden_probability.items()
     )
     facts = [
-        f"Measured on {measured.num_images:,} test images of {shown_name(measured.data)} that the model classifies "
+        f"Measured on {measured.num_images:,} test images of {shown_name(Path(measured.data).name)} that the model classifies "
         f"rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}. The mean "
         f"probability of the explained class is {numbers.percent(float(measured.probability))} for whole "
         f"images{f', {hidden}' if hidden else ''}."

@@ -22,6 +22,7 @@ from vitrail.studies.study import (
     verdict,
 )
 
+_TITLES = {"vit": "ViT", "cnn": "CNN"}
 _LEVELS = (50, 80, 95)
 _FITTED = 0.99
 """Training accuracy, in training mode, that counts as 100 %."""
@@ -69,7 +70,7 @@ def conclude(results: Results) -> Finding:
         head=("model", *(f"steps to {n} %" for n in _LEVELS), *(f"seconds to {n} %" for n in _LEVELS), "best"),
         rows=[
             [
-                name,
+                _TITLES[name],
                 *(number(results.interval(name, f"steps_to_{n}"), 0) for n in _LEVELS),
                 *(number(results.interval(name, f"seconds_to_{n}"), 1) for n in _LEVELS),
                 percent(interval(best[name])),
@@ -78,7 +79,7 @@ def conclude(results: Results) -> Finding:
         ],
         figure=plots.interval_lines(
             {
-                name: [
+                _TITLES[name]: [
                     as_point(step, results.values(name, "curve")[:, i])
                     for i, step in enumerate(results.values(name, "steps")[0])
                 ]

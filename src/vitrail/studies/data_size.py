@@ -9,7 +9,7 @@ from vitrail.studies.setups import cnn, images, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, interval, percent, points, verdict
 
 _SHARES = (1, 3, 10, 30, 100)
-_QUICK_SHARES = (10, 100)
+_QUICK_SHARES, _QUICK_EPOCHS = (20, 100), 3
 _FEWEST_PER_CLASS = 5
 
 
@@ -17,7 +17,7 @@ def plan(setting: Setting) -> list[Cell]:
     """Both models on shares of the training images, all for the same number of steps of the same size."""
     source = open_source(setting.data, setting.data_dir)
     whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
-    usual = training(setting)
+    usual = training(setting, **({"epochs": _QUICK_EPOCHS} if setting.quick else {}))
     assert usual.epochs is not None
     assert usual.batch_size is not None
     steps = usual.epochs * (whole // usual.batch_size)
