@@ -259,10 +259,10 @@ def test_one_failing_run_does_not_stop_a_comparison(tmp_path, capsys, monkeypatc
 
     real = experiments.begin
 
-    def failing(prepared, directory, data_dir=None):
+    def failing(prepared, directory, *rest):
         if "vit" in directory.name:
             raise RunError("training diverged")
-        return real(prepared, directory, data_dir)
+        return real(prepared, directory, *rest)
 
     monkeypatch.setattr(experiments, "begin", failing)
     out = tmp_path / "comparison"

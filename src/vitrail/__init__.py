@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vitrail.explaining import explain, measure_faithfulness
     from vitrail.inspection.capture import Capture, inspect
     from vitrail.runs import train
+    from vitrail.studies.conduct import study
 
 __all__ = [
     "Capture",
@@ -31,6 +32,7 @@ __all__ = [
     "inspect",
     "load",
     "measure_faithfulness",
+    "study",
     "train",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "inspect": "inspection.capture",
     "load": "classifier",
     "measure_faithfulness": "explaining",
+    "study": "studies.conduct",
     "train": "runs",
 }
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.verbs import looking, training, using
+from vitrail.verbs import looking, studying, training, using
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": training.demo,
@@ -21,7 +21,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "predict": using.predict,
     "explain": looking.explain,
     "adopt": looking.adopt,
-    "study": training.study,
+    "study": studying.study,
     "report": using.report,
     "summary": using.summary,
     "doctor": using.doctor,

@@ -137,7 +137,7 @@ def labelled(classifier: Classifier, source: Source) -> tuple[ImageDataset, NDAr
     if unknown:
         raise InputError(
             f"{source.name} has the class {unknown[0]!r}, which the model does not know: "
-            f"it knows {', '.join(classifier.class_names[:10])}"
+            f"it knows {'; '.join(classifier.class_names[:10])}"
         )
     place = np.array([classifier.class_names.index(name) for name in source.class_names])
     loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)

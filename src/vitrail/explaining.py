@@ -265,7 +265,10 @@ def _test_images(
     if data is None:
         if not _has_data(directory):
             raise InputError(f"{directory} has no data of its own: name some by --data")
-        prepared = reopen(directory, to_train=False)
+        try:
+            prepared = reopen(directory, to_train=False)
+        except InputError as error:
+            raise InputError(f"{error}; or name other images by --data") from error
         return prepared.dataset, prepared.splits.test, prepared.config.data.source
     dataset, test = labelled(classifier, open_source(data, data_dir))
     return dataset, test, data

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -114,7 +115,9 @@ def _first_sentence(box: str) -> str:
         if line.startswith(("─", "Got errors", "Argument helptext")):
             break
         said.append(line)
-    return " ".join(said).rstrip(".") + suggestion
+    # What is missing is named; its help would fill the line.
+    text = re.sub(r"^(Missing from [^:]+: \S+) .*", r"\1", " ".join(said))
+    return text.rstrip(".") + suggestion
 
 
 def _leave_out_rare(kind: type) -> None:

@@ -233,6 +233,8 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
     if not (directory / "run.json").is_file():
         raise InputError(f"{directory} is not a run: it has no run.json")
     stored = files.read_json(directory / "run.json")
+    if "fingerprint" not in stored:
+        raise InputError(f"{directory} is a saved model that was not trained here: there is nothing to go on with")
     try:
         config = run_from_json(stored["config"])
         if not to_train:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,9 +67,10 @@ def folder(name: str, allow_pickle: bool) -> Path:
 def random_model(name: str) -> nn.Module:
     """A model with the configuration of a hub repository and random weights."""
     library = optional("transformers")
-    config = _tried(
-        lambda: library.AutoConfig.from_pretrained(name), f"hf:{shown(name)} could not be configured", _CURE
-    )
+    with _quiet():
+        config = _tried(
+            lambda: library.AutoConfig.from_pretrained(name), f"hf:{shown(name)} could not be configured", _CURE
+        )
     architecture = (config.architectures or ["none"])[0]
     if not hasattr(library, architecture):
         raise InputError(f"hf:{shown(name)} is a {shown(architecture)}, which transformers does not know")
@@ -100,12 +102,18 @@ def _hub_file(repository: str, name: str) -> Path | None:
         except errors.EntryNotFoundError:
             return None
 
-    # It tells of every retry; the one line at the end is enough.
+    with _quiet():
+        return _tried(fetch, f"{name} of {shown(repository)} could not be downloaded from the Hugging Face hub", _CURE)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The hub's library tells of every retry; the one line at the end is enough."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        return _tried(fetch, f"{name} of {shown(repository)} could not be downloaded from the Hugging Face hub", _CURE)
+        yield
     finally:
         logger.setLevel(level)
 

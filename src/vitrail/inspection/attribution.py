@@ -151,9 +151,9 @@ def rollout(model: Model, images: Images, target: Targets, seed: int = 0) -> Coa
 
 
 def attention_gradient(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
-    """Last layer's attention times its gradient, its positive part, mean over heads.
+    """Last layer's attention times its gradient, its positive part, mean over heads: the readout's row.
 
-    The "attention x gradient" that Chefer et al. (2021, arXiv:2012.09838) compare with, as the readout's row.
+    A_bar of Chefer et al. (2021), arXiv:2103.15679, equation 5, of one layer alone.
     """
     assert isinstance(model, ViT)
     [last] = _attention_and_gradient(model, images, target, [model.config.depth - 1])
@@ -268,7 +268,7 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("attention", raw_attention, False, _VIT, "Dosovitskiy et al. 2021"),
         Method("rollout", rollout, False, _VIT, "Abnar & Zuidema 2020"),
-        Method("attention-gradient", attention_gradient, True, _VIT, "Chefer et al. 2021"),
+        Method("attention-gradient", attention_gradient, True, _VIT, "Chefer et al. 2021 (generic)"),
         Method("relevancy", relevancy, True, _VIT, "Chefer et al. 2021 (generic)"),
         Method("legrad", legrad, True, _VIT, "Bousselham et al. 2024"),
         Method("grad-cam", grad_cam, True, _BOTH, "Selvaraju et al. 2017"),

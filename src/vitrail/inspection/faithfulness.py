@@ -344,7 +344,8 @@ def table(measured: Faithfulness, measures: Sequence[str] | None = None) -> tupl
 def _in_words(interval: Interval | None) -> str:
     if interval is None:
         return "–"
-    mean = f"{interval.mean:.2f}".replace("-", "−")
+    # Adding zero makes of a negative zero a plain one.
+    mean = f"{round(interval.mean, 2) + 0.0:.2f}".replace("-", "−")
     return mean if interval.half is None else f"{mean} ± {interval.half:.2f}"
 
 

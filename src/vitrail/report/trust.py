@@ -115,9 +115,9 @@ def _facts(measured: Faithfulness) -> list[str]:
         for name, p in measured.hidden_probability.items()
     )
     facts = [
-        f"Measured on {measured.num_images:,} test images of {shown_name(Path(measured.data).name)} that the model classifies "
-        f"rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}. The mean "
-        f"probability of the explained class is {numbers.percent(float(measured.probability))} for whole "
+        f"Measured on {measured.num_images:,} test images of {shown_name(Path(measured.data).name)} that the model "
+        f"classifies rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}. The "
+        f"mean probability of the explained class is {numbers.percent(float(measured.probability))} for whole "
         f"images{f', {hidden}' if hidden else ''}."
     ]
     if measured.object_share is not None and measured.pointing_share is not None:

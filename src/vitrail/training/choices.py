@@ -24,7 +24,7 @@ def choose_model(native_size: Size | None) -> str:
     """The preset for images of this size (None where sizes differ): tiny ones, small ones, or photographs."""
     if native_size is None or max(native_size) > 64:
         return "vit-photo"
-    return "vit-digits" if max(native_size) <= 16 else "vit-compare"
+    return "vit-digits" if max(native_size) <= 8 else "vit-compare"
 
 
 def choose_image_size(model: ModelConfig, native_size: Size | None) -> Size:

@@ -231,9 +231,10 @@ class Trainer:
             raise self.diverged(f"the loss was not finite at steps {', '.join(map(str, self.position.skipped))}")
 
     def diverged(self, symptom: str) -> RunError:
+        exact = ", or --train.precision fp32" if self.precision == "bf16" else ""
         return RunError(
-            f"{symptom}: training diverged; try a lower --lr (it is {self.train_config.lr:g}), --train.clip-norm 1, "
-            "or --train.precision fp32"
+            f"{symptom}: training diverged; try a lower --lr (it is {self.train_config.lr:g}), or --train.clip-norm 1"
+            f"{exact}"
         )
 
     def finish_epoch(self) -> dict[str, Any]:

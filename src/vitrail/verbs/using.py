@@ -43,7 +43,8 @@ def evaluate(argv: Sequence[str]) -> None:
         if result[name] is not None:
             say(f"{name:>9}  {result[name]:.4f}")
     say(f"on {result['images']:,} images")
-    done(path, then=f"vitrail report {quoted(options.run)}")
+    run = quoted(options.run)
+    done(path, then=f"vitrail report {run}" if options.data is None else f"vitrail predict {run} IMAGE...")
 
 
 def predict(argv: Sequence[str]) -> None:
