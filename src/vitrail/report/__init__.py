@@ -24,12 +24,12 @@ def write_report(directory: Path | str) -> Path:
     if (directory / "comparison.json").is_file():
         html = comparison_page(read_comparison(directory))
     elif (directory / "run.json").is_file():
-        config = files.read_json(directory / "run.json").get("config")
-        if isinstance(config, dict) and "train" not in config:
+        run = read_run(directory)
+        if run.config and "train" not in run.config:
             raise InputError(
                 f"{directory} is a saved model that was not trained here: try 'vitrail explain {directory} IMAGE...'"
             )
-        html = run_page(read_run(directory))
+        html = run_page(run)
     elif any(directory.glob("*-seed*/run.json")):
         raise InputError(f"{directory} has no comparison.json yet: 'vitrail resume {directory}' completes its runs")
     else:
