@@ -23,6 +23,7 @@ def conducted(tmp_path_factory):
 
 def test_the_record_holds_what_the_runs_measured(conducted):
     record = files.read_json(conducted / "record.json")
+    assert record["command"] == "vitrail study position-similarity --quick --seeds 2"
     assert record["claim"] == STUDIES["position-similarity"].claim
     cell = record["cells"]["learned"]
     tests = [Run(conducted / f"learned-seed{k}").evaluation["accuracy"] for k in range(2)]

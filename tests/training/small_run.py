@@ -73,9 +73,9 @@ def interrupting_after(steps: int):
     return check
 
 
-def fit(config, directory, check=lambda: None) -> bytes:
+def fit(config, directory, check=lambda: None, observe=None) -> bytes:
     directory.mkdir(exist_ok=True)
-    Trainer(config, data(), directory, check).fit()
+    Trainer(config, data(), directory, check, observe).fit()
     return (directory / "checkpoints" / f"step-{3 * STEPS_PER_EPOCH:08d}" / "model.safetensors").read_bytes()
 
 

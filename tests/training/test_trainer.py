@@ -54,6 +54,25 @@ def test_resume_equals_uninterrupted(changes, tmp_path):
         assert rows == expected
 
 
+def test_what_is_observed_changes_nothing_and_is_the_same_after_interruptions(tmp_path):
+    def observe(model):
+        torch.rand(3)
+        return {"bias": float(model.head[-1].bias.detach().abs().sum()), "training": model.training}
+
+    config = run_config()
+    plain = fit(config, tmp_path / "plain")
+    assert not (tmp_path / "plain" / "observations.jsonl").exists()
+    assert fit(config, tmp_path / "whole", observe=observe) == plain
+    for steps in (3, 6, 3, 2):
+        with pytest.raises(Interrupted):
+            fit(config, tmp_path / "broken", interrupting_after(steps), observe)
+    assert fit(config, tmp_path / "broken", observe=observe) == plain
+    rows, expected = (files.read_json_lines(tmp_path / run / "observations.jsonl") for run in ("broken", "whole"))
+    assert rows == expected
+    assert [(row["epoch"], row["step"]) for row in rows] == [(k, k * STEPS_PER_EPOCH) for k in range(4)]
+    assert rows[0]["bias"] == 0 < rows[1]["bias"]
+
+
 @pytest.mark.slow
 def test_compiled_resume_equals_uninterrupted(tmp_path):
     """In processes of their own: checked shapes and an earlier compilation would both be in the way."""

@@ -194,7 +194,8 @@ def _of_run(chosen: Study, run: Run) -> Measured:
 def _record(
     name: str, chosen: Study, setting: Setting, seeds: int, finding: Finding, measured: Mapping[str, Sequence[Measured]]
 ) -> dict[str, Any]:
-    given = f" --data {Path(setting.data).name}" if setting.data not in (chosen.data, chosen.quick_data) else ""
+    own = chosen.quick_data if setting.quick else chosen.data
+    given = "" if setting.data == own else f" --data {_shown(setting.data)}"
     return {
         "study": name,
         "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",

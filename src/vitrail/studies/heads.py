@@ -90,8 +90,8 @@ def conclude(results: Results) -> Finding:
         sentence=(
             f"{percent(interval(removable))} of the {count} heads can go, the least important first, before test "
             f"accuracy falls by more than a point from {percent(interval(least[:, 0]))}; without the {half} most "
-            f"important it is {percent(interval(most[:, half]))}. The heads of one model do {min(kinds)} to "
-            f"{max(kinds)} different things."
+            f"important it is {percent(interval(most[:, half]))}. By what they mainly do, one model's heads are of "
+            f"{min(kinds)}{f' to {max(kinds)}' if max(kinds) > min(kinds) else ''} of the kinds that can be told apart."
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[
