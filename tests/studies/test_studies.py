@@ -127,10 +127,13 @@ def test_a_planted_outcome_is_told(name, expected, measured):
 def test_every_study_is_planned_quickly_and_in_full():
     for name, study in STUDIES.items():
         for quick in (True, False):
-            data = study.quick_data if quick else "shapes"
+            data = study.quick_data
             cells = study.plan(Setting(data, quick))
             assert len({cell.name for cell in cells}) == len(cells), name
             assert all("-seed" not in cell.name for cell in cells)
+            for cell in cells:
+                assert (cell.train.batch_size or 0) <= (cell.data.train_subset or 1258), f"{name}: {cell.name}"
+                assert (cell.data.train_subset or 0) <= 1258 or data != "digits", f"{name}: {cell.name}"
 
 
 def test_a_model_that_has_learned_nothing_decides_nothing():

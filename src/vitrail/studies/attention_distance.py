@@ -24,15 +24,13 @@ def plan(setting: Setting) -> list[Cell]:
     """A tenth and all of the training images."""
     source = open_source(setting.data, setting.data_dir)
     whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
-    return [
-        Cell(
-            f"data{share}",
-            images(setting, train_subset=None if share == 100 else whole * share // 100),
-            vit(setting),
-            training(setting),
-        )
-        for share in _SHARES
-    ]
+    cells = []
+    for share in _SHARES:
+        count = whole * share // 100
+        data = images(setting, train_subset=None if share == 100 else count)
+        # Small data sets have fewer images in a tenth than a batch.
+        cells.append(Cell(f"data{share}", data, vit(setting), training(setting, batch_size=min(64, count))))
+    return cells
 
 
 def observe(prepared: Prepared, model: Model) -> dict[str, Any]:

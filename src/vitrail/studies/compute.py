@@ -62,8 +62,7 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(ahead),
         sentence=(
             f"For about {spent['vit']} TFLOP of training the ViT reaches {percent(found['vit'])} test accuracy, the "
-            f"hybrid {percent(found['hybrid'])} and the CNN {percent(found['cnn'])}: the ViT is {points(ahead)} ahead "
-            "of the CNN."
+            f"hybrid {percent(found['hybrid'])} and the CNN {percent(found['cnn'])}: ViT minus CNN is {points(ahead)}."
         ),
         head=("model", "test accuracy", "training TFLOP", "epochs"),
         rows=[

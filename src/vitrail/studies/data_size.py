@@ -21,12 +21,12 @@ def plan(setting: Setting) -> list[Cell]:
     assert usual.epochs is not None
     assert usual.batch_size is not None
     steps = usual.epochs * (whole // usual.batch_size)
+    fewest = _FEWEST_PER_CLASS * len(source.class_names)
     cells = []
-    for share in _QUICK_SHARES if setting.quick else _SHARES:
-        count = max(_FEWEST_PER_CLASS * len(source.class_names), whole * share // 100)
+    for count in sorted({max(fewest, whole * share // 100) for share in (_QUICK_SHARES if setting.quick else _SHARES)}):
         batch = min(usual.batch_size, count)
         train = training(setting, epochs=max(1, round(steps / (count // batch))), batch_size=batch)
-        data = images(setting, train_subset=None if share == 100 else count)
+        data = images(setting, train_subset=None if count == whole else count)
         cells += [Cell(f"vit-{count}", data, vit(setting), train), Cell(f"cnn-{count}", data, cnn(setting), train)]
     return cells
 

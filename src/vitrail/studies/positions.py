@@ -50,7 +50,7 @@ def conclude(results: Results) -> Finding:
         sentence=(
             f"Without position embeddings, shuffling all patches costs {points(lost['none'])} of test accuracy, with "
             f"learned ones {points(lost['learned'])}. On whole images learned 1-D positions add {points(needed)} to "
-            f"none, and {_KINDS[best]} ones are {points(interval(behind))} ahead of them."
+            f"none; {_KINDS[best]} ones minus these are {points(interval(behind))}."
         ),
         head=("position embeddings", "whole images", "patches shuffled", "lost"),
         rows=[

@@ -7,7 +7,7 @@ from vitrail.configs import AugmentConfig
 from vitrail.studies.setups import images, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, percent, points, verdict
 
-_IMAGES, _QUICK_IMAGES = 2000, 300
+_IMAGES, _QUICK_IMAGES = 1000, 300
 _NONE = "none"
 _TITLES = {
     _NONE: "nothing",
