@@ -16,7 +16,7 @@ demo: $(INSTALLED) ## Train a ViT and a CNN on handwritten digits, and report th
 	@$(BIN)/vitrail demo
 
 test: $(INSTALLED) lint ## Check style and types, and run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 docs: $(INSTALLED) ## Run the Annotated ViT and build the pages of docs/ into build/docs
 	@$(BIN)/python docs/build.py

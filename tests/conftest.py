@@ -12,7 +12,8 @@ install_import_hook(["vitrail.models", "vitrail.classifier", "vitrail.inspection
 
 import torch
 
-torch.set_num_threads(2)
+# Two workers of one thread each do more than one of two.
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -309,7 +309,7 @@ class TestIDX:
             ("train-labels-idx1-ubyte", idx_bytes(np.zeros(19)), "20 images but .* 19 labels"),
             ("t10k-images-idx3-ubyte", idx_bytes(np.zeros((10, 6, 4))), "differ in image size"),
             ("t10k-images-idx3-ubyte", b"\0\0\x08\x03" + b"\xff" * 12, "over the limit"),
-            ("t10k-labels-idx1-ubyte", gzip.compress(idx_bytes(np.zeros(10)))[:-12], "corrupt"),
+            ("t10k-labels-idx1-ubyte", gzip.compress(idx_bytes(np.zeros(10)), mtime=0)[:-12], "corrupt"),
             ("t10k-labels-idx1-ubyte", None, "there is no test-labels file"),
         ],
     )
