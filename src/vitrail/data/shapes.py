@@ -7,6 +7,7 @@ geometry in a unit square, drawn at whatever size is asked for, and the same for
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -241,9 +242,15 @@ def _window(framing: Framing) -> tuple[_Array, _Array, int]:
     return y.astype(np.float32), x.astype(np.float32), side
 
 
+@functools.lru_cache(maxsize=1)
 def images(framing: Framing, channels: int) -> NDArray[np.uint8]:
-    """All images of the data set, training images first: (N, channels, H, W)."""
-    return resized(render(scenes(len(LABELS)), framing).images, Framing(framing.size), channels)
+    """All images of the data set, training images first: (N, channels, H, W), read-only.
+
+    Kept for the next who asks for the same: a grid of runs does so for every run, and drawing takes seconds.
+    """
+    drawn = resized(render(scenes(len(LABELS)), framing).images, Framing(framing.size), channels)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def masks(indices: Sequence[int] | NDArray[np.int64], framing: int | Size | Framing) -> NDArray[np.bool_]:

@@ -32,7 +32,7 @@ def shapes_setup(setting: Setting) -> tuple[DataConfig, ViTConfig]:
     if not setting.quick:
         return images(setting), vit(setting, stem="conv")
     small = vit(setting, stem="conv", image_size=16, patch_size=2, embed_dim=64, depth=3, num_heads=4, mlp_dim=128)
-    return images(setting, image_size=16, train_subset=1000, test_subset=300), small
+    return images(setting, image_size=16, train_subset=700, test_subset=300), small
 
 
 def training(setting: Setting, **changes: Any) -> TrainConfig:
