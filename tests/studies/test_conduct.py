@@ -40,7 +40,7 @@ def test_the_record_holds_what_the_runs_measured(conducted):
 
 
 def test_resume_finds_the_same_and_trains_only_what_is_missing(conducted, capsys):
-    before = files.read_json(conducted / "record.json")
+    before, drawn = files.read_json(conducted / "record.json"), (conducted / "figure.svg").read_bytes()
     kept = (conducted / "learned-seed0" / "metrics.jsonl").read_bytes()
     for path in (conducted / "learned-seed1").glob("evaluation.json"):
         path.unlink()
@@ -50,6 +50,7 @@ def test_resume_finds_the_same_and_trains_only_what_is_missing(conducted, capsys
     assert (conducted / "learned-seed0" / "metrics.jsonl").read_bytes() == kept
     after = files.read_json(conducted / "record.json")
     assert json.dumps(before) == json.dumps(after)
+    assert (conducted / "figure.svg").read_bytes() == drawn
     out = capsys.readouterr().out
     assert "wrote" in out
     assert after["sentence"] in " ".join(out.split())

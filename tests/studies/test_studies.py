@@ -69,6 +69,7 @@ class TestVerdict:
         assert points(Interval(-0.041, 0.009)) == "−4.1 ± 0.9 points"
         assert number(Interval(1234.5, None), 0) == "1,234"
         assert percent(Interval(math.nan, None)) == "– %"
+        assert number(Interval(-0.001, 0.5), 1) == "0.0 ± 0.5"
 
     def test_intervals_are_of_the_seeds(self):
         # Student's t with two degrees of freedom: 4.3027 s / sqrt(3).

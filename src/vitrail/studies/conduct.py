@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib import rc_context
 
 from vitrail import files
 from vitrail.configs import RunConfig
@@ -136,7 +137,9 @@ def resume_study(directory: Path) -> Conducted:
     finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
     files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured))
     finding.figure.savefig(directory / "figure.png", dpi=150, facecolor="white", bbox_inches="tight")
-    finding.figure.savefig(directory / "figure.svg", bbox_inches="tight")
+    # The same finding gives the same file.
+    with rc_context({"svg.hashsalt": name}):
+        finding.figure.savefig(directory / "figure.svg", bbox_inches="tight", metadata={"Date": None})
     files.write_bytes(directory / "finding.md", _markdown(name, chosen, finding).encode())
     return Conducted(directory, finding)
 

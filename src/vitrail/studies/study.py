@@ -141,5 +141,6 @@ def number(of: Interval, digits: int = 2) -> str:
 def _with_half(mean: float, half: float | None, digits: int) -> str:
     if not np.isfinite(mean):
         return "–"
-    shown = f"{mean:,.{digits}f}".replace("-", "−")
+    # Adding zero makes of a negative zero a plain one.
+    shown = f"{round(mean, digits) + 0.0:,.{digits}f}".replace("-", "−")
     return shown if half is None else f"{shown} ± {half:,.{digits}f}"
