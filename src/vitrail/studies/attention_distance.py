@@ -8,12 +8,10 @@ import numpy as np
 import torch
 
 from vitrail import plots
-from vitrail.data.sources import open_source
-from vitrail.data.splits import split
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
 from vitrail.runs import Prepared, Run
-from vitrail.studies.setups import images, training, vit
+from vitrail.studies.setups import extent, images, training, vit
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
 
 _IMAGES = 64
@@ -22,8 +20,7 @@ _SHARES = (10, 100)
 
 def plan(setting: Setting) -> list[Cell]:
     """A tenth and all of the training images."""
-    source = open_source(setting.data, setting.data_dir)
-    whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
+    whole, _ = extent(setting)
     cells = []
     for share in _SHARES:
         count = whole * share // 100

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
-
 from vitrail import plots
 from vitrail.configs import ModelConfig
 from vitrail.models.summary import summarize
@@ -20,7 +16,6 @@ from vitrail.studies.study import (
     Study,
     as_point,
     interval,
-    number,
     percent,
     points,
     verdict,
@@ -56,8 +51,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 def conclude(results: Results) -> Finding:
     ahead = results.difference("vit", "cnn", "test_accuracy")
     found = {name: interval(results.values(name, "test_accuracy")) for name in _NAMES}
-    total = {name: dataclasses.replace(results.interval(name, "total"), half=None) for name in _NAMES}
-    spent = {name: number(dataclasses.replace(i, mean=i.mean / 1e12)) for name, i in total.items()}
+    spent = {name: f"{results.values(name, 'total').mean() / 1e12:.2f}" for name in _NAMES}
     return Finding(
         verdict=verdict(ahead),
         sentence=(
@@ -73,7 +67,7 @@ def conclude(results: Results) -> Finding:
             {
                 title: [
                     as_point(operations / 1e12, results.values(name, "curve")[:, i])
-                    for i, operations in enumerate(np.asarray(results.values(name, "operations")[0]))
+                    for i, operations in enumerate(results.values(name, "operations")[0])
                 ]
                 for name, title in _NAMES.items()
             },

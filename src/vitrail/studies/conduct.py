@@ -15,7 +15,6 @@ import torch
 from matplotlib import rc_context
 
 from vitrail import files
-from vitrail.configs import RunConfig
 from vitrail.data.sources import KNOWN
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.experiments import run_grid
@@ -27,8 +26,6 @@ from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
 from vitrail.training import hardware
 
-MEASURES = ("test_accuracy", "test_loss", "train_accuracy", "val_accuracy", "seconds", "parameters", "multiply_adds")
-"""What is measured of every run: the final accuracies, training seconds, and multiply-adds for one image."""
 RECORD = "record.json"
 _PLAN, _MEASURED = "study.json", "measured.json"
 _SEEDS = 3
@@ -93,8 +90,12 @@ def study(
     setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
     if chosen.only_data and setting.data not in chosen.only_data:
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
-    cells = chosen.plan(setting)
-    plan = {f"{cell.name}-seed{seed}": _resolved(cell, seed, cache) for cell in cells for seed in range(seeds)}
+    plan = {}
+    for cell in chosen.plan(setting):
+        config = prepare(cell.data, cell.model, cell.train, cache, cell.name).config
+        for seed in range(seeds):
+            seeded = dataclasses.replace(config.train, seed=seed)
+            plan[f"{cell.name}-seed{seed}"] = dataclasses.replace(config, train=seeded)
     directory = new_directory(Path(out) if out else None, f"study-{name}")
     files.write_json(
         directory / _PLAN,
@@ -133,7 +134,8 @@ def resume_study(directory: Path) -> Conducted:
         raise RunError(f"{', '.join(failed)} failed, see above: without them the study finds nothing")
     names = list(dict.fromkeys(run.rpartition("-seed")[0] for run in plan))
     measured = _measure(chosen, {cell: [runs[f"{cell}-seed{k}"] for k in range(seeds)] for cell in names})
-    cells = {cell: _cell(cell, plan[f"{cell}-seed0"]) for cell in names}
+    firsts = {cell: plan[f"{cell}-seed0"] for cell in names}
+    cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}
     finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
     files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured))
     finding.figure.savefig(directory / "figure.png", dpi=150, facecolor="white", bbox_inches="tight")
@@ -155,15 +157,6 @@ def _shown(data: str) -> str:
     return data if data in KNOWN else Path(data).name
 
 
-def _resolved(cell: Cell, seed: int, data_dir: Path | None) -> RunConfig:
-    train = dataclasses.replace(cell.train, seed=seed)
-    return prepare(cell.data, cell.model, train, data_dir, cell.name).config
-
-
-def _cell(name: str, config: RunConfig) -> Cell:
-    return Cell(name, config.data, config.model, config.train)
-
-
 def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Measured]]:
     measured: dict[str, list[Measured]] = {}
     with track("measuring", sum(map(len, runs.values())), "runs") as advance:
@@ -179,6 +172,7 @@ def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list
 
 
 def _of_run(chosen: Study, run: Run) -> Measured:
+    """The final accuracies, training seconds and cost of every run, and what the study measures besides."""
     described, test, rows = files.read_json(run.directory / "run.json"), run.evaluation, run.metrics
     found: Measured = {
         "test_accuracy": test["accuracy"],

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from vitrail import plots
-from vitrail.data.sources import open_source
-from vitrail.data.splits import split
-from vitrail.studies.setups import cnn, images, training, vit
+from vitrail.studies.setups import cnn, extent, images, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, interval, percent, points, verdict
 
 _SHARES = (1, 3, 10, 30, 100)
@@ -15,13 +13,12 @@ _FEWEST_PER_CLASS = 5
 
 def plan(setting: Setting) -> list[Cell]:
     """Both models on shares of the training images, all for the same number of steps of the same size."""
-    source = open_source(setting.data, setting.data_dir)
-    whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
+    whole, num_classes = extent(setting)
     usual = training(setting, **({"epochs": _QUICK_EPOCHS} if setting.quick else {}))
     assert usual.epochs is not None
     assert usual.batch_size is not None
     steps = usual.epochs * (whole // usual.batch_size)
-    fewest = _FEWEST_PER_CLASS * len(source.class_names)
+    fewest = _FEWEST_PER_CLASS * num_classes
     cells = []
     for count in sorted({max(fewest, whole * share // 100) for share in (_QUICK_SHARES if setting.quick else _SHARES)}):
         batch = min(usual.batch_size, count)

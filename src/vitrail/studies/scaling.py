@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from vitrail import plots
-from vitrail.data.sources import open_source
-from vitrail.data.splits import split
-from vitrail.studies.setups import images, training, vit
+from vitrail.studies.setups import extent, images, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, percent, points, verdict
 
 _DEPTHS, _QUICK_DEPTHS = (1, 3, 6), (1, 4)
@@ -14,8 +12,7 @@ _SHARES, _QUICK_SHARES = (25, 100), (30, 100)
 
 def plan(setting: Setting) -> list[Cell]:
     """Every depth with every share of the training images for two numbers of epochs."""
-    source = open_source(setting.data, setting.data_dir)
-    whole = len(split(source.labels, source.split, images(setting), source.class_names).train)
+    whole, _ = extent(setting)
     usual = training(setting).epochs
     assert usual is not None
     depths, shares = (_QUICK_DEPTHS, _QUICK_SHARES) if setting.quick else (_DEPTHS, _SHARES)

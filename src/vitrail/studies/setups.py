@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any
 
 from vitrail.configs import CNNConfig, DataConfig, ModelConfig, TrainConfig, ViTConfig
+from vitrail.data.sources import open_source
+from vitrail.data.splits import split
 from vitrail.models.presets import cnn_compare, cnn_digits, vit_compare, vit_digits
 from vitrail.studies.study import Cell, Setting
 
@@ -25,6 +27,12 @@ def cnn(setting: Setting) -> CNNConfig:
 
 def images(setting: Setting, **changes: Any) -> DataConfig:
     return DataConfig(setting.data, **changes)
+
+
+def extent(setting: Setting) -> tuple[int, int]:
+    """How many training images the data has, without those that validate, and how many classes."""
+    source = open_source(setting.data, setting.data_dir)
+    return len(split(source.labels, source.split, images(setting), source.class_names).train), len(source.class_names)
 
 
 def shapes_setup(setting: Setting) -> tuple[DataConfig, ViTConfig]:

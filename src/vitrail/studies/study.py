@@ -47,10 +47,6 @@ class Results:
     measured: Mapping[str, Sequence[Measured]]
 
     @property
-    def seeds(self) -> int:
-        return len(next(iter(self.measured.values())))
-
-    @property
     def learned(self) -> bool:
         """Whether every model is right more often than not: of one that is not, the inside says nothing."""
         return all(self.interval(cell, "test_accuracy").mean > 0.5 for cell in self.cells)
@@ -88,7 +84,7 @@ class Study:
     plan: Callable[[Setting], Sequence[Cell]]
     conclude: Callable[[Results], Finding]
     measure: Callable[[Run, Prepared], Measured] | None = None
-    """Of a finished run, beside what every run has: see `conduct.MEASURES`."""
+    """Of a finished run, beside what every run has: see `conduct`."""
     observe: Observer | None = None
     """Of a model before training and after every epoch; `Run.observations` has it for `measure`."""
     data: str = "cifar10"
