@@ -15,15 +15,14 @@ from vitrail.inspection.attribution import METHODS, apply
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
 from vitrail.runs import Prepared, Run
-from vitrail.studies.setups import shapes_setup, training
+from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, percent, points, verdict
 
 _IMAGES = 64
 
 
 def plan(setting: Setting) -> list[Cell]:
-    data, model = shapes_setup(setting)
-    return [Cell("vit", data, model, training(setting))]
+    return [shapes_cells(setting)["vit"]]
 
 
 def inside(maps: Float[Tensor, "batch ... row column"], masks: Float[Tensor, "batch row column"]) -> Tensor:

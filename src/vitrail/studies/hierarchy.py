@@ -14,7 +14,7 @@ from vitrail import plots
 from vitrail.data import shapes
 from vitrail.inspection.features import feature_maps
 from vitrail.runs import Prepared, Run
-from vitrail.studies.setups import cnn, shapes_setup, training
+from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import (
     Cell,
     Finding,
@@ -31,13 +31,12 @@ from vitrail.studies.study import (
 
 TARGETS = ("orientation", "colour", "shape")
 _ORIENTATIONS, _HUES = 4, 6
-_PROBED = 600
+_PROBED = 900
 """Test images: two thirds train a probe, the rest test it."""
 
 
 def plan(setting: Setting) -> list[Cell]:
-    data, model = shapes_setup(setting)
-    return [Cell("vit", data, model, training(setting)), Cell("cnn", data, cnn(setting), training(setting))]
+    return list(shapes_cells(setting).values())
 
 
 def measure(run: Run, prepared: Prepared) -> Measured:

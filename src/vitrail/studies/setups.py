@@ -35,12 +35,17 @@ def extent(setting: Setting) -> tuple[int, int]:
     return len(split(source.labels, source.split, images(setting), source.class_names).train), len(source.class_names)
 
 
-def shapes_setup(setting: Setting) -> tuple[DataConfig, ViTConfig]:
-    """`shapes` and a ViT with a convolutional stem, which learns them in few epochs; small ones if it must be quick."""
-    if not setting.quick:
-        return images(setting), vit(setting, stem="conv")
-    small = vit(setting, stem="conv", image_size=16, patch_size=2, embed_dim=64, depth=3, num_heads=4, mlp_dim=128)
-    return images(setting, image_size=16, train_subset=700, test_subset=300), small
+def shapes_cells(setting: Setting) -> dict[str, Cell]:
+    """A ViT with a convolutional stem and a CNN, both of which learn `shapes` in few epochs; small if it must be quick."""
+    if setting.quick:
+        data = images(setting, image_size=16, train_subset=2700, test_subset=900, val_fraction=0.04)
+        small = {"image_size": 16, "patch_size": 4, "embed_dim": 128, "depth": 3, "num_heads": 4, "mlp_dim": 256}
+        models = vit(setting, stem="conv", **small), CNNConfig(16, widths=(32, 64, 96), blocks_per_stage=1, hidden=(128,))
+        train = training(setting, epochs=4)
+    else:
+        data, models = images(setting), (vit(setting, stem="conv"), cnn(setting))
+        train = training(setting, epochs=10, batch_size=64)
+    return {name: Cell(name, data, model, train) for name, model in zip(("vit", "cnn"), models, strict=True)}
 
 
 def training(setting: Setting, **changes: Any) -> TrainConfig:
