@@ -36,16 +36,17 @@ def extent(setting: Setting) -> tuple[int, int]:
 
 
 def shapes_cells(setting: Setting) -> dict[str, Cell]:
-    """A ViT with a convolutional stem and a CNN, both of which learn `shapes` in few epochs; small if it must be quick."""
+    """A ViT with a convolutional stem and a CNN, which learn `shapes` in few epochs; small ones if it must be quick."""
     if setting.quick:
         data = images(setting, image_size=16, train_subset=2700, test_subset=900, val_fraction=0.04)
         small = {"image_size": 16, "patch_size": 4, "embed_dim": 128, "depth": 3, "num_heads": 4, "mlp_dim": 256}
-        models = vit(setting, stem="conv", **small), CNNConfig(16, widths=(32, 64, 96), blocks_per_stage=1, hidden=(128,))
+        small_cnn = CNNConfig(16, widths=(32, 64, 96), blocks_per_stage=1, hidden=(128,))
+        models: dict[str, ModelConfig] = {"vit": vit(setting, stem="conv", **small), "cnn": small_cnn}
         train = training(setting, epochs=4)
     else:
-        data, models = images(setting), (vit(setting, stem="conv"), cnn(setting))
+        data, models = images(setting), {"vit": vit(setting, stem="conv"), "cnn": cnn(setting)}
         train = training(setting, epochs=10, batch_size=64)
-    return {name: Cell(name, data, model, train) for name, model in zip(("vit", "cnn"), models, strict=True)}
+    return {name: Cell(name, data, model, train) for name, model in models.items()}
 
 
 def training(setting: Setting, **changes: Any) -> TrainConfig:
