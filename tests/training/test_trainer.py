@@ -151,7 +151,7 @@ def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_batch_without_a_finite_loss_is_skipped_and_the_fourth_fails(tmp_path, monkeypatch):
-    from vitrail.training import trainer as module
+    from vitrail.training import learner as module
 
     real, step = module.F.cross_entropy, 0
 

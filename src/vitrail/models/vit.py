@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
-from vitrail.models.layers import QKNorm, SwiGLU, residual_branch
+from vitrail.models.layers import Dropout, QKNorm, SwiGLU, dropout, residual_branch
 from vitrail.models.positions import resample, rows_and_columns, sincos_2d
 from vitrail.models.stems import ConvStem, LinearStem
 from vitrail.models.tap import Tap, untapped, within
@@ -43,18 +43,16 @@ def attend(
     k: Float[Tensor, "batch head key dim"],
     v: Float[Tensor, "batch head key dim"],
     scale: float,
-    dropout: float = 0.0,
+    dropped: float = 0.0,
 ) -> Float[Tensor, "batch head query dim"]:
     """`attention_weights(q, k, scale) @ v`, without keeping the weights where that is the faster way.
 
-    `dropout` zeroes weights at random (and scales up the rest): pass 0 except in training.
+    `dropped` is the share of weights that dropout zeroes (scaling up the rest): pass 0 except in training.
     """
     explicit = q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[-2] <= _LONGEST_EXPLICIT_ATTENTION
     if not explicit:
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
-    weights = attention_weights(q, k, scale)
-    if dropout > 0:
-        weights = F.dropout(weights, dropout)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropped, scale=scale)
+    weights = dropout(attention_weights(q, k, scale), dropped)
     return weights.to(v.dtype) @ v
 
 
@@ -91,7 +89,7 @@ class MLP(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(config.embed_dim, config.mlp_dim)
         self.fc2 = nn.Linear(config.mlp_dim, config.embed_dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:
         hidden = tap("hidden", F.gelu(self.fc1(x)))
@@ -147,7 +145,7 @@ class ViT(nn.Module):
             self.pos_embed = nn.Parameter(torch.zeros(1, placed + config.num_patches, dim))
         elif config.pos_embed == "learned2d":
             self.pos_rows, self.pos_columns = (nn.Parameter(torch.zeros(side, dim // 2)) for side in config.grid)
-        self.dropout = nn.Dropout(config.embed_dropout)
+        self.dropout = Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(
             Block(config, config.drop_path * i / max(config.depth - 1, 1)) for i in range(config.depth)
         )

@@ -7,7 +7,6 @@ so a position in training is two integers and needs no generator state.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -16,32 +15,26 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Precision, predict_logits
-from vitrail.configs import CNNConfig, RunConfig
+from vitrail.configs import RunConfig
 from vitrail.data.augment import augment
 from vitrail.data.batches import epoch_order, step_seed
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection.watch import watch
-from vitrail.models.build import Model, build_model
+from vitrail.models.build import Model
 from vitrail.models.vit import ViT
 from vitrail.progress import say
 from vitrail.training import metrics
 from vitrail.training.display import Display
-from vitrail.training.optim import (
-    build_optimizers,
-    learning_rate,
-    load_state_tensors,
-    set_learning_rate,
-    state_tensors,
-)
+from vitrail.training.learner import Learner
+from vitrail.training.optim import learning_rate, load_state_tensors, state_tensors
 from vitrail.training.tracking import Tracker
 
 Observe = Callable[[Model], dict[str, Any]]
@@ -97,26 +90,13 @@ class Trainer:
         self.epochs, self.batch_size, self.augmentation = train.epochs, train.batch_size, train.augment
         self.steps_per_epoch = len(data.train) // train.batch_size
         self.total_steps = train.epochs * self.steps_per_epoch
-        self.device = torch.device(train.device)
         self.precision: Precision = "bf16" if train.precision == "bf16" else "fp32"
-        if train.threads:
-            torch.set_num_threads(train.threads)
-        if self.device.type == "cuda":
-            # cuBLAS adds up in a fixed order only with this workspace, set before its first product.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
-
-        torch.manual_seed(train.seed)
-        self.model = build_model(config.model).to(self.device)
-        if isinstance(config.model, CNNConfig):
-            # Convolutions run faster when a pixel's channels lie side by side.
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learner = Learner(config.model, train)
+        self.model, self.device = self.learner.model, self.learner.device
         self.average: AveragedModel | None = None
         if train.ema_decay is not None:
             ema = get_ema_multi_avg_fn(train.ema_decay)
             self.average = AveragedModel(self.model, multi_avg_fn=ema, use_buffers=True)
-        self.compiled: Any = torch.compile(self.model, dynamic=False) if train.compile == "on" else self.model
-        self.optimizers = build_optimizers(self.model, train)
         self.position = Position()
         self.saved: Position | None = None
         self.logits: list[Tensor] = []
@@ -180,36 +160,19 @@ class Trainer:
         torch.manual_seed(step_seed(config.seed, step))
         num_classes = self.config.model.num_classes
         inputs, targets = augment(images, labels, num_classes, self.augmentation, self.data.preprocessing)
-        if isinstance(self.config.model, CNNConfig):
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
         lr = learning_rate(step, self.total_steps, config)
-        set_learning_rate(self.optimizers, lr)
-        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.compiled(inputs)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
-        loss.backward()
-        norm = torch.nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
-        if config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), config.clip_norm, norm)
-        value = loss.item()
-        finite = bool(np.isfinite(value)) and bool(torch.isfinite(norm))
-        if finite:
-            for optimizer in self.optimizers:
-                optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.model)
-        else:
-            self.skip(step, buffers)
-        self.model.zero_grad(set_to_none=True)
+        value, logits, finite = self.learner.step(inputs, targets, lr)
+        if not finite:
+            self.skip(step)
+        elif self.average is not None:
+            self.average.update_parameters(self.model)
 
-        logits = logits.detach().float().cpu()
-        correct = (logits.argmax(dim=1) == labels.cpu()).float().mean().item()
+        labels = labels.cpu()
+        correct = (logits.argmax(dim=1) == labels).float().mean().item()
         sampled_every = -(-self.steps_per_epoch * self.batch_size // _MOST_PREDICTIONS)
         if finite and position.batch % sampled_every == 0:
             self.logits.append(logits)
-            self.labels.append(labels.cpu())
+            self.labels.append(labels)
         position.batch += 1
         if self.untimed_steps:
             self.untimed_steps -= 1
@@ -220,11 +183,8 @@ class Trainer:
         self.steps_file.write(json.dumps(row) + "\n")
         return row
 
-    def skip(self, step: int, buffers: dict[str, Tensor]) -> None:
-        """Undo what a batch without a finite loss did to running statistics; the fourth such batch ends the run."""
-        with torch.no_grad():
-            for name, buffer in self.model.named_buffers():
-                buffer.copy_(buffers[name])
+    def skip(self, step: int) -> None:
+        """Record a batch without a finite loss, which changed nothing; the fourth ends the run."""
         self.position.skipped.append(step + 1)
         say(f"step {step + 1}: the loss or its gradient is not finite; the batch is skipped")
         if len(self.position.skipped) > _TOLERATED_BATCHES:
@@ -284,7 +244,7 @@ class Trainer:
     def save(self) -> None:
         self.steps_file.flush()
         files.flush_to_disk(self.directory / "steps.jsonl")
-        optimizer = {f"optimizer.{k}": v for k, v in state_tensors(self.optimizers).items()}
+        optimizer = {f"optimizer.{k}": v for k, v in state_tensors(self.learner.optimizers).items()}
         if self.average is not None:
             optimizer |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
             optimizer["n_averaged"] = self.average.n_averaged
@@ -315,7 +275,7 @@ class Trainer:
                 if self.average is not None:
                     self.model.load_state_dict(under("model."))
                     self.average.n_averaged.copy_(stored["n_averaged"])
-                load_state_tensors(self.optimizers, under("optimizer."))
+                load_state_tensors(self.learner.optimizers, under("optimizer."))
                 self.position = Position(**found.state)
             except (RuntimeError, KeyError, IndexError, TypeError) as error:
                 reason = str(error).splitlines()[0]

@@ -1,0 +1,115 @@
+"""How the benchmarks measure: everything that is compared runs in turn, in one process; medians; nothing by hand."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+from vitrail.training import hardware
+
+Action = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured thing. Rows of a group are compared with each other, the first being ours."""
+
+    group: str
+    name: str
+    value: float
+    unit: str
+    spread: float = 0.0
+    """Half the range of the repetitions, as a share of the median."""
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.unit.endswith("/s")
+
+    def times(self, reference: Row) -> float:
+        """How many times better the reference is than this."""
+        ratio = reference.value / self.value
+        return ratio if self.more_is_better else 1 / ratio
+
+
+def alternate(actions: Mapping[str, Action], repeats: int = 5, warm: int = 1) -> dict[str, list[float]]:
+    """Seconds of each action, `repeats` times, one after the other in turn: what disturbs one disturbs all."""
+    for _ in range(warm):
+        for action in actions.values():
+            action()
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(repeats):
+        for name, action in actions.items():
+            synchronize()
+            started = time.perf_counter()
+            action()
+            synchronize()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def rates(group: str, seconds: Mapping[str, list[float]], amount: float, unit: str) -> list[Row]:
+    """`amount` per second, median."""
+    return [Row(group, name, amount / statistics.median(s), unit, _spread(s)) for name, s in seconds.items()]
+
+
+def durations(group: str, seconds: Mapping[str, list[float]], unit: str = "ms") -> list[Row]:
+    scale = {"ms": 1e3, "s": 1.0}[unit]
+    return [Row(group, name, scale * statistics.median(s), unit, _spread(s)) for name, s in seconds.items()]
+
+
+def _spread(seconds: list[float]) -> float:
+    return (max(seconds) - min(seconds)) / 2 / statistics.median(seconds)
+
+
+def exponent(sizes: list[float], costs: list[float]) -> float:
+    """The slope in log-log: 2 where doubling the size costs four times as much."""
+    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+def device() -> torch.device:
+    return hardware.choose_device("auto")
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def product_rate(dtype: torch.dtype, shape: tuple[int, int, int] = (4096, 1024, 1024)) -> float:
+    """Floating-point operations per second of a matrix product (m, k) x (k, n): the most a model could reach."""
+    m, k, n = shape
+    a, b = (torch.randn(size, device=device()).to(dtype) for size in ((m, k), (k, n)))
+    out = torch.empty(m, n, device=device(), dtype=dtype)
+    many = 1 if device().type == "cpu" else 50
+
+    def products() -> None:
+        for _ in range(many):
+            torch.mm(a, b, out=out)
+
+    return many * 2 * m * k * n / min(alternate({"": products}, repeats=15)[""])
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    libraries = ("torch", "timm", "transformers", "torchvision", "vit-pytorch", "numpy", "pillow")
+    return {
+        "machine": hardware.describe(device()),
+        "bf16": hardware.fast_bf16(device()),
+        "python": platform.python_version(),
+        "versions": {name: found for name in libraries if (found := _version(name))},
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
