@@ -107,7 +107,7 @@ def test_what_cannot_be_explained_is_said_and_leaves_nothing(saved, capsys):
     rest = ["--out", str(out)]
     fails(["explain", vit, *rest], capsys, "no images were given")
     fails(["explain", vit, image, str(broken), *rest], capsys, "broken.png", "not an image")
-    fails(["explain", vit, image, "--target", "sta", *rest], capsys, "no class 'sta'", "did you mean 'star'?")
+    fails(["explain", vit, image, "--target", "sta", *rest], capsys, "no class 'sta'", "did you mean star?")
     fails(["explain", vit, image, "--target", "8", *rest], capsys, "no class '8'")
     fails(["explain", vit, image, "--layer", "2", *rest], capsys, "no layer 2", "from 0 to 1")
     fails(["explain", vit, image, "--head", "5", *rest], capsys, "no head 5")

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.verbs import looking, studying, training, using
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -43,7 +43,6 @@ def usage() -> str:
 
 def run(argv: Sequence[str]) -> int:
     """Carry out a command line; its exit code."""
-    import difflib
 
     if not argv or argv[0] in ("--help", "-h", "help", "--help-all"):
         print(usage())
@@ -55,10 +54,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     try:
         if argv[0] not in VERBS:
-            near = difflib.get_close_matches(argv[0], VERBS, n=1)
-            raise InputError(
-                f"unknown verb {argv[0]!r}" + (f": did you mean {near[0]}?" if near else "; see 'vitrail --help'")
-            )
+            raise InputError(f"unknown verb {argv[0]!r}: {nearest(argv[0], VERBS)}")
         VERBS[argv[0]](argv[1:])
     except InputError as error:
         print(f"vitrail: {_one_line(error)}", file=sys.stderr)

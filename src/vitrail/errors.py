@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -20,3 +22,14 @@ class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it
         goes_on = f"; all is saved, and 'vitrail resume {directory}' goes on" if directory else ""
         super().__init__(f"interrupted{goes_on}")
         self.signum = signum
+
+
+_MOST_LISTED = 20
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `did you mean vit-b16?`, or what is known where nothing is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=2)
+    more = ", ..." if len(known) > _MOST_LISTED else ""
+    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known[:_MOST_LISTED])}{more}"

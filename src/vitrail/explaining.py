@@ -20,7 +20,7 @@ from vitrail.data import shapes
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.sources import open_source
 from vitrail.data.text import listed, slug
-from vitrail.errors import InputError
+from vitrail.errors import InputError, nearest
 from vitrail.evaluation import labelled
 from vitrail.inspection.attribution import Method, methods_for
 from vitrail.inspection.explanation import Explanation
@@ -221,11 +221,7 @@ def find_class(classifier: Classifier, target: str | int) -> int:
     numbers = [str(number) for number in range(len(names))]
     if str(target) in numbers:
         return numbers.index(str(target))
-    import difflib
-
-    near = difflib.get_close_matches(str(target), names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:10])}"
-    raise InputError(f"the model knows no class {target!r}: {hint}")
+    raise InputError(f"the model knows no class {target!r}: {nearest(str(target), names)}")
 
 
 def _precision(device: torch.device) -> Precision:

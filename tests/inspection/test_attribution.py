@@ -180,7 +180,7 @@ def test_cells_are_patches_or_divide_the_image():
 @pytest.mark.parametrize(
     ("model", "method", "target", "said"),
     [
-        (small_vit(), "gradcam", 0, "unknown attribution method 'gradcam': known are attention, rollout"),
+        (small_vit(), "gradcam", 0, "unknown attribution method 'gradcam': did you mean grad-cam"),
         (small_cnn(), "rollout", 0, "rollout does not apply to a CNN: use one of grad-cam"),
         (small_vit(), "rollout", 5, "from 0 to 4"),
         (small_vit(), "rollout", [0, 1, 2], "one for all images or one for each"),

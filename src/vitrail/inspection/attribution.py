@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vitrail.classifier import Precision
 from vitrail.configs import CNNConfig, Size, ViTConfig
-from vitrail.errors import InputError
+from vitrail.errors import InputError, nearest
 from vitrail.inspection.attention import readout_row
 from vitrail.inspection.attention import rollout as roll_out
 from vitrail.inspection.batches import each_on_one_thread
@@ -69,7 +69,7 @@ def attribute(model: Model, images: Images, method: str, target: int | Sequence[
     """
     chosen = METHODS.get(method)
     if chosen is None:
-        raise InputError(f"unknown attribution method {method!r}: known are {', '.join(METHODS)}")
+        raise InputError(f"unknown attribution method {method!r}: {nearest(method, METHODS)}")
     if chosen not in methods_for(model):
         known = ", ".join(m.name for m in methods_for(model))
         raise InputError(f"the method {method} does not apply to a {_kind(model)}: use one of {known}")

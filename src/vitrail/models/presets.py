@@ -3,11 +3,10 @@ number of classes) are the source's here, and the data's when training."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from vitrail.configs import CNNConfig, ModelConfig, ViTConfig
-from vitrail.errors import InputError
+from vitrail.errors import InputError, nearest
 
 
 def vit_compare() -> ViTConfig:
@@ -207,7 +206,5 @@ PRESETS: dict[str, Callable[[], ModelConfig]] = {
 def preset(name: str) -> ModelConfig:
     """The configuration of that name. Raises InputError with the nearest names for an unknown one."""
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(PRESETS)}"
-        raise InputError(f"unknown model {name!r}: {hint}")
+        raise InputError(f"unknown model {name!r}: {nearest(name, PRESETS)}")
     return PRESETS[name]()

@@ -16,7 +16,7 @@ from matplotlib import rc_context
 
 from vitrail import files
 from vitrail.data.sources import KNOWN
-from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import run_grid
 from vitrail.inspection.measures import mean_interval
 from vitrail.progress import track
@@ -51,13 +51,7 @@ def is_study(directory: Path) -> bool:
 def find(name: str) -> Study:
     """Raises InputError with the nearest name for an unknown one."""
     if name not in STUDIES:
-        import difflib
-
-        near = difflib.get_close_matches(name, STUDIES, n=1)
-        raise InputError(
-            f"there is no study {name!r}: "
-            + (f"did you mean {near[0]}?" if near else f"there are {', '.join(STUDIES)}")
-        )
+        raise InputError(f"there is no study {name!r}: {nearest(name, STUDIES)}")
     return STUDIES[name]
 
 

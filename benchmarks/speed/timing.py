@@ -28,6 +28,8 @@ class Row:
     unit: str
     spread: float = 0.0
     """Half the range of the repetitions, as a share of the median."""
+    utilisation: float | None = None
+    """Floating-point operations of the model per second, as a share of the machine's bf16 matrix product."""
 
     @property
     def more_is_better(self) -> bool:

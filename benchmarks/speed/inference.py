@@ -1,0 +1,51 @@
+"""Inference: the latency of one image and the throughput of 64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from benchmarks.speed import peers, timing
+from benchmarks.speed.timing import Action, Row
+from torch import Tensor, nn
+
+from vitrail.models.build import build_model
+from vitrail.models.presets import preset
+from vitrail.training import hardware
+
+
+def measure(everything: bool) -> Iterator[list[Row]]:
+    for name in ("vit-compare", "vit-s16"):
+        for batch in (1, 64):
+            yield _group(name, batch, everything)
+
+
+def _group(name: str, batch: int, everything: bool) -> list[Row]:
+    device, config = timing.device(), preset(name)
+    torch.manual_seed(0)
+    images = torch.randn(batch, config.in_channels, *config.size, device=device)
+    ours = build_model(config).to(device).eval()
+    actions = {f"ours, {p}": _forward(ours, images, p) for p in ("bf16", "fp32")}
+    if not hardware.can_compile(device):
+        for precision in ("bf16", "fp32"):
+            frozen = torch.compile(ours, dynamic=False, options={"freezing": True})
+            actions[f"ours, {precision} compiled and frozen"] = _forward(frozen, images, precision)
+    for peer in peers.PEERS:
+        model = peers.build(peer, config, device).eval()
+        actions |= {f"{peer}, {p}": _forward(model, images, p) for p in ("bf16", "fp32")}
+        if everything and not hardware.can_compile(device):
+            compiled = torch.compile(model, options={"freezing": True})
+            actions[f"{peer}, bf16 compiled and frozen"] = _forward(compiled, images, "bf16")
+    seconds = timing.alternate(actions, repeats=50 if batch == 1 else 7, warm=3)
+    if batch == 1:
+        return timing.durations(f"inference, {name}, one image", seconds)
+    return timing.rates(f"inference, {name}, batch {batch}", seconds, batch, "images/s")
+
+
+def _forward(model: nn.Module, images: Tensor, precision: str) -> Action:
+    @torch.no_grad()
+    def forward() -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return model(images)
+
+    return forward

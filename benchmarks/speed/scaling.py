@@ -1,0 +1,88 @@
+"""Cost against size: seconds and peak memory of a training step by tokens, depth, width and batch.
+
+Each size runs in a process of its own, whose peak memory is then that size's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import torch
+from benchmarks.speed import timing
+from benchmarks.speed.timing import Row
+
+from vitrail.configs import TrainConfig, ViTConfig
+from vitrail.training.choices import resolve_training
+from vitrail.training.learner import Learner
+
+_BASE = ViTConfig(image_size=32, patch_size=4, num_classes=10, embed_dim=192, depth=4, num_heads=6, mlp_dim=384)
+_BATCH = 16
+
+
+def _sweeps() -> dict[str, list[tuple[int, ViTConfig, int]]]:
+    """By what varies: (size, model, batch)."""
+    change = dataclasses.replace
+    return {
+        "tokens": [((s // 4) ** 2, change(_BASE, image_size=s, depth=2), 4) for s in (32, 64, 128, 256)],
+        "depth": [(d, change(_BASE, depth=d), _BATCH) for d in (2, 4, 8, 16)],
+        "width": [
+            (w, change(_BASE, embed_dim=w, mlp_dim=2 * w, num_heads=w // 32), _BATCH) for w in (64, 128, 256, 512)
+        ],
+        "batch": [(b, _BASE, b) for b in (4, 16, 64, 256)],
+    }
+
+
+def _of_width(width: int) -> ViTConfig:
+    return dataclasses.replace(_BASE, embed_dim=width, mlp_dim=2 * width, num_heads=width // 32)
+
+
+def measure(everything: bool) -> Iterator[list[Row]]:
+    for what, sizes in _sweeps().items():
+        found = [(size, *_in_a_process(what, i)) for i, (size, _, _) in enumerate(sizes)]
+        values, seconds, megabytes = zip(*found, strict=True)
+        for kind, costs, unit in (("time", [1e3 * s for s in seconds], "ms"), ("memory", megabytes, "MB")):
+            group = f"{kind} of a training step by {what}"
+            rows = [Row(group, f"{size:,}", cost, unit) for size, cost in zip(values, costs, strict=True)]
+            # The smallest sizes cost what a process and its calls cost.
+            fitted = timing.exponent(list(values[-2:]), list(costs[-2:]))
+            yield [*rows, Row(group, "exponent between the last two", fitted, "")]
+
+
+def _in_a_process(what: str, place: int) -> tuple[float, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed.scaling", what, str(place)], check=True, capture_output=True, text=True
+    )
+    return tuple(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _resident_megabytes() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main(what: str, place: int) -> None:
+    _, config, batch = _sweeps()[what][place]
+    resolved, _ = resolve_training(
+        TrainConfig(epochs=1, batch_size=batch, optimizer="adamw", compile="off"), config, batch
+    )
+    device = timing.device()
+    before = _resident_megabytes()
+    learner = Learner(config, resolved)
+    images = torch.randn(batch, 3, *config.size, device=device)
+    labels = torch.arange(batch, device=device) % 10
+    seconds = timing.alternate({"": lambda: learner.step(images, labels, lr=1e-4)}, warm=2)[""]
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    print(json.dumps([sorted(seconds)[len(seconds) // 2], peak]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
