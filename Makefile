@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHELL := /bin/bash
 
-.PHONY: demo test docs studies lint clean help
+.PHONY: demo test docs studies bench bench-all lint clean help
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -28,6 +28,12 @@ studies: $(INSTALLED) ## Carry out the quick version of every study, into runs/s
 			{ tail -n 20 runs/studies/$$name.log; exit 1; }; \
 		sed -nE "s/^(Supported|Contradicted|Undecided) on/$$name: &/p" runs/studies/$$name.log; \
 	done
+
+bench: $(INSTALLED) ## Measure speed beside other libraries, in a quarter of an hour on two cores
+	@$(BIN)/python -m benchmarks.speed --out benchmarks/results/speed.json
+
+bench-all: $(INSTALLED) ## The same with every combination
+	@$(BIN)/python -m benchmarks.speed --all --out benchmarks/results/speed-all.json
 
 lint: $(INSTALLED) ## Check style and types
 	@$(BIN)/ruff check --quiet
