@@ -28,11 +28,13 @@ def _groups(name: str, batch: int) -> Iterator[list[Row]]:
     hooked = _hooked_timm(config)
     attention: dict[str, Action] = {
         "ours": lambda: vitrail.inspect(ours, images).attention(),
+        "ours, bf16": lambda: vitrail.inspect(ours, images, precision="bf16").attention(),
         "Hugging Face, output_attentions": lambda: _huggingface(theirs, images),
         "timm, hooks": lambda: hooked(images),
     }
     rollout: dict[str, Action] = {
         "ours": lambda: vitrail.inspect(ours, images).rollout(),
+        "ours, bf16": lambda: vitrail.inspect(ours, images, precision="bf16").rollout(),
         "Hugging Face, and products": lambda: _rollout(_huggingface(theirs, images)),
         "timm, and products": lambda: _rollout(hooked(images)),
     }
