@@ -39,7 +39,17 @@ def interval_lines(
         axes.plot(at, mean, label=plain_text(name, 40), **line(i, len(at)))
         axes.fill_between(at, mean - half, mean + half, color=SERIES[i % len(SERIES)], alpha=0.15, linewidth=0)
     for name, level in (reference or {}).items():
-        axes.axhline(level, color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)), label=plain_text(name, 40))
+        axes.axhline(level, color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)))
+        beside = ("axes fraction", "data")
+        axes.annotate(
+            plain_text(name, 40),
+            (1.01, level),
+            xycoords=beside,
+            va="center",
+            color=SOFT,
+            size="small",
+            parse_math=False,
+        )
     if log:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
@@ -49,7 +59,7 @@ def interval_lines(
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlabel(x, parse_math=False)
     axes.set_ylabel(y, parse_math=False)
-    if len(lines) + len(reference or {}) > 1:
+    if len(lines) > 1:
         legend(figure, axes)
     return figure
 
