@@ -213,7 +213,8 @@ class ViT(nn.Module):
         prefix = [token for token in (self.cls_token, self.dist_token) if token is not None]
         x = torch.cat([*(repeat(token, "1 t d -> b t d", b=len(x)).to(x.dtype) for token in prefix), x], dim=1)
         if positions is not None:
-            x = x + positions
+            # Under autocast the tokens stay in bf16 from here on.
+            x = x + positions.to(x.dtype)
         if self.registers is not None:
             registers = repeat(self.registers, "1 t d -> b t d", b=len(x)).to(x.dtype)
             x = torch.cat([x[:, : len(prefix)], registers, x[:, len(prefix) :]], dim=1)
