@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 
+import torch
 from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -48,4 +50,12 @@ class ConvStem(nn.Sequential):
         super().__init__(*layers, nn.Conv2d(widths[-1], embed_dim, kernel_size=1))
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
-        return rearrange(super().forward(images), "b d h w -> b (h w) d")
+        *halvings, last = self
+        x = images
+        # On a CPU in bf16, a strided convolution's gradient takes ten times as long as soon as another program runs:
+        # its threads wait for each other spinning. In float32, with a pixel's channels side by side, it does not.
+        on_cpu = images.device.type == "cpu"
+        with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+            for layer in halvings:
+                x = layer(x.contiguous(memory_format=torch.channels_last) if on_cpu else x)
+        return rearrange(last(x), "b d h w -> b (h w) d")

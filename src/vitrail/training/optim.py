@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.configs import TrainConfig
 from vitrail.models.build import Model
+from vitrail.training.muon import Muon
 
 MUON_MOMENTUM = 0.95
 
@@ -40,8 +41,7 @@ def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
 def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """One optimizer, or Muon on the encoder blocks' matrices and AdamW on the rest.
 
-    Muon (Jordan et al. 2024) orthogonalises every update; its rate is adjusted to match AdamW's RMS (Liu et al.
-    2025, arXiv:2502.16982, section 2.2), so that both share one schedule. A CNN has no such matrices: AdamW.
+    Muon's rate is adjusted to match AdamW's RMS, so that both share one schedule. A CNN has no such matrices: AdamW.
     Queries, keys and values share one matrix and are orthogonalised as one. Plain Adam decays every parameter, as
     torch's own does.
     """
@@ -56,15 +56,7 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
     if config.optimizer == "muon":
         matrices = [(n, p) for n, p in named if _is_hidden_matrix(n, p)]
         if matrices:
-            optimizers.append(
-                torch.optim.Muon(
-                    [p for _, p in matrices],
-                    lr=lr,
-                    weight_decay=decay,
-                    momentum=MUON_MOMENTUM,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
+            optimizers.append(Muon([p for _, p in matrices], lr, decay, MUON_MOMENTUM))
             named = [(n, p) for n, p in named if not _is_hidden_matrix(n, p)]
     groups = [
         {"params": [p for n, p in named if _is_decayed(n, p)], "weight_decay": decay},
