@@ -6,7 +6,7 @@ from vitrail.models.layers import Dropout, dropout
 
 
 @settings(deadline=None)
-@given(st.floats(0.0, 0.999), st.integers(1, 300), st.sampled_from([torch.float32, torch.bfloat16]))
+@given(st.floats(0.0, 0.95), st.integers(1, 300), st.sampled_from([torch.float32, torch.bfloat16]))
 def test_dropout_keeps_or_zeroes_and_keeps_the_mean(probability, size, dtype):
     torch.manual_seed(size)
     x = torch.ones(size, 257, dtype=dtype, requires_grad=True)
