@@ -62,10 +62,11 @@ def main() -> None:
             "data": Path(options.data).name,
             "train_images": IMAGES,
             "epochs": EPOCHS,
-            "machine": hardware.describe(torch.device("cpu")),
+            "machine": hardware.describe(hardware.choose_device("auto")),
             "torch": torch.__version__,
             "test": measured,
         }
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -63,12 +63,12 @@ def main() -> None:
         for rows in SECTIONS[name].measure(options.all, **extra):
             measured += rows
             console.print(table(rows), "")
-    console.print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
-    if options.out:
-        record = {**timing.machine(), "rows": [dataclasses.asdict(row) for row in measured]}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=2) + "\n")
-        console.print(f"wrote {options.out}")
+            if options.out:
+                record = {**timing.machine(), "rows": [dataclasses.asdict(row) for row in measured]}
+                options.out.parent.mkdir(parents=True, exist_ok=True)
+                options.out.write_text(json.dumps(record, indent=2) + "\n")
+    wrote = f", wrote {options.out}" if options.out else ""
+    console.print(f"{(time.perf_counter() - started) / 60:.1f} minutes{wrote}")
 
 
 if __name__ == "__main__":

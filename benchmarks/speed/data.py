@@ -96,8 +96,13 @@ def _decoding(folder: Path) -> list[Row]:
     transform = transforms.Compose([transforms.Resize(_TARGET), transforms.CenterCrop(_TARGET), transforms.ToTensor()])
     times = 0
 
+    preprocessing = Preprocessing((_TARGET, _TARGET), 3, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    order = np.random.default_rng(0).permutation(_PHOTOGRAPHS)
+
     def ours(cache: Path) -> None:
-        open_source(folder / "photographs", cache).load((_TARGET, _TARGET))
+        dataset = open_source(folder / "photographs", cache).load((_TARGET, _TARGET))
+        for start in range(0, _PHOTOGRAPHS, _BATCH):
+            preprocessing.normalize(torch.from_numpy(dataset.read(order[start : start + _BATCH])))
 
     def first() -> None:
         nonlocal times

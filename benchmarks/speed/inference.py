@@ -21,6 +21,7 @@ def measure(everything: bool) -> Iterator[list[Row]]:
 
 
 def _group(name: str, batch: int, everything: bool) -> list[Row]:
+    timing.forget_compiled()
     device, config = timing.device(), preset(name)
     torch.manual_seed(0)
     images = torch.randn(batch, config.in_channels, *config.size, device=device)
@@ -34,8 +35,9 @@ def _group(name: str, batch: int, everything: bool) -> list[Row]:
         model = peers.build(peer, config, device).eval()
         actions |= {f"{peer}, {p}": _forward(model, images, p) for p in ("bf16", "fp32")}
         if everything and not hardware.can_compile(device):
-            compiled = torch.compile(model, options={"freezing": True})
-            actions[f"{peer}, bf16 compiled and frozen"] = _forward(compiled, images, "bf16")
+            for precision in ("bf16", "fp32"):
+                frozen = torch.compile(model, dynamic=False, options={"freezing": True})
+                actions[f"{peer}, {precision} compiled and frozen"] = _forward(frozen, images, precision)
     seconds = timing.alternate(actions, repeats=50 if batch == 1 else 7, warm=3)
     if batch == 1:
         return timing.durations(f"inference, {name}, one image", seconds)

@@ -22,9 +22,10 @@ def measure(everything: bool) -> Iterator[list[Row]]:
 def _groups(name: str, batch: int) -> Iterator[list[Row]]:
     config = preset(name)
     torch.manual_seed(0)
-    images = torch.randn(batch, config.in_channels, *config.size)
-    ours = build_model(config).eval()
-    theirs = peers.huggingface_vit(config, attn_implementation="eager", output_attentions=True).eval().model
+    images = torch.randn(batch, config.in_channels, *config.size, device=timing.device())
+    ours = build_model(config).to(images.device).eval()
+    theirs = peers.huggingface_vit(config, attn_implementation="eager", output_attentions=True)
+    theirs = theirs.to(images.device).eval().model
     hooked = _hooked_timm(config)
     attention: dict[str, Action] = {
         "ours": lambda: vitrail.inspect(ours, images).attention(),
@@ -51,7 +52,7 @@ def _hooked_timm(config):
     """timm's own extractor, which needs the fused kernel off."""
     from timm.utils import AttentionExtract
 
-    model = peers.timm_vit(config).eval()
+    model = peers.timm_vit(config).to(timing.device()).eval()
     for block in model.blocks:
         block.attn.fused_attn = False
     extract = AttentionExtract(model, method="hook")
@@ -65,7 +66,7 @@ def _hooked_timm(config):
 
 def _rollout(weights: Sequence[Tensor]) -> Tensor:
     """Abnar & Zuidema (2020): the product over layers of heads' mean, halved with the identity."""
-    eye = torch.eye(weights[0].shape[-1])
+    eye = torch.eye(weights[0].shape[-1], device=weights[0].device)
     joint = eye
     for layer in weights:
         joint = (layer.mean(dim=1) + eye) / 2 @ joint

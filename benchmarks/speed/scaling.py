@@ -1,14 +1,13 @@
 """Cost against size: seconds and peak memory of a training step by tokens, depth, width and batch.
 
-Each size runs in a process of its own, whose peak memory is then that size's.
+Each size runs in a process of its own, whose peak memory is then that size's. At 4,096 tokens a CPU takes the fused
+attention, below it the explicit one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,9 +30,7 @@ def _sweeps() -> dict[str, list[tuple[int, ViTConfig, int]]]:
     return {
         "tokens": [((s // 4) ** 2, change(_BASE, image_size=s, depth=2), 4) for s in (32, 64, 128, 256)],
         "depth": [(d, change(_BASE, depth=d), _BATCH) for d in (2, 4, 8, 16)],
-        "width": [
-            (w, change(_BASE, embed_dim=w, mlp_dim=2 * w, num_heads=w // 32), _BATCH) for w in (64, 128, 256, 512)
-        ],
+        "width": [(w, _of_width(w), _BATCH) for w in (64, 128, 256, 512)],
         "batch": [(b, _BASE, b) for b in (4, 16, 64, 256)],
     }
 
@@ -55,15 +52,15 @@ def measure(everything: bool) -> Iterator[list[Row]]:
 
 
 def _in_a_process(what: str, place: int) -> tuple[float, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed.scaling", what, str(place)], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "benchmarks.speed.scaling", what, str(place)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _resident_megabytes() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _megabytes(what: str) -> float:
+    """`VmRSS`, or `VmHWM`: the peak of this process, where getrusage's would include its parent's."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / 1024
 
 
 def main(what: str, place: int) -> None:
@@ -72,15 +69,13 @@ def main(what: str, place: int) -> None:
         TrainConfig(epochs=1, batch_size=batch, optimizer="adamw", compile="off"), config, batch
     )
     device = timing.device()
-    before = _resident_megabytes()
+    before = _megabytes("VmRSS")
     learner = Learner(config, resolved)
     images = torch.randn(batch, 3, *config.size, device=device)
     labels = torch.arange(batch, device=device) % 10
     seconds = timing.alternate({"": lambda: learner.step(images, labels, lr=1e-4)}, warm=2)[""]
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    on_gpu = device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else _megabytes("VmHWM") - before
     print(json.dumps([sorted(seconds)[len(seconds) // 2], peak]))
 
 

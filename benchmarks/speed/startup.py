@@ -25,7 +25,7 @@ def measure(everything: bool) -> Iterator[list[Row]]:
     def action(name: str):
         prepared = declared if "timm" in name or "transformers" in name else ""
         return lambda: subprocess.run(
-            [sys.executable, "-c", prepared + statements[name]], check=False, capture_output=True
+            [sys.executable, "-c", prepared + statements[name]], check=True, capture_output=True
         )
 
     yield timing.durations("start of a process", timing.alternate({name: action(name) for name in statements}))

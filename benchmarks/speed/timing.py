@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo
 
 from vitrail.training import hardware
 
@@ -80,23 +81,33 @@ def device() -> torch.device:
     return hardware.choose_device("auto")
 
 
+def forget_compiled() -> None:
+    """Models compiled earlier count towards Dynamo's limit, past which it would silently run eagerly."""
+    torch.compiler.reset()
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+
+
+def deterministic(action: Action, on: bool) -> Action:
+    """Ours trains deterministically on a GPU, whereas peers do as their users do: the switch is the whole process's."""
+
+    def switched() -> object:
+        torch.use_deterministic_algorithms(on, warn_only=True)
+        return action()
+
+    return switched
+
+
 def synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
-def product_rate(dtype: torch.dtype, shape: tuple[int, int, int] = (4096, 1024, 1024)) -> float:
-    """Floating-point operations per second of a matrix product (m, k) x (k, n): the most a model could reach."""
-    m, k, n = shape
+def product_rate(dtype: torch.dtype) -> float:
+    """Floating-point operations per second of a large matrix product: the most a model could reach."""
+    m, k, n = (4096, 1024, 1024) if device().type == "cpu" else (8192, 8192, 8192)
     a, b = (torch.randn(size, device=device()).to(dtype) for size in ((m, k), (k, n)))
     out = torch.empty(m, n, device=device(), dtype=dtype)
-    many = 1 if device().type == "cpu" else 50
-
-    def products() -> None:
-        for _ in range(many):
-            torch.mm(a, b, out=out)
-
-    return many * 2 * m * k * n / min(alternate({"": products}, repeats=15)[""])
+    return 2 * m * k * n / min(alternate({"": lambda: torch.mm(a, b, out=out)}, repeats=15)[""])
 
 
 def machine() -> dict[str, Any]:

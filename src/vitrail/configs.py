@@ -308,7 +308,7 @@ class TrainConfig:
     """Keep an exponential moving average of the weights, and evaluate and save it."""
     augment: AugmentConfig = AugmentConfig()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware multiplies it faster."""
+    """auto: bf16 where the hardware multiplies it faster; a convolutional stem stays in float32 on a CPU."""
     compile: Literal["auto", "on", "off"] = "auto"
     """auto: where the run is long enough to repay it."""
     device: str = "auto"

@@ -26,6 +26,19 @@ def test_peers_are_the_same_architecture(name):
     assert count == ours + differs
 
 
+DROPPED = {"timm": 2, "Hugging Face": 1, "torchvision": 2, "vit-pytorch": 2}
+"""Modules in a block: Hugging Face's is used twice."""
+
+
+@pytest.mark.parametrize("name", peers.PEERS)
+def test_peers_drop_in_the_blocks_alone(name):
+    pytest.importorskip("vit_pytorch" if name == "vit-pytorch" else "timm", reason="benchmarks ask for it")
+    theirs = peers.build(name, CONFIG, torch.device("cpu"))
+    dropped = [m for m in theirs.modules() if isinstance(m, torch.nn.Dropout) and m.p > 0]
+    assert len(dropped) == CONFIG.depth * DROPPED[name]
+    assert {m.p for m in dropped} == {CONFIG.dropout}
+
+
 @pytest.mark.parametrize(("unit", "better"), [("images/s", 2.0), ("ms", 0.5)])
 def test_ratios_say_how_many_times_better_the_reference_is(unit, better):
     ours, theirs = Row("g", "ours", 200.0, unit), Row("g", "theirs", 100.0, unit)

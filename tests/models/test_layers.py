@@ -2,7 +2,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitrail.configs import ViTConfig
+from vitrail.models.build import build_model
 from vitrail.models.layers import Dropout, dropout
+from vitrail.models.stems import ConvStem
 
 
 @settings(deadline=None)
@@ -30,3 +33,33 @@ def test_dropout_follows_torchs_seed_and_is_different_every_time():
     assert torch.equal(dropout(x, 0.5), first)
     assert dropout(x, 0.0) is x
     assert torch.equal(Dropout(0.5).eval()(x), x)
+
+
+def test_dropout_takes_any_layout_and_none_at_all():
+    assert dropout(torch.empty(0, 3), 0.5).shape == (0, 3)
+    x = torch.arange(1.0, 13).view(3, 4).mT
+    dropped = dropout(x, 0.5)
+    assert ((dropped == 0) | (dropped == 2 * x)).all()
+
+
+def test_under_autocast_the_tokens_stay_in_bf16():
+    config = ViTConfig(
+        image_size=8, patch_size=4, num_classes=3, embed_dim=16, depth=2, num_heads=2, mlp_dim=32, layer_scale=0.1
+    )
+    kinds = {}
+    with torch.autocast("cpu", torch.bfloat16):
+        build_model(config)(torch.randn(2, 3, 8, 8), lambda name, x: kinds.setdefault(name, x.dtype) and x)
+    assert kinds["embed"] == kinds["blocks.1"] == torch.bfloat16
+
+
+def test_the_convolutional_stem_computes_in_float32_on_a_cpu():
+    torch.manual_seed(0)
+    stem, images = ConvStem(4, 3, 16), torch.rand(2, 3, 8, 8)
+    kinds = []
+    stem[1].register_forward_pre_hook(lambda module, inputs: kinds.append(inputs[0].dtype))
+    expected = stem(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = stem(images.bfloat16())
+    assert kinds == [torch.float32, torch.float32]
+    assert tokens.dtype == torch.bfloat16
+    torch.testing.assert_close(tokens.float(), expected, atol=0.05, rtol=0.05)

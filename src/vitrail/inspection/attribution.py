@@ -203,7 +203,7 @@ def grad_cam(model: Model, images: Images, target: Targets, seed: int = 0) -> Co
         name = f"blocks.{model.config.depth - 2}" if model.config.depth > 1 else "embed"
     kept, logits = _run(model, images)
     [gradient] = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), [kept[name]])
-    features = kept[name].detach()
+    features, gradient = kept[name].detach().float(), gradient.float()
     if isinstance(model.config, ViTConfig):
         grid = _grid(model, images)
         features, gradient = (grid.patches(x.mT) for x in (features, gradient))

@@ -50,12 +50,13 @@ class ConvStem(nn.Sequential):
         super().__init__(*layers, nn.Conv2d(widths[-1], embed_dim, kernel_size=1))
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
-        *halvings, last = self
-        x = images
+        *layers, last = self
         # On a CPU in bf16, a strided convolution's gradient takes ten times as long as soon as another program runs:
         # its threads wait for each other spinning. In float32, with a pixel's channels side by side, it does not.
-        on_cpu = images.device.type == "cpu"
+        x, on_cpu = images, images.device.type == "cpu"
+        if on_cpu:
+            x = images.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
         with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
-            for layer in halvings:
-                x = layer(x.contiguous(memory_format=torch.channels_last) if on_cpu else x)
+            for layer in layers:
+                x = layer(x)
         return rearrange(last(x), "b d h w -> b (h w) d")

@@ -43,16 +43,16 @@ def attend(
     k: Float[Tensor, "batch head key dim"],
     v: Float[Tensor, "batch head key dim"],
     scale: float,
-    dropped: float = 0.0,
+    dropout_p: float = 0.0,
 ) -> Float[Tensor, "batch head query dim"]:
     """`attention_weights(q, k, scale) @ v`, without keeping the weights where that is the faster way.
 
-    `dropped` is the share of weights that dropout zeroes (scaling up the rest): pass 0 except in training.
+    `dropout_p` is the share of weights that dropout zeroes (scaling up the rest): pass 0 except in training.
     """
     explicit = q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[-2] <= _LONGEST_EXPLICIT_ATTENTION
     if not explicit:
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropped, scale=scale)
-    weights = dropout(attention_weights(q, k, scale), dropped)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, scale=scale)
+    weights = dropout(attention_weights(q, k, scale), dropout_p)
     return weights.to(v.dtype) @ v
 
 

@@ -23,8 +23,8 @@ class Muon(torch.optim.Optimizer):
 
     The scale is 0.2 sqrt(max(rows, columns)), which matches AdamW's RMS (Liu et al. 2025, arXiv:2502.16982, equation
     4). It computes what `torch.optim.Muon(..., adjust_lr_fn="match_rms_adamw")` does, and keeps the same state. A
-    model has few shapes and many matrices of each: one batched product instead of many small ones takes half the time
-    on a CPU.
+    model has few shapes and many matrices of each: one batched product instead of many small ones takes a fifth
+    less time on a CPU.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
@@ -36,7 +36,7 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             lr, momentum = group["lr"], group["momentum"]
             for alike in _of_one_shape([p for p in group["params"] if p.grad is not None]):
-                stacked = torch.stack([_lying(self._momentum(p, momentum)).bfloat16() for p in alike])
+                stacked = torch.stack([_wide(self._momentum(p, momentum)).bfloat16() for p in alike])
                 for p, update in zip(alike, orthogonalize(stacked), strict=True):
                     p.mul_(1 - lr * group["weight_decay"])
                     p.add_(update if p.shape == update.shape else update.mT, alpha=-lr * 0.2 * math.sqrt(max(p.shape)))
@@ -47,9 +47,9 @@ class Muon(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(p)
-        average: Tensor = state["momentum_buffer"]
-        average.lerp_(p.grad, 1 - momentum)
-        return p.grad.lerp(average, momentum)
+        buffer: Tensor = state["momentum_buffer"]
+        buffer.lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(buffer, momentum)
 
 
 def orthogonalize(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor, "matrix row column"]:
@@ -61,16 +61,16 @@ def orthogonalize(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor,
     return x
 
 
-def _lying(matrix: Tensor) -> Tensor:
+def _wide(matrix: Tensor) -> Tensor:
     """With at least as many columns as rows."""
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
 
 
 def _of_one_shape(params: list[Tensor]) -> Iterator[list[Tensor]]:
-    """Groups of matrices that have one shape, lying or standing, none with too many elements."""
+    """Groups of matrices that have one shape, wide or tall, none with too many elements."""
     shapes: dict[torch.Size, list[Tensor]] = {}
     for p in params:
-        shapes.setdefault(_lying(p).shape, []).append(p)
+        shapes.setdefault(_wide(p).shape, []).append(p)
     for shape, alike in shapes.items():
         at_once = max(_MOST_TOGETHER // shape.numel(), 1)
         yield from (alike[start : start + at_once] for start in range(0, len(alike), at_once))
