@@ -90,8 +90,8 @@ def apply(
 ) -> CoarseMaps:
     """Maps by one method at its own resolution, on the CPU; a few images at a time where there are many.
 
-    In bf16 gradients rank cells as in float32 (rank correlation above 0.998 on a ViT that had learned `shapes`), in a
-    third of the time where the hardware has it.
+    In bf16 gradients rank cells as in float32 in a third of the time where the hardware has it: on a ViT that had
+    learned `shapes` the mean rank correlation was 0.995 for Grad-CAM and 0.998 or more for every other method.
     """
     model = uncompiled(model)
     at_once = max(1, _MOST_AT_ONCE // _numbers_kept(model, images))
