@@ -15,7 +15,7 @@ from vitrail.training import hardware
 
 
 def measure(everything: bool) -> Iterator[list[Row]]:
-    for name in ("vit-compare", "vit-s16"):
+    for name in ("vit-compare", "vit-s16") if everything else ("vit-compare",):
         for batch in (1, 64):
             yield _group(name, batch, everything)
 
