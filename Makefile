@@ -29,10 +29,10 @@ studies: $(INSTALLED) ## Carry out the quick version of every study, into runs/s
 		sed -nE "s/^(Supported|Contradicted|Undecided) on/$$name: &/p" runs/studies/$$name.log; \
 	done
 
-bench: $(INSTALLED) ## Measure speed beside other libraries, in a quarter of an hour on two cores
+bench: $(INSTALLED) ## Measure speed beside other libraries
 	@$(BIN)/python -m benchmarks.speed --out benchmarks/results/speed.json
 
-bench-all: $(INSTALLED) ## The same with every combination
+bench-all: $(INSTALLED) ## The same, also for larger models and with everything compiled
 	@$(BIN)/python -m benchmarks.speed --all --out benchmarks/results/speed-all.json
 
 lint: $(INSTALLED) ## Check style and types

@@ -1,6 +1,6 @@
 """What looking inside costs: the time of a capture as a multiple of a plain eager forward pass, and its memory.
 
-    python benchmarks/capture_cost.py [--out benchmarks/results/capture-cost.json]
+    python -m benchmarks.capture_cost [--out benchmarks/results/capture-cost.json]
 
 Both sides run in turn, in one process, at the same precision and on the same attention path; medians of `--repeats`.
 """
@@ -12,31 +12,18 @@ import gc
 import json
 import resource
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 import vitrail
+from benchmarks.speed.timing import alternate
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
 from vitrail.training import hardware
 
 CASES = (("vit-compare", 64), ("vit-b16", 4))
 LIMITS = {"all, fp32": 1.5, "all, bf16": 2.0, "one layer, fp32": 1.15, "one layer, bf16": 1.15}
-
-
-def medians(actions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
-    for action in actions.values():
-        action()
-    for _ in range(repeats):
-        for name, action in actions.items():
-            started = time.perf_counter()
-            action()
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def growth_over_images(count: int = 1000) -> float:
@@ -75,7 +62,8 @@ def main() -> None:
             def capture(layers=None, model=model, images=images, precision=precision) -> None:
                 vitrail.inspect(model, images, precision=precision).attention(layers)
 
-            found = medians({"plain": plain, "all": capture, "one layer": lambda: capture(-1)}, options.repeats)
+            actions = {"plain": plain, "all": capture, "one layer": lambda: capture(-1)}
+            found = {name: statistics.median(s) for name, s in alternate(actions, options.repeats).items()}
             for what in ("all", "one layer"):
                 ratio = found[what] / found["plain"]
                 limit = LIMITS[f"{what}, {precision}"]

@@ -8,6 +8,7 @@ The two see the same images in the same order; what differs is rounding.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import tempfile
@@ -36,10 +37,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     data = DataConfig(options.data, train_subset=IMAGES, test_subset=TEST_IMAGES)
-    plan = {
-        f"{path}-seed{seed}": prepare(data, "vit-compare", TrainConfig(epochs=EPOCHS, seed=seed, **choices)).config
-        for seed in range(options.seeds)
+    resolved = {
+        path: prepare(data, "vit-compare", TrainConfig(epochs=EPOCHS, **choices)).config
         for path, choices in PATHS.items()
+    }
+    plan = {
+        f"{path}-seed{seed}": dataclasses.replace(config, train=dataclasses.replace(config.train, seed=seed))
+        for seed in range(options.seeds)
+        for path, config in resolved.items()
     }
     directory = options.runs or Path(tempfile.mkdtemp())
     directory.mkdir(parents=True, exist_ok=True)

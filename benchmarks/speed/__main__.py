@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed [SECTION ...] [--all] [--data PATH] [--out FILE]
 
-Without sections, all of them; --all adds what does not fit into a quarter of an hour on two cores.
+Without sections, all of them; --all adds larger models, and peers compiled wherever they can be.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 # As the command line sets it: threads that wait sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks.speed import data, inference, looking, loop, scaling, startup, timing, training
-from benchmarks.speed.timing import Row
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.speed import data, inference, looking, loop, scaling, startup, timing, training
+from benchmarks.speed.timing import Row
 
 SECTIONS = {
     "training": training,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks.speed import timing
-from benchmarks.speed.timing import Action, Row
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.speed import timing
+from benchmarks.speed.timing import Action, Row
 from vitrail.adoption.optional import declare_missing_operators
 from vitrail.configs import AugmentConfig
 from vitrail.data.augment import augment

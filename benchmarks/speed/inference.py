@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from benchmarks.speed import peers, timing
-from benchmarks.speed.timing import Action, Row
 from torch import Tensor, nn
 
+from benchmarks.speed import peers, timing
+from benchmarks.speed.timing import Action, Row
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
 from vitrail.training import hardware
@@ -26,22 +26,24 @@ def _group(name: str, batch: int, everything: bool) -> list[Row]:
     torch.manual_seed(0)
     images = torch.randn(batch, config.in_channels, *config.size, device=device)
     ours = build_model(config).to(device).eval()
-    actions = {f"ours, {p}": _forward(ours, images, p) for p in ("bf16", "fp32")}
-    if not hardware.can_compile(device):
-        for precision in ("bf16", "fp32"):
-            frozen = torch.compile(ours, dynamic=False, options={"freezing": True})
-            actions[f"ours, {precision} compiled and frozen"] = _forward(frozen, images, precision)
+    compiles = not hardware.can_compile(device)
+    actions = _variants("ours", ours, images, compiles)
     for peer in peers.PEERS:
         model = peers.build(peer, config, device).eval()
-        actions |= {f"{peer}, {p}": _forward(model, images, p) for p in ("bf16", "fp32")}
-        if everything and not hardware.can_compile(device):
-            for precision in ("bf16", "fp32"):
-                frozen = torch.compile(model, dynamic=False, options={"freezing": True})
-                actions[f"{peer}, {precision} compiled and frozen"] = _forward(frozen, images, precision)
+        actions |= _variants(peer, model, images, everything and compiles)
     seconds = timing.alternate(actions, repeats=50 if batch == 1 else 7, warm=3)
     if batch == 1:
         return timing.durations(f"inference, {name}, one image", seconds)
     return timing.rates(f"inference, {name}, batch {batch}", seconds, batch, "images/s")
+
+
+def _variants(name: str, model: nn.Module, images: Tensor, compiled: bool) -> dict[str, Action]:
+    actions = {f"{name}, {precision}": _forward(model, images, precision) for precision in ("bf16", "fp32")}
+    if compiled:
+        for precision in ("bf16", "fp32"):
+            frozen = torch.compile(model, dynamic=False, options={"freezing": True})
+            actions[f"{name}, {precision} compiled and frozen"] = _forward(frozen, images, precision)
+    return actions
 
 
 def _forward(model: nn.Module, images: Tensor, precision: str) -> Action:

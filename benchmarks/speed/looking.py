@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from benchmarks.speed import peers, timing
-from benchmarks.speed.timing import Action, Row
 from torch import Tensor
 
 import vitrail
+from benchmarks.speed import peers, timing
+from benchmarks.speed.timing import Action, Row
+from vitrail.inspection.attention import rollout as attention_rollout
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
 
@@ -36,8 +37,8 @@ def _groups(name: str, batch: int) -> Iterator[list[Row]]:
     rollout: dict[str, Action] = {
         "ours": lambda: vitrail.inspect(ours, images).rollout(),
         "ours, bf16": lambda: vitrail.inspect(ours, images, precision="bf16").rollout(),
-        "Hugging Face, and products": lambda: _rollout(_huggingface(theirs, images)),
-        "timm, and products": lambda: _rollout(hooked(images)),
+        "Hugging Face, and our products": lambda: attention_rollout(_huggingface(theirs, images)),
+        "timm, and our products": lambda: attention_rollout(hooked(images)),
     }
     for what, actions in (("attention of all layers", attention), ("rollout", rollout)):
         yield timing.rates(f"{what}, {name}, batch {batch}", timing.alternate(actions), batch, "images/s")
@@ -62,12 +63,3 @@ def _hooked_timm(config):
         return list(extract(images).values())
 
     return run
-
-
-def _rollout(weights: Sequence[Tensor]) -> Tensor:
-    """Abnar & Zuidema (2020): the product over layers of heads' mean, halved with the identity."""
-    eye = torch.eye(weights[0].shape[-1], device=weights[0].device)
-    joint = eye
-    for layer in weights:
-        joint = (layer.mean(dim=1) + eye) / 2 @ joint
-    return joint

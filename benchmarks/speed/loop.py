@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
 from benchmarks.speed import timing
 from benchmarks.speed.timing import Row
-
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.runs import prepare
+from vitrail.runs import Run, prepare
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer, TrainingData
 
@@ -35,7 +35,7 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
         started = time.perf_counter()
         trainer.fit()
         whole = time.perf_counter() - started
-        passed = _row(directory)
+        passed = Run(Path(directory)).metrics[0]["images_per_second"]
     after = timing.alternate(step, repeats=_BARE_STEPS, warm=0)["bare"]
     group = f"training loop, vit-compare, {data}, {len(splits.train):,} images"
     steps = len(splits.train) // train.batch_size
@@ -43,9 +43,3 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
     rows.append(Row(group, "training pass", passed, "images/s"))
     rows.append(Row(group, "whole epoch: also validation, checkpoint", steps * train.batch_size / whole, "images/s"))
     yield rows
-
-
-def _row(directory: str) -> float:
-    from vitrail import files
-
-    return float(files.read_json_lines(Path(directory) / "metrics.jsonl")[0]["images_per_second"])

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import torch
+
 from benchmarks.speed import timing
 from benchmarks.speed.timing import Row
-
 from vitrail.configs import TrainConfig, ViTConfig
 from vitrail.training.choices import resolve_training
 from vitrail.training.learner import Learner
@@ -76,7 +77,7 @@ def main(what: str, place: int) -> None:
     seconds = timing.alternate({"": lambda: learner.step(images, labels, lr=1e-4)}, warm=2)[""]
     on_gpu = device.type == "cuda"
     peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else _megabytes("VmHWM") - before
-    print(json.dumps([sorted(seconds)[len(seconds) // 2], peak]))
+    print(json.dumps([statistics.median(seconds), peak]))
 
 
 if __name__ == "__main__":

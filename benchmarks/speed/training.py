@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from benchmarks.speed import peers, timing
-from benchmarks.speed.timing import Action, Row
 from torch import Tensor, nn
 
+from benchmarks.speed import peers, timing
+from benchmarks.speed.timing import Action, Row
 from vitrail.configs import TrainConfig, ViTConfig
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 import torch
+
 from benchmarks.speed import peers, timing
 from benchmarks.speed.timing import Row
-
 from vitrail.configs import ViTConfig
 from vitrail.models.build import build_model, count_parameters
 
