@@ -29,9 +29,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitrail import hardware
 from vitrail.adoption import adopt
 from vitrail.adoption.optional import optional
-from vitrail.training import hardware
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "adoption"))
 

@@ -18,9 +18,9 @@ import torch
 
 import vitrail
 from benchmarks.speed.timing import alternate
+from vitrail import hardware
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
-from vitrail.training import hardware
 
 CASES = (("vit-compare", 64), ("vit-b16", 4))
 LIMITS = {"all, fp32": 1.5, "all, bf16": 2.0, "one layer, fp32": 1.15, "one layer, bf16": 1.15}

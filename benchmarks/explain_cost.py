@@ -21,11 +21,11 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from vitrail import hardware
 from vitrail.classifier import Classifier
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
-from vitrail.training import hardware
 
 
 def main() -> None:

@@ -19,13 +19,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
+from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.experiments import run_grid
 from vitrail.inspection.measures import mean_interval
 from vitrail.runs import prepare
-from vitrail.training import hardware
 
-EPOCHS, IMAGES, TEST_IMAGES = 4, 10_000, 5_000
+EPOCHS, IMAGES, TEST_IMAGES = 3, 10_000, 5_000
 PATHS = {"fast": {}, "fp32": {"precision": "fp32", "compile": "off"}}
 
 

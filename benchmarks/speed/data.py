@@ -13,12 +13,12 @@ from PIL import Image
 
 from benchmarks.speed import timing
 from benchmarks.speed.timing import Action, Row
+from vitrail import hardware
 from vitrail.adoption.optional import declare_missing_operators
 from vitrail.configs import AugmentConfig
 from vitrail.data.augment import augment
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.sources import open_source
-from vitrail.training import hardware
 
 _declared = declare_missing_operators()
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from benchmarks.speed import peers, timing
 from benchmarks.speed.timing import Action, Row
+from vitrail import hardware
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
-from vitrail.training import hardware
 
 
 def measure(everything: bool) -> Iterator[list[Row]]:

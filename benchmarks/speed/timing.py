@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch._dynamo
 
-from vitrail.training import hardware
+from vitrail import hardware
 
 Action = Callable[[], object]
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from benchmarks.speed import peers, timing
 from benchmarks.speed.timing import Action, Row
+from vitrail import hardware
 from vitrail.configs import TrainConfig, ViTConfig
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
-from vitrail.training import hardware
 from vitrail.training.choices import resolve_training
 from vitrail.training.learner import Learner
 

@@ -21,10 +21,10 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.errors import InputError
+from vitrail.hardware import choose_device
 from vitrail.inspection import views
 from vitrail.progress import track
 from vitrail.training import metrics
-from vitrail.training.hardware import choose_device
 
 _SAMPLES = 12
 _MISTAKES = 16

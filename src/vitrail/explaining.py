@@ -22,6 +22,7 @@ from vitrail.data.sources import open_source
 from vitrail.data.text import listed, slug
 from vitrail.errors import InputError, nearest
 from vitrail.evaluation import labelled
+from vitrail.hardware import choose_device, fast_bf16
 from vitrail.inspection.attribution import Method, methods_for
 from vitrail.inspection.explanation import Explanation
 from vitrail.inspection.explanation import explain as explain_images
@@ -31,7 +32,6 @@ from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.runs import reopen
-from vitrail.training.hardware import choose_device, fast_bf16
 
 COUNT = 200
 """Images that faithfulness is measured on."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vitrail import files
+from vitrail import files, hardware
 from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.dataset import ImageDataset
@@ -35,7 +35,6 @@ from vitrail.models.summary import summarize
 from vitrail.progress import say, warn
 from vitrail.report import write_report
 from vitrail.serialization import run_from_json, run_to_json
-from vitrail.training import hardware
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.trainer import Trainer, TrainingData
 

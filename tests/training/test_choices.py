@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
+from vitrail import hardware
 from vitrail.configs import AugmentConfig, TrainConfig
 from vitrail.errors import InputError
 from vitrail.models.presets import PRESETS, preset
-from vitrail.training import choices, hardware
+from vitrail.training import choices
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 
 

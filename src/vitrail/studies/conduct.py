@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from matplotlib import rc_context
 
-from vitrail import files
+from vitrail import files, hardware
 from vitrail.data.sources import KNOWN
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import run_grid
@@ -24,7 +24,6 @@ from vitrail.runs import Run, new_directory, prepare, reopen
 from vitrail.serialization import run_from_json, run_to_json
 from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
-from vitrail.training import hardware
 
 RECORD = "record.json"
 _PLAN, _MEASURED = "study.json", "measured.json"

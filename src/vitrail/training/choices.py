@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from vitrail import hardware
 from vitrail.configs import AugmentConfig, ModelConfig, Size, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.summary import summarize
-from vitrail.training import hardware
 
 _TARGET_STEPS = 3000
 _MIN_EPOCHS, _MAX_EPOCHS = 10, 100
