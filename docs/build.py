@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from site_builder.errors import BuildError
-from site_builder.findings import findings
+from site_builder.results import results
 from site_builder.site import build
 
 _DOCS = Path(__file__).parent
@@ -18,9 +18,9 @@ def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=docs.parent / "build" / "docs", help="where the site goes")
     out = parser.parse_args(arguments).out
-    records = docs.parent / "results" / "studies"
+    records = docs.parent / "results"
     if records.is_dir():
-        (docs / "results.md").write_text(findings(records), encoding="utf-8")
+        (docs / "results.md").write_text(results(records), encoding="utf-8")
     try:
         build(docs, out)
     except BuildError as error:

@@ -22,6 +22,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "explain": looking.explain,
     "adopt": looking.adopt,
     "study": studying.study,
+    "reproduce": studying.reproduce,
     "report": using.report,
     "summary": using.summary,
     "doctor": using.doctor,
@@ -34,7 +35,7 @@ def usage() -> str:
         "",
         "usage: vitrail VERB [OPTIONS]",
         "",
-        *(f"  {name:10}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()),
+        *(f"  {name:11}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()),
         "",
         "'vitrail VERB --help' shows a verb's options. Try 'vitrail demo' first.",
     ]

@@ -168,7 +168,7 @@ def resume_comparison(directory: Path) -> Comparison:
         by_model.setdefault(plan[name].model_name, []).append(run)
     files.write_json(
         directory / "comparison.json",
-        {"data": first.data.source, "models": {name: _aggregate(group) for name, group in by_model.items()}},
+        {"data": first.data.source, "models": {name: aggregate(group) for name, group in by_model.items()}},
     )
     _compare_inside(directory, by_model)
     write_report(directory)
@@ -197,7 +197,8 @@ def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> N
         warn(f"the report does not compare the inside of the models: {error}")
 
 
-def _aggregate(runs: Sequence[Run]) -> dict[str, Any]:
+def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
+    """Cost, last epoch and test of runs that differ in their seeds alone: mean, standard deviation and values."""
     described = files.read_json(runs[0].directory / "run.json")
     rows, tests = [run.metrics for run in runs], [run.evaluation for run in runs]
     return {
@@ -205,6 +206,7 @@ def _aggregate(runs: Sequence[Run]) -> dict[str, Any]:
         "multiply_adds": described["multiply_adds"],
         "seconds": _spread([sum(row["seconds"] for row in run) for run in rows]),
         "images_per_second": _spread([_median([row["images_per_second"] for row in run]) for run in rows]),
+        "train": {name: _spread([run[-1][f"train_{name}"] for run in rows]) for name in METRICS},
         "val": {name: _spread([run[-1][f"val_{name}"] for run in rows]) for name in METRICS},
         "test": {name: _spread([test[name] for test in tests]) for name in METRICS},
     }

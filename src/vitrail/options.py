@@ -87,15 +87,18 @@ class DataOptions:
         return DataConfig(self.data, **data), train
 
 
-def parse(kind: type[T], argv: Sequence[str], verb: str) -> T:
-    """Arguments of a verb. Help exits 0; raises InputError in one line for anything wrong."""
+def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
+    """Arguments of a verb, laid over `default`. Help exits 0; raises InputError in one line for anything wrong."""
     errors = io.StringIO()
     if "--help" in argv or "-h" in argv:
         _leave_out_rare(kind)
     argv = ["--help" if argument == "--help-all" else argument for argument in argv]
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(kind, prog=f"vitrail {verb}", args=argv, config=(PositionalMetavarFromFieldName,))
+            given = tyro.MISSING_NONPROP if default is None else default
+            return tyro.cli(
+                kind, prog=f"vitrail {verb}", args=argv, default=given, config=(PositionalMetavarFromFieldName,)
+            )
     except SystemExit as stop:
         if stop.code == 0:
             raise

@@ -1,4 +1,4 @@
-"""The verb that tests claims."""
+"""Verbs that measure again what others report: claims by studies, tables by recipes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.options import Folder, Name, parse
+from vitrail.options import Count, Folder, Name, parse
 from vitrail.verbs.ending import done, quoted
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vitrail.reproduction import Reproduced
     from vitrail.studies.study import Finding
 
 
@@ -74,3 +77,68 @@ def show_study(directory: Path, finding: "Finding") -> None:
         *(directory / name for name in ("finding.md", "figure.png", RECORD)),
         then=f"open {quoted(directory / 'figure.png')}",
     )
+
+
+def reproduce(argv: Sequence[str]) -> None:
+    """Train a recipe over its seeds, and put the result beside what is published; without a name, all of them."""
+
+    @dataclass(frozen=True)
+    class Reproduce:
+        """Train a recipe over its seeds, and put the result beside what is published.
+
+        It writes a record of every run: configuration, machine, and every epoch's metrics. 'vitrail resume DIR'
+        goes on with one that was interrupted; 'vitrail train --recipe NAME' makes a single run of a recipe.
+        """
+
+        name: Positional[Annotated[str | None, arg(metavar="[NAME]")]] = None
+        """See the list that 'vitrail reproduce' prints."""
+        data: Name = None
+        """As for train, such as your copy of the data [the recipe's own]"""
+        seeds: Count = None
+        """Runs of every recipe [the recipe's own number]"""
+        out: Folder = None
+        """A new or empty directory [the first free one in runs/]"""
+        data_dir: Folder = None
+        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+
+    options = parse(Reproduce, argv, "reproduce")
+    from vitrail import reproduction
+
+    if options.name is None:
+        _list_reproductions()
+        return
+    made = reproduction.reproduce(options.name, options.data, options.seeds, options.out, options.data_dir)
+    show_reproduced(made)
+
+
+def _list_reproductions() -> None:
+    from rich.markup import escape
+
+    from vitrail.progress import console, say
+    from vitrail.recipes.published import REPRODUCTIONS
+    from vitrail.reproduction import recorded, side_by_side
+
+    for name, known in REPRODUCTIONS.items():
+        console.print(f"[bold]{escape(name)}[/]  {escape(known.title)}")
+        console.print(_side_by_side(side_by_side(name, recorded(name)), "recorded here"))
+        console.print()
+    say("next: vitrail reproduce annotated-600")
+
+
+def show_reproduced(made: "Reproduced") -> None:
+    """What is published and what was measured, side by side, and the files."""
+    from vitrail.progress import console
+
+    console.print(_side_by_side(made.rows(), "measured"))
+    done(*(made.directory / f"{name}.json" for name in made.records), then="vitrail reproduce")
+
+
+def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading, width in (("recipe", 20), ("metric", 16), ("published or goal", 18), (ours, 18)):
+        table.add_column(heading, min_width=width, no_wrap=True, justify="right" if width == 18 else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table

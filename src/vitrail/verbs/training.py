@@ -11,14 +11,17 @@ from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
 from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
+from vitrail.recipes import recipe
 from vitrail.verbs.ending import done, quoted
-from vitrail.verbs.studying import show_study
+from vitrail.verbs.studying import show_reproduced, show_study
 
 
 def train(argv: Sequence[str]) -> None:
     """Train a model on images, test it once on held-out ones, and write a report."""
-    named = option(argv, "--model")
-    model_config: ModelConfig = preset(named) if named else ViTConfig()
+    named, followed = option(argv, "--model"), option(argv, "--recipe")
+    base = recipe(followed) if followed else None
+    model_config: ModelConfig = preset(named) if named else base.model if base else ViTConfig()
+    known = named or (base.model_name if base else None)
 
     @dataclass(frozen=True)
     class Train(DataOptions):
@@ -30,14 +33,20 @@ def train(argv: Sequence[str]) -> None:
 
         model: Name = None
         """A preset, see 'vitrail summary' [from the images' size]"""
+        recipe: Name = None
+        """Data, model and training that belong together, see 'vitrail reproduce'; other options change it"""
         model_options: Annotated[ViTConfig | CNNConfig, arg(name="model"), AvoidSubcommands, RARE] = model_config
-        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TRAIN_DEFAULTS
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = base.train if base else TRAIN_DEFAULTS
 
-    options = parse(Train, argv, "train")
+    defaults = None
+    if base:
+        fields = {**vars(base.data), "data": base.data.source}
+        defaults = Train(**{name: value for name, value in fields.items() if name != "source"})
+    options = parse(Train, argv, "train", defaults)
     data, train_config = options.configs(options.train_options)
     model: ModelConfig = options.model_options
     if model != model_config:
-        if named is None:
+        if known is None:
             raise InputError("--model.* changes a preset: name it with --model")
         taken = [n for n in ("in_channels", "num_classes") if getattr(model, n) != getattr(model_config, n)]
         if taken:
@@ -47,8 +56,8 @@ def train(argv: Sequence[str]) -> None:
 
     from vitrail.runs import start
 
-    chosen = model if named else None
-    show_run(start(data, chosen, train_config, options.out, options.data_dir, named).directory)
+    chosen = model if known else None
+    show_run(start(data, chosen, train_config, options.out, options.data_dir, known).directory)
 
 
 def show_run(directory: Path) -> None:
@@ -73,23 +82,25 @@ def show_run(directory: Path) -> None:
 
 
 def resume(argv: Sequence[str]) -> None:
-    """Go on with an interrupted run, comparison or study, or complete what a finished one lacks."""
+    """Go on with an interrupted run, comparison, study or reproduction, or complete what a finished one lacks."""
 
     @dataclass(frozen=True)
     class Resume:
-        """Go on with an interrupted run, comparison or study, or complete what a finished one lacks.
+        """Go on with an interrupted run, comparison, study or reproduction, or complete what a finished one lacks.
 
         It ends with the same weights, bit for bit, as if it had not been interrupted.
         """
 
         run: Positional[Path]
-        """The directory of a run, a comparison or a study."""
+        """The directory of a run, a comparison, a study or a reproduction."""
 
     options = parse(Resume, argv, "resume")
-    from vitrail import experiments, runs
+    from vitrail import experiments, reproduction, runs
     from vitrail.studies import conduct
 
-    if conduct.is_study(options.run):
+    if reproduction.is_reproduction(options.run):
+        show_reproduced(reproduction.resume_reproduction(options.run))
+    elif conduct.is_study(options.run):
         made = conduct.resume_study(options.run)
         show_study(made.directory, made.finding)
     elif experiments.is_experiment(options.run):

@@ -1,0 +1,105 @@
+"""The page of results, from the records of recipes and studies: nothing on it is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vitrail.recipes.published import REPRODUCTIONS
+from vitrail.reproduction import shown_value, side_by_side
+
+_INTRODUCTION = """\
+# Results
+
+What the recipes and the studies of this project gave when they were run, each with the command that does it again;
+the records in `results/` hold every epoch of every seed. Outcomes that disappoint are here like the others.
+`cifar10-jpeg.zip` is CIFAR-10 (JPEG): the 60,000 images of CIFAR-10, re-encoded as JPEG by their publisher, and
+slightly harder than the original.
+"""
+
+_RECIPES = """\
+## Recipes
+
+Beside what is published, or what a recipe of our own set out to reach: mean ± standard deviation over seeds. Train and
+validation values are of the last epoch; the test was held once per run, and nothing was chosen by it.
+"""
+
+_STUDIES = """\
+## Studies
+
+Each tests a claim of the literature. Intervals are of 95 % over seeds; an outcome is of the data and the budget that
+it names, and of nothing else.
+"""
+
+
+def results(records: Path) -> str:
+    """Markdown of the records in a folder: `<recipe>.json`, and `studies/<study>.json` with its picture beside it."""
+    parts = [_INTRODUCTION]
+    of_recipes = [part for name in REPRODUCTIONS if (part := _reproduction(name, records))]
+    parts += [_RECIPES, *of_recipes] if of_recipes else []
+    studies = [_study(path, _read(path)) for path in sorted((records / "studies").glob("*.json"))]
+    parts += [_STUDIES, *studies] if studies else []
+    return "\n".join(parts)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _reproduction(name: str, records: Path) -> str | None:
+    """A table of a source beside what its recipes gave; None where none of them is recorded."""
+    known = REPRODUCTIONS[name]
+    found = {made: _read(path) for made in known.recipes if (path := records / f"{made}.json").is_file()}
+    if not found:
+        return None
+    costs = [
+        f"`{made}`: {record['data']}, {record['images']['train']:,} training images, {record['parameters']:,} "
+        f"parameters, {_count(len(record['seeds']), 'seed')}, "
+        f"{shown_value('seconds', record['seconds']['mean'], record['seconds']['std'])} of training each, "
+        f"{_made_by(record)}"
+        for made, record in found.items()
+    ]
+    rows = side_by_side(name, found)
+    return (
+        "\n\n".join(
+            [
+                f"### {name}",
+                f"{known.title}.",
+                _table([("recipe", "metric", "published or goal", "here"), *rows]),
+                "```bash\n" + next(iter(found.values()))["command"] + "\n```",
+                "\n".join(f"- {cost}" for cost in costs),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _made_by(record: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    return f"{record['hardware']}; {versions}."
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
+
+
+def _study(path: Path, record: Mapping[str, Any]) -> str:
+    parts = [
+        f"### {record['study']}",
+        f"*{record['claim']}*",
+        record["sentence"],
+        _table([record["head"], *record["rows"]]),
+        f"```bash\n{record['command']}\n```",
+        _made_by(record),
+    ]
+    picture = path.with_suffix(".svg")
+    if picture.is_file():
+        parts.insert(4, f"![The table as a figure](../results/studies/{picture.name})")
+    return "\n\n".join(parts) + "\n"

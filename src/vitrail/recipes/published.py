@@ -1,0 +1,70 @@
+"""What the sources report, beside which `vitrail reproduce` puts what was measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One table of a source, or one goal of our own, and the recipes whose runs stand beside it."""
+
+    title: str
+    recipes: tuple[str, ...]
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By recipe: metrics as in `metrics.jsonl` (of the last epoch), `test_accuracy` and `test_loss`."""
+    goal: str = ""
+    """Of a recipe of our own: what it sets out to reach, and in which time."""
+
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    "annotated-600": Reproduction(
+        "Eight metrics of a small ViT after 6 epochs of 600 images",
+        ("annotated-600", "annotated-600-head"),
+        {
+            "annotated-600": {
+                "train_loss": 2.0789,
+                "val_loss": 2.1240,
+                "train_accuracy": 0.2027,
+                "val_accuracy": 0.2051,
+                "train_auroc": 0.6847,
+                "val_auroc": 0.6567,
+                "train_f1": 0.140,
+                "val_f1": 0.1545,
+                "train_precision": 0.1402,
+                "val_precision": 0.1337,
+                "train_recall": 0.2027,
+                "val_recall": 0.2051,
+                "train_top5": 0.7253,
+                "val_top5": 0.6604,
+            }
+        },
+    ),
+    "compare-180": Reproduction(
+        "A ViT against a CNN on CIFAR-10, 180 epochs",
+        ("compare-180-vit", "compare-180-cnn"),
+        {
+            "compare-180-vit": {"train_accuracy": 1.0, "val_accuracy": 0.77, "test_accuracy": 0.77, "test_loss": 1.28},
+            "compare-180-cnn": {"train_accuracy": 1.0, "val_accuracy": 0.88, "test_accuracy": 0.89, "test_loss": 0.86},
+        },
+    ),
+    "vit-15-cifar10": Reproduction(
+        "ViT-B/16 on CIFAR-10 at 224 pixels, 15 epochs",
+        ("vit-15-cifar10",),
+        {"vit-15-cifar10": {"train_accuracy": 0.57, "test_accuracy": 0.57}},
+    ),
+    "vit-15-mnist": Reproduction(
+        "ViT-B/16 on MNIST at 224 pixels, 15 epochs", ("vit-15-mnist",), {"vit-15-mnist": {"test_accuracy": 0.98}}
+    ),
+    "vit-15-cifar10-32": Reproduction(
+        "The same on CIFAR-10 at its own size, with a small ViT",
+        ("vit-15-cifar10-32",),
+        {"vit-15-cifar10-32": {"train_accuracy": 0.57, "test_accuracy": 0.57}},
+    ),
+    "vit-15-mnist-32": Reproduction(
+        "The same on MNIST at its own size, with a small ViT",
+        ("vit-15-mnist-32",),
+        {"vit-15-mnist-32": {"test_accuracy": 0.98}},
+    ),
+}

@@ -1,0 +1,193 @@
+"""Run recipes over their seeds, keep a record of every run, and put it beside what a source reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail import files
+from vitrail.configs import RunConfig
+from vitrail.data.sources import KNOWN
+from vitrail.errors import InputError, Interrupted, RunError, nearest
+from vitrail.experiments import aggregate, run_grid
+from vitrail.recipes import RECIPES, recipe
+from vitrail.recipes.published import REPRODUCTIONS, Reproduction
+from vitrail.runs import Run, new_directory, prepare
+from vitrail.serialization import run_from_json, run_to_json
+
+RECORDS = Path(__file__).parents[2] / "results"
+"""Where a checkout of the project keeps the records of its own runs."""
+_PLAN = "reproduction.json"
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A reproduction that was carried out, in its directory: a record for each of its recipes."""
+
+    name: str
+    directory: Path
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        return {made: files.read_json(self.directory / f"{made}.json") for made in REPRODUCTIONS[self.name].recipes}
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Published beside measured; see `side_by_side`."""
+        return side_by_side(self.name, self.records)
+
+
+def is_reproduction(directory: Path) -> bool:
+    return (directory / _PLAN).is_file()
+
+
+def find(name: str) -> Reproduction:
+    """Raises InputError with the nearest name for an unknown one."""
+    if name not in REPRODUCTIONS:
+        raise InputError(f"there is nothing to reproduce called {name!r}: {nearest(name, REPRODUCTIONS)}")
+    return REPRODUCTIONS[name]
+
+
+def recorded(name: str) -> dict[str, dict[str, Any]]:
+    """The records of a reproduction's recipes that this checkout of the project has; none where it is no checkout."""
+    paths = {made: RECORDS / f"{made}.json" for made in find(name).recipes}
+    return {made: files.read_json(path) for made, path in paths.items() if path.is_file()}
+
+
+def reproduce(
+    name: str,
+    data: str | Path | None = None,
+    seeds: int | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> Reproduced:
+    """Carry out a table of a source, or a recipe of our own; `resume` goes on with what was interrupted.
+
+    Args:
+        name: one of `REPRODUCTIONS`.
+        data: as for `train`, such as a copy of the data; the recipe's own by default.
+        seeds: how many runs of every recipe, from its seed on; the recipe's own number by default.
+        out: a new or empty directory; the first free `runs/reproduce-<name>-<n>` by default.
+        data_dir: where downloads and decoded images are kept.
+
+    Raises:
+        InputError: for what cannot be used, naming it and the cure.
+        RunError: for a run that could not be completed.
+    """
+    if seeds is not None and seeds < 1:
+        raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
+    cache = Path(data_dir) if data_dir else None
+    plan: dict[str, RunConfig] = {}
+    for made in find(name).recipes:
+        chosen = recipe(made)
+        source = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
+        config = prepare(source, chosen.model, chosen.train, cache, chosen.model_name).config
+        for k in range(config.train.seed, config.train.seed + (seeds or chosen.seeds)):
+            plan[f"{made}-seed{k}"] = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=k))
+    directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
+    files.write_json(
+        directory / _PLAN,
+        {
+            "reproduction": name,
+            "data_dir": str(cache.resolve()) if cache else None,
+            "runs": {run: run_to_json(config) for run, config in plan.items()},
+        },
+    )
+    return resume_reproduction(directory)
+
+
+def resume_reproduction(directory: Path) -> Reproduced:
+    """Carry out what is left, and write the records.
+
+    Raises InputError where the plan is missing or damaged, RunError where a run failed.
+    """
+    stored = files.read_json(directory / _PLAN)
+    try:
+        name = str(stored["reproduction"])
+        plan = {run: run_from_json(config) for run, config in stored["runs"].items()}
+        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
+    recipes = find(name).recipes
+    try:
+        with files.locked(directory / _PLAN):
+            runs = run_grid(plan, directory, data_dir, report=False)
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, directory) from None
+    if failed := [run for run in plan if run not in runs]:
+        raise RunError(f"{', '.join(failed)} failed, see above: without them there is no record")
+    for made in recipes:
+        of_recipe = {run: runs[run] for run in plan if run.rpartition("-seed")[0] == made}
+        files.write_json(directory / f"{made}.json", record(made, name, list(of_recipe.values())))
+    return Reproduced(name, directory)
+
+
+def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """Everything that can be checked: configuration, machine, versions, and every epoch and test of every seed."""
+    described = [files.read_json(run.directory / "run.json") for run in runs]
+    config = described[0]["config"]
+    source = config["data"]["source"]
+    shown = source if source in KNOWN else Path(source).name
+    given = "" if source == RECIPES[made].data.source else f" --data {shown}"
+    return {
+        "recipe": made,
+        "command": f"vitrail reproduce {name} --seeds {len(runs)}{given}",
+        "data": shown,
+        "images": described[0]["splits"],
+        "config": {**config, "data": {**config["data"], "source": shown}},
+        "hardware": described[0]["hardware"],
+        "versions": {"vitrail": version("vitrail"), "python": platform.python_version(), "torch": torch.__version__},
+        **aggregate(runs),
+        "seeds": [
+            {
+                "seed": each["seed"],
+                "epochs": run.metrics,
+                "test": {key: value for key, value in run.evaluation.items() if isinstance(value, int | float | None)},
+            }
+            for each, run in zip(described, runs, strict=True)
+        ],
+    }
+
+
+def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Recipe, metric, what is published (or set out for), and what was measured: mean ± standard deviation."""
+    reproduction, rows = find(name), []
+    named = list(dict.fromkeys(metric for values in reproduction.values.values() for metric in values))
+    for made in reproduction.recipes:
+        published = reproduction.values.get(made, {})
+        for metric in published or named:
+            target = shown_value(metric, published[metric]) if metric in published else "–"
+            rows.append((made, metric.replace("_", " "), target, measured(records.get(made), metric)))
+    return rows
+
+
+def measured(found: Mapping[str, Any] | None, metric: str) -> str:
+    """A metric of a record, mean ± standard deviation; a dash where there is no record, or no such value."""
+    if found is None:
+        return "–"
+    part, _, key = metric.partition("_")
+    spread = found[part][key] if key else found[metric]
+    if spread["mean"] is None:
+        return "–"
+    return shown_value(metric, spread["mean"], spread["std"])
+
+
+_IN_PERCENT = ("accuracy", "top5")
+
+
+def shown_value(metric: str, value: float, spread: float | None = None) -> str:
+    """`77.1 ± 0.3 %` of a share, `9.2 ± 0.1 min` of seconds, `2.079 ± 0.01` of anything else."""
+    if metric == "seconds":
+        factor, digits, unit = 1 / 60, 1, " min"
+    elif metric.endswith(_IN_PERCENT):
+        factor, digits, unit = 100.0, 1, " %"
+    else:
+        factor, digits, unit = 1.0, 3, ""
+    halves = "" if spread is None else f" ± {factor * spread:.{digits}f}"
+    return f"{factor * value:.{digits}f}{halves}{unit}"

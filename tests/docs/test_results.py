@@ -1,0 +1,38 @@
+"""The page of results says what the records say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from site_builder.results import results
+
+ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "results"
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
+def test_the_page_is_what_the_records_give():
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results(RECORDS)
+
+
+def test_a_record_is_told_whole(tmp_path):
+    record = {
+        "study": "hybrid",
+        "claim": "A claim.",
+        "sentence": "Undecided on digits (3 seeds): it is so.",
+        "head": ["stem", "a|b"],
+        "rows": [["linear", "1 ± 2"]],
+        "command": "vitrail study hybrid --seeds 3",
+        "hardware": "a machine",
+        "versions": {"torch": "2"},
+    }
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "hybrid.json").write_text(json.dumps(record))
+    text = results(tmp_path)
+    for said in ("### hybrid", "*A claim.*", record["sentence"], "| linear | 1 ± 2 |", record["command"], "torch 2"):
+        assert said in text
+    assert "a&#124;b" in text
+    assert "![" not in text
+    (tmp_path / "studies" / "hybrid.svg").write_text("<svg/>")
+    assert "hybrid.svg" in results(tmp_path)
