@@ -1,6 +1,8 @@
 """Work on many files, alone or shared out."""
 
 import os
+import time
+import warnings
 
 import pytest
 
@@ -15,17 +17,17 @@ def members(count, size=1):
 
 @pytest.mark.parametrize("size", [1, 2**23, 2**26])
 def test_chunks_cover_everything_once_in_order(size):
-    bounds = list(workers.chunks(members(1234, size)))
+    bounds = list(workers.chunks(members(1234, size), 500))
     assert [start for start, _ in bounds] == [0, *(stop for _, stop in bounds[:-1])]
     assert bounds[-1][1] == 1234
     assert all((stop - start) * size <= max(size, 2**24) and stop - start <= 500 for start, stop in bounds)
-    assert list(workers.chunks([])) == []
+    assert list(workers.chunks([], 500)) == []
 
 
-@pytest.mark.parametrize("alone_seconds", [0, 9])
-def test_results_come_with_their_place(monkeypatch, alone_seconds):
-    monkeypatch.setattr(workers, "_ALONE_SECONDS", alone_seconds)
-    monkeypatch.setattr(workers, "_CHUNK_FILES", 10)
+@pytest.mark.parametrize("in_threads_seconds", [0, 9])
+def test_results_come_with_their_place(monkeypatch, in_threads_seconds):
+    monkeypatch.setattr(workers, "_IN_THREADS_SECONDS", in_threads_seconds)
+    monkeypatch.setattr(workers, "_THREAD_FILES", 10)
 
     def names(start, some):
         return [member.name for member in some]
@@ -35,7 +37,7 @@ def test_results_come_with_their_place(monkeypatch, alone_seconds):
 
 
 def test_a_killed_process_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr(workers, "_ALONE_SECONDS", 0)
+    monkeypatch.setattr(workers, "_IN_THREADS_SECONDS", 0)
     monkeypatch.setattr(workers, "_CHUNK_FILES", 10)
 
     def die(start, some):
@@ -46,7 +48,7 @@ def test_a_killed_process_is_said_in_one_line(monkeypatch):
 
 
 def test_an_error_in_another_process_arrives_as_it_is(monkeypatch, capfd, recwarn):
-    monkeypatch.setattr(workers, "_ALONE_SECONDS", 0)
+    monkeypatch.setattr(workers, "_IN_THREADS_SECONDS", 0)
     monkeypatch.setattr(workers, "_CHUNK_FILES", 10)
 
     def fail(start, some):
@@ -56,3 +58,13 @@ def test_an_error_in_another_process_arrives_as_it_is(monkeypatch, capfd, recwar
         list(workers.over_chunks(fail, members(500), "Failing"))
     assert capfd.readouterr() == ("", "")
     assert not recwarn.list
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were():
+    def change(start, some):
+        with warnings.catch_warnings(action="error"):
+            time.sleep(0.01 * (start // 16 % 3))
+
+    before = list(warnings.filters)
+    list(workers.over_chunks(change, members(200), "Warning"))
+    assert warnings.filters == before
