@@ -162,7 +162,7 @@ def test_compare_trains_each_and_reports_both(tmp_path, capsys):
     record = files.read_json(out / "comparison.json")["models"]
     assert set(record) == {"vit-digits", "cnn-digits"}
     for model in record.values():
-        assert set(model) == {"parameters", "multiply_adds", "seconds", "images_per_second", "val", "test"}
+        assert set(model) == {"parameters", "multiply_adds", "seconds", "images_per_second", "train", "val", "test"}
         accuracy = model["test"]["accuracy"]
         assert accuracy["mean"] == pytest.approx(np.mean(accuracy["values"]))
         assert accuracy["std"] == pytest.approx(np.std(accuracy["values"], ddof=1))

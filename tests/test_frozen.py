@@ -37,8 +37,9 @@ for batch_size in (1, 8):
     assert compiled.logits(images).shape == exact.shape
     assert (compiled.logits(images) - exact).abs().max() < close
     assert torch.get_num_threads() == 2
-torch.nn.init.zeros_(classifier.model.head[-1].weight)
-assert (compiled.logits(images) - exact).abs().max() < close
+for model in (classifier.model, compiled.frozen._compiled._orig_mod):
+    torch.nn.init.zeros_(model.head[-1].weight)
+    assert (compiled.logits(images) - exact).abs().max() < close
 assert not torch.allclose(classifier.logits(images), exact)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
@@ -50,3 +51,25 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch):
     classifier = Classifier(build_model(config), Preprocessing(config.size, 1, (0.5,), (0.25,)), tuple("0123456789"))
     with pytest.raises(InputError, match="no C\\+\\+ compiler was found: install one"):
         classifier.compiled()
+
+
+@pytest.mark.slow
+def test_what_was_not_compiled_is_refused():
+    code = """
+import pytest, torch
+from vitrail.classifier import Classifier
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.errors import InputError
+from vitrail.models.build import build_model
+from vitrail.models.presets import preset
+torch.set_num_threads(2)
+config = preset("vit-digits")
+classifier = Classifier(build_model(config), Preprocessing(config.size, 1, (0.5,), (0.25,)), tuple("0123456789"))
+with pytest.raises(InputError, match="a batch of 0"):
+    classifier.compiled(0)
+compiled = classifier.compiled()
+with pytest.raises(InputError, match="images of 1 x 12 x 12: this classifier was compiled for 1 x 8 x 8"):
+    compiled.logits(torch.zeros(1, 1, 12, 12))
+assert torch.get_num_threads() == 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from benchmarks.speed import peers, timing
 from benchmarks.speed.timing import Action, Row
 from vitrail import hardware
+from vitrail.frozen import FrozenModel
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
 
@@ -27,7 +28,11 @@ def _group(name: str, batch: int, everything: bool) -> list[Row]:
     images = torch.randn(batch, config.in_channels, *config.size, device=device)
     ours = build_model(config).to(device).eval()
     compiles = not hardware.can_compile(device)
-    actions = _variants("ours", ours, images, compiles)
+    actions: dict[str, Action] = {}
+    if compiles:
+        frozen = FrozenModel(ours, batch)
+        actions["ours, Classifier.compiled"] = lambda: frozen(images)
+    actions |= _variants("ours", ours, images, compiles)
     for peer in peers.PEERS:
         model = peers.build(peer, config, device).eval()
         actions |= _variants(peer, model, images, everything and compiles)

@@ -1,7 +1,12 @@
-"""The whole training loop against its bare step: what data, augmentation, metrics, progress and checkpoints cost."""
+"""The whole training loop against its bare step: what data, augmentation, metrics, progress and checkpoints cost.
+
+And how long a process takes to its first step when the data, and what was compiled, are there from an earlier one.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,13 +15,30 @@ from pathlib import Path
 import torch
 
 from benchmarks.speed import timing
-from benchmarks.speed.timing import Row
+from benchmarks.speed.timing import Action, Row
+from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.runs import Run, prepare
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer, TrainingData
 
 _BARE_STEPS = 10
+_STARTS = 3
+_FIRST_STEP = """
+import sys, tempfile
+from pathlib import Path
+from vitrail.configs import DataConfig, TrainConfig
+from vitrail.runs import prepare
+from vitrail.training.trainer import Trainer, TrainingData
+
+def leave():
+    sys.exit()
+
+made = prepare(DataConfig({data!r}), "vit-compare", TrainConfig(epochs=10, compile={compile!r}))
+with tempfile.TemporaryDirectory() as directory:
+    data = TrainingData(made.dataset, made.splits.train, made.splits.val, made.preprocessing)
+    Trainer(made.config, data, Path(directory), check=leave).fit()
+"""
 
 
 def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
@@ -43,3 +65,18 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
     rows.append(Row(group, "training pass", passed, "images/s"))
     rows.append(Row(group, "whole epoch: also validation, checkpoint", steps * train.batch_size / whole, "images/s"))
     yield rows
+    yield _starts(data, everything)
+
+
+def _starts(data: str, everything: bool) -> list[Row]:
+    """Seconds from the start of a process to the end of its first step, after an earlier process did the same."""
+
+    def started(compile_: str) -> Action:
+        code = _FIRST_STEP.format(data=data, compile=compile_)
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+    actions = {"ours": started("auto")}
+    if everything and not hardware.can_compile(timing.device()):
+        actions["ours, compiled"] = started("on")
+    seconds = timing.alternate(actions, repeats=_STARTS, warm=1)
+    return timing.durations(f"second start, to the end of the first step, vit-compare, {data}", seconds, "s")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.reproduction import shown_value, side_by_side
+from vitrail.reproduction.tables import shown_value, side_by_side
 
 _INTRODUCTION = """\
 # Results

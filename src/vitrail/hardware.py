@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -45,6 +46,8 @@ def fast_bf16(device: torch.device) -> str | None:
 
 def can_compile(device: torch.device) -> str | None:
     """Why compilation would fail here, or None."""
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "Triton was not found"
     if device.type == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
         return "no C++ compiler was found"
     return None

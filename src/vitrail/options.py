@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
-from vitrail.configs import DataConfig, TrainConfig
+from vitrail.configs import AugmentConfig, DataConfig, TrainConfig
 from vitrail.errors import InputError
 
 RARE = "shown by --help-all"
@@ -28,6 +28,7 @@ Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_beha
 T = TypeVar("T")
 
 TRAIN_DEFAULTS = TrainConfig()
+NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
 
 DATA_HELP = (
     "digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per "
@@ -73,17 +74,17 @@ class DataOptions:
     std: Annotated[Numbers, RARE] = None
     """Likewise [measured]"""
     augment: Annotated[bool, RARE] = True
-    """Random crops, and mirroring of colour images, from 5 epochs on"""
+    """Random crops, and mirroring of colour images, from 5 epochs on; or nothing of the kind"""
     track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
     """Also write TensorBoard's files [none]"""
 
-    def configs(self, train: TrainConfig) -> tuple[DataConfig, TrainConfig]:
-        """The data's configuration, and `train` with the flat options laid over it."""
+    def configs(self, train: TrainConfig, augmented: bool = True) -> tuple[DataConfig, TrainConfig]:
+        """The data's configuration, and `train`, which was `augmented` or not, with the flat options laid over it."""
         data = {f.name: getattr(self, f.name) for f in fields(DataConfig) if f.name != "source"}
         flat = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "optimizer", "seed", "track")}
         train = replace(train, **{name: value for name, value in flat.items() if value is not None})
-        if not self.augment:
-            train = replace(train, augment=replace(train.augment, crop=0, flip=False))
+        if self.augment != augmented:
+            train = replace(train, augment=AugmentConfig() if self.augment else NO_AUGMENTATION)
         return DataConfig(self.data, **data), train
 
 

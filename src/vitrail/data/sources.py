@@ -93,6 +93,14 @@ class Source:
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
+def shown_source(source: str) -> str:
+    """What a record calls it: a known name, or the last part of a path, which must not be taken for a known name."""
+    if source in KNOWN:
+        return source
+    last = Path(source).name
+    return f"./{last}" if last in KNOWN else last
+
+
 def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
     """Find out what a data argument holds.
 

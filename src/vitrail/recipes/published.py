@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -12,10 +12,8 @@ class Reproduction:
 
     title: str
     recipes: tuple[str, ...]
-    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By recipe: metrics as in `metrics.jsonl` (of the last epoch), `test_accuracy` and `test_loss`."""
-    goal: str = ""
-    """Of a recipe of our own: what it sets out to reach, and in which time."""
+    values: Mapping[str, Mapping[str, float]]
+    """By recipe: metrics as in `metrics.jsonl` (of the last epoch), `test_accuracy` and `test_loss`, `seconds`."""
 
 
 REPRODUCTIONS: dict[str, Reproduction] = {

@@ -30,7 +30,9 @@ def write_report(directory: Path | str) -> Path:
                 f"{directory} is a saved model that was not trained here: try 'vitrail explain {directory} IMAGE...'"
             )
         html = run_page(run)
-    elif any(directory.glob("*-seed*/run.json")):
+    elif runs := sorted(directory.glob("*-seed*/run.json")):
+        if not (directory / "experiment.json").is_file():
+            raise InputError(f"{directory} is no comparison: name one of the runs in it, such as {runs[0].parent}")
         raise InputError(f"{directory} has no comparison.json yet: 'vitrail resume {directory}' completes its runs")
     else:
         raise InputError(f"{directory} is neither a run nor a comparison: it has no run.json and no comparison.json")

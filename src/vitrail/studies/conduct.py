@@ -15,7 +15,7 @@ import torch
 from matplotlib import rc_context
 
 from vitrail import files, hardware
-from vitrail.data.sources import KNOWN
+from vitrail.data.sources import KNOWN, shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import run_grid
 from vitrail.inspection.measures import mean_interval
@@ -142,12 +142,8 @@ def resume_study(directory: Path) -> Conducted:
 def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
     """With what it was measured on in front: it says nothing of more than that."""
     extent = f"{'quick, ' if setting.quick else ''}{seeds} seed{'s' if seeds > 1 else ''}"
-    where = f"{finding.verdict.capitalize()} on {_shown(setting.data)} ({extent})"
+    where = f"{finding.verdict.capitalize()} on {shown_source(setting.data)} ({extent})"
     return dataclasses.replace(finding, sentence=f"{where}: {finding.sentence}")
-
-
-def _shown(data: str) -> str:
-    return data if data in KNOWN else Path(data).name
 
 
 def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Measured]]:
@@ -185,7 +181,7 @@ def _record(
     name: str, chosen: Study, setting: Setting, seeds: int, finding: Finding, measured: Mapping[str, Sequence[Measured]]
 ) -> dict[str, Any]:
     own = chosen.quick_data if setting.quick else chosen.data
-    given = "" if setting.data == own else f" --data {_shown(setting.data)}"
+    given = "" if setting.data == own else f" --data {shown_source(setting.data)}"
     return {
         "study": name,
         "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",
@@ -194,7 +190,7 @@ def _record(
         "sentence": finding.sentence,
         "head": list(finding.head),
         "rows": [list(row) for row in finding.rows],
-        "data": _shown(setting.data),
+        "data": shown_source(setting.data),
         "seeds": seeds,
         "hardware": hardware.describe(torch.device("cpu")),
         "versions": {

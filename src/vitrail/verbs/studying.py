@@ -13,7 +13,7 @@ from vitrail.verbs.ending import done, quoted
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vitrail.reproduction import Reproduced
+    from vitrail.reproduction.tables import Reproduced
     from vitrail.studies.study import Finding
 
 
@@ -102,12 +102,12 @@ def reproduce(argv: Sequence[str]) -> None:
         """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
 
     options = parse(Reproduce, argv, "reproduce")
-    from vitrail import reproduction
+    from vitrail.reproduction import tables
 
     if options.name is None:
         _list_reproductions()
         return
-    made = reproduction.reproduce(options.name, options.data, options.seeds, options.out, options.data_dir)
+    made = tables.reproduce(options.name, options.data, options.seeds, options.out, options.data_dir)
     show_reproduced(made)
 
 
@@ -116,7 +116,7 @@ def _list_reproductions() -> None:
 
     from vitrail.progress import console, say
     from vitrail.recipes.published import REPRODUCTIONS
-    from vitrail.reproduction import recorded, side_by_side
+    from vitrail.reproduction.tables import recorded, side_by_side
 
     for name, known in REPRODUCTIONS.items():
         console.print(f"[bold]{escape(name)}[/]  {escape(known.title)}")
@@ -130,7 +130,11 @@ def show_reproduced(made: "Reproduced") -> None:
     from vitrail.progress import console
 
     console.print(_side_by_side(made.rows(), "measured"))
-    done(*(made.directory / f"{name}.json" for name in made.records), then="vitrail reproduce")
+    records = made.records
+    done(
+        *(made.directory / f"{name}.json" for name in records),
+        then=f"vitrail report {quoted(made.directory / next(iter(records)))}-seed0",
+    )
 
 
 def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":

@@ -10,7 +10,7 @@ from tyro.conf import AvoidSubcommands, Positional, arg
 from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
-from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
+from vitrail.options import NO_AUGMENTATION, RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
 from vitrail.recipes import recipe
 from vitrail.verbs.ending import done, quoted
 from vitrail.verbs.studying import show_reproduced, show_study
@@ -38,12 +38,13 @@ def train(argv: Sequence[str]) -> None:
         model_options: Annotated[ViTConfig | CNNConfig, arg(name="model"), AvoidSubcommands, RARE] = model_config
         train_options: Annotated[TrainConfig, arg(name="train"), RARE] = base.train if base else TRAIN_DEFAULTS
 
+    augmented = base is None or base.train.augment != NO_AUGMENTATION
     defaults = None
     if base:
-        fields = {**vars(base.data), "data": base.data.source}
+        fields = {**vars(base.data), "data": base.data.source, "augment": augmented}
         defaults = Train(**{name: value for name, value in fields.items() if name != "source"})
     options = parse(Train, argv, "train", defaults)
-    data, train_config = options.configs(options.train_options)
+    data, train_config = options.configs(options.train_options, augmented)
     model: ModelConfig = options.model_options
     if model != model_config:
         if known is None:
@@ -95,11 +96,12 @@ def resume(argv: Sequence[str]) -> None:
         """The directory of a run, a comparison, a study or a reproduction."""
 
     options = parse(Resume, argv, "resume")
-    from vitrail import experiments, reproduction, runs
+    from vitrail import experiments, runs
+    from vitrail.reproduction import tables
     from vitrail.studies import conduct
 
-    if reproduction.is_reproduction(options.run):
-        show_reproduced(reproduction.resume_reproduction(options.run))
+    if tables.is_reproduction(options.run):
+        show_reproduced(tables.resume_reproduction(options.run))
     elif conduct.is_study(options.run):
         made = conduct.resume_study(options.run)
         show_study(made.directory, made.finding)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.data.sources import KNOWN
+from vitrail.data.sources import shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import aggregate, run_grid
-from vitrail.recipes import RECIPES, recipe
+from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
+from vitrail.recipes.recipe import Recipe
 from vitrail.runs import Run, new_directory, prepare
 from vitrail.serialization import run_from_json, run_to_json
 
-RECORDS = Path(__file__).parents[2] / "results"
+RECORDS = Path(__file__).parents[3] / "results"
 """Where a checkout of the project keeps the records of its own runs."""
 _PLAN = "reproduction.json"
 
@@ -36,7 +34,8 @@ class Reproduced:
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        return {made: files.read_json(self.directory / f"{made}.json") for made in REPRODUCTIONS[self.name].recipes}
+        paths = {made: self.directory / f"{made}.json" for made in find(self.name).recipes}
+        return {made: files.read_json(path) for made, path in paths.items() if path.is_file()}
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Published beside measured; see `side_by_side`."""
@@ -84,12 +83,12 @@ def reproduce(
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
     plan: dict[str, RunConfig] = {}
+    choices: dict[str, tuple[str, ...]] = {}
     for made in find(name).recipes:
-        chosen = recipe(made)
-        source = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
-        config = prepare(source, chosen.model, chosen.train, cache, chosen.model_name).config
-        for k in range(config.train.seed, config.train.seed + (seeds or chosen.seeds)):
+        config, notes = _resolved(recipe(made), data, cache)
+        for k in range(config.train.seed, config.train.seed + (seeds or recipe(made).seeds)):
             plan[f"{made}-seed{k}"] = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=k))
+            choices[f"{made}-seed{k}"] = notes
     directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
     files.write_json(
         directory / _PLAN,
@@ -97,9 +96,17 @@ def reproduce(
             "reproduction": name,
             "data_dir": str(cache.resolve()) if cache else None,
             "runs": {run: run_to_json(config) for run, config in plan.items()},
+            "choices": choices,
         },
     )
     return resume_reproduction(directory)
+
+
+def _resolved(chosen: Recipe, data: str | Path | None, data_dir: Path | None) -> tuple[RunConfig, tuple[str, ...]]:
+    """The recipe with nothing left open, and what was chosen and why; its images may be large, and are let go."""
+    source = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
+    prepared = prepare(source, chosen.model, chosen.train, data_dir, chosen.model_name)
+    return prepared.config, prepared.notes
 
 
 def resume_reproduction(directory: Path) -> Reproduced:
@@ -111,20 +118,24 @@ def resume_reproduction(directory: Path) -> Reproduced:
     try:
         name = str(stored["reproduction"])
         plan = {run: run_from_json(config) for run, config in stored["runs"].items()}
+        choices = {run: [str(line) for line in lines] for run, lines in stored["choices"].items()}
         data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
-    recipes = find(name).recipes
+    find(name)
     try:
         with files.locked(directory / _PLAN):
-            runs = run_grid(plan, directory, data_dir, report=False)
+            runs = run_grid(plan, directory, data_dir, choices, report=False)
     except Interrupted as stop:
         raise Interrupted(stop.signum, directory) from None
+    by_recipe: dict[str, list[str]] = {}
+    for run in plan:
+        by_recipe.setdefault(run.rpartition("-seed")[0], []).append(run)
+    for made, planned in by_recipe.items():
+        if all(run in runs for run in planned):
+            files.write_json(directory / f"{made}.json", record(made, name, [runs[run] for run in planned]))
     if failed := [run for run in plan if run not in runs]:
-        raise RunError(f"{', '.join(failed)} failed, see above: without them there is no record")
-    for made in recipes:
-        of_recipe = {run: runs[run] for run in plan if run.rpartition("-seed")[0] == made}
-        files.write_json(directory / f"{made}.json", record(made, name, list(of_recipe.values())))
+        raise RunError(f"{', '.join(failed)} failed, see above: without them there is no record of their recipe")
     return Reproduced(name, directory)
 
 
@@ -133,16 +144,15 @@ def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
     described = [files.read_json(run.directory / "run.json") for run in runs]
     config = described[0]["config"]
     source = config["data"]["source"]
-    shown = source if source in KNOWN else Path(source).name
-    given = "" if source == RECIPES[made].data.source else f" --data {shown}"
+    given = "" if source == recipe(made).data.source else f" --data {shlex.quote(shown_source(source))}"
     return {
         "recipe": made,
         "command": f"vitrail reproduce {name} --seeds {len(runs)}{given}",
-        "data": shown,
+        "data": shown_source(source),
         "images": described[0]["splits"],
-        "config": {**config, "data": {**config["data"], "source": shown}},
-        "hardware": described[0]["hardware"],
-        "versions": {"vitrail": version("vitrail"), "python": platform.python_version(), "torch": torch.__version__},
+        "config": {**config, "data": {**config["data"], "source": shown_source(source)}},
+        "hardware": "; ".join(dict.fromkeys(each["hardware"] for each in described)),
+        "versions": {"vitrail": described[0]["vitrail"], **described[0]["versions"]},
         **aggregate(runs),
         "seeds": [
             {

@@ -1,0 +1,1 @@
+"""Recipes run over their seeds, recorded, and put beside what the sources report."""
