@@ -26,6 +26,12 @@ Beside what is published, or what a recipe of our own set out to reach: mean ± 
 validation values are of the last epoch; the test was held once per run, and nothing was chosen by it.
 """
 
+_FIGURES = """\
+## Figures of the literature
+
+Drawn from the trained models of a recipe.
+"""
+
 _STUDIES = """\
 ## Studies
 
@@ -35,12 +41,13 @@ it names, and of nothing else.
 
 
 def results(records: Path) -> str:
-    """Markdown of the records in a folder: `<recipe>.json`, and `studies/<study>.json` with its picture beside it."""
+    """Markdown of the records in a folder: `<recipe>.json`, `figures/` and `studies/` with their pictures."""
     parts = [_INTRODUCTION]
     of_recipes = [part for name in REPRODUCTIONS if (part := _reproduction(name, records))]
     parts += [_RECIPES, *of_recipes] if of_recipes else []
-    studies = [_study(path, _read(path)) for path in sorted((records / "studies").glob("*.json"))]
-    parts += [_STUDIES, *studies] if studies else []
+    for introduction, folder in ((_FIGURES, records / "figures"), (_STUDIES, records / "studies")):
+        found = [_finding(path, _read(path)) for path in sorted(folder.glob("*.json"))]
+        parts += [introduction, *found] if found else []
     return "\n".join(parts)
 
 
@@ -90,9 +97,9 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
 
 
-def _study(path: Path, record: Mapping[str, Any]) -> str:
+def _finding(path: Path, record: Mapping[str, Any]) -> str:
     parts = [
-        f"### {record['study']}",
+        f"### {path.stem}",
         f"*{record['claim']}*",
         record["sentence"],
         _table([record["head"], *record["rows"]]),
@@ -101,5 +108,5 @@ def _study(path: Path, record: Mapping[str, Any]) -> str:
     ]
     picture = path.with_suffix(".svg")
     if picture.is_file():
-        parts.insert(4, f"![The table as a figure](../results/studies/{picture.name})")
+        parts.insert(4, f"![{record['claim']}](../results/{path.parent.name}/{picture.name})")
     return "\n\n".join(parts) + "\n"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One table of a source, or one goal of our own, and the recipes whose runs stand beside it."""
+    """One table or figure of a source, or one goal of our own, and the recipes whose runs stand beside it."""
 
     title: str
     recipes: tuple[str, ...]
-    values: Mapping[str, Mapping[str, float]]
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By recipe: metrics as in `metrics.jsonl` (of the last epoch), `test_accuracy` and `test_loss`, `seconds`."""
+    claim: str = ""
+    """Of a figure: what it shows."""
 
 
 REPRODUCTIONS: dict[str, Reproduction] = {

@@ -17,6 +17,7 @@ from vitrail.experiments import aggregate, run_grid
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
+from vitrail.reproduction.figures import DRAWINGS, draw
 from vitrail.runs import Run, new_directory, prepare
 from vitrail.serialization import run_from_json, run_to_json
 
@@ -36,6 +37,11 @@ class Reproduced:
     def records(self) -> dict[str, dict[str, Any]]:
         paths = {made: self.directory / f"{made}.json" for made in find(self.name).recipes}
         return {made: files.read_json(path) for made, path in paths.items() if path.is_file()}
+
+    @property
+    def figure(self) -> dict[str, Any] | None:
+        """Where a figure is what was reproduced: its record, with the sentence that says what it shows."""
+        return files.read_json(self.directory / f"{self.name}.json") if self.name in DRAWINGS else None
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Published beside measured; see `side_by_side`."""
@@ -59,14 +65,21 @@ def recorded(name: str) -> dict[str, dict[str, Any]]:
     return {made: files.read_json(path) for made, path in paths.items() if path.is_file()}
 
 
+def recorded_figure(name: str) -> dict[str, Any] | None:
+    """The record of a figure that this checkout of the project has."""
+    path = RECORDS / "figures" / f"{name}.json"
+    return dict(files.read_json(path)) if path.is_file() else None
+
+
 def reproduce(
     name: str,
     data: str | Path | None = None,
     seeds: int | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
+    of: str | Path | None = None,
 ) -> Reproduced:
-    """Carry out a table of a source, or a recipe of our own; `resume` goes on with what was interrupted.
+    """Carry out a table or figure of a source, or a recipe of our own; `resume` goes on with what was interrupted.
 
     Args:
         name: one of `REPRODUCTIONS`.
@@ -74,11 +87,14 @@ def reproduce(
         seeds: how many runs of every recipe, from its seed on; the recipe's own number by default.
         out: a new or empty directory; the first free `runs/reproduce-<name>-<n>` by default.
         data_dir: where downloads and decoded images are kept.
+        of: of a figure: a finished reproduction of its recipe, to draw it from without training again.
 
     Raises:
         InputError: for what cannot be used, naming it and the cure.
         RunError: for a run that could not be completed.
     """
+    if of is not None:
+        return _drawn_from(name, Path(of))
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
@@ -136,6 +152,20 @@ def resume_reproduction(directory: Path) -> Reproduced:
             files.write_json(directory / f"{made}.json", record(made, name, [runs[run] for run in planned]))
     if failed := [run for run in plan if run not in runs]:
         raise RunError(f"{', '.join(failed)} failed, see above: without them there is no record of their recipe")
+    if name in DRAWINGS:
+        draw(name, list(runs.values()), directory)
+    return Reproduced(name, directory)
+
+
+def _drawn_from(name: str, directory: Path) -> Reproduced:
+    """A figure, added to a finished reproduction of its recipe."""
+    recipes = find(name).recipes
+    if name not in DRAWINGS:
+        raise InputError(f"{name} is no figure: leave out --of")
+    found = sorted(path.parent for path in directory.glob(f"{recipes[0]}-seed*/evaluation.json"))
+    if not found:
+        raise InputError(f"{directory} has no finished run of {recipes[0]}: name a reproduction of it")
+    draw(name, [Run(path) for path in found], directory)
     return Reproduced(name, directory)
 
 

@@ -61,22 +61,26 @@ def study(argv: Sequence[str]) -> None:
 
 def show_study(directory: Path, finding: "Finding") -> None:
     """The table, the outcome, and the files."""
-    from rich.table import Table
-
     from vitrail.progress import console, say
     from vitrail.studies.conduct import RECORD
 
-    table = Table(box=None, pad_edge=False)
-    for i, heading in enumerate(finding.head):
-        table.add_column(heading, justify="right" if i else "left")
-    for row in finding.rows:
-        table.add_row(*row)
-    console.print(table)
+    console.print(_table(finding.head, finding.rows))
     say(finding.sentence)
     done(
         *(directory / name for name in ("finding.md", "figure.png", RECORD)),
         then=f"open {quoted(directory / 'figure.png')}",
     )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, heading in enumerate(head):
+        table.add_column(heading, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def reproduce(argv: Sequence[str]) -> None:
@@ -98,6 +102,8 @@ def reproduce(argv: Sequence[str]) -> None:
         """Runs of every recipe [the recipe's own number]"""
         out: Folder = None
         """A new or empty directory [the first free one in runs/]"""
+        of: Folder = None
+        """Draw a figure from a finished reproduction of its recipe, without training again"""
         data_dir: Folder = None
         """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
 
@@ -107,8 +113,9 @@ def reproduce(argv: Sequence[str]) -> None:
     if options.name is None:
         _list_reproductions()
         return
-    made = tables.reproduce(options.name, options.data, options.seeds, options.out, options.data_dir)
-    show_reproduced(made)
+    show_reproduced(
+        tables.reproduce(options.name, options.data, options.seeds, options.out, options.data_dir, options.of)
+    )
 
 
 def _list_reproductions() -> None:
@@ -116,25 +123,35 @@ def _list_reproductions() -> None:
 
     from vitrail.progress import console, say
     from vitrail.recipes.published import REPRODUCTIONS
-    from vitrail.reproduction.tables import recorded, side_by_side
+    from vitrail.reproduction.tables import recorded, recorded_figure, side_by_side
 
     for name, known in REPRODUCTIONS.items():
         console.print(f"[bold]{escape(name)}[/]  {escape(known.title)}")
-        console.print(_side_by_side(side_by_side(name, recorded(name)), "recorded here"))
+        if known.claim:
+            record = recorded_figure(name)
+            say(f"published: {known.claim}")
+            say(f"recorded here: {record['sentence'] if record else '–'}")
+        else:
+            console.print(_side_by_side(side_by_side(name, recorded(name)), "recorded here"))
         console.print()
     say("next: vitrail reproduce annotated-600")
 
 
 def show_reproduced(made: "Reproduced") -> None:
     """What is published and what was measured, side by side, and the files."""
-    from vitrail.progress import console
+    from vitrail.progress import console, say
 
-    console.print(_side_by_side(made.rows(), "measured"))
-    records = made.records
-    done(
-        *(made.directory / f"{name}.json" for name in records),
-        then=f"vitrail report {quoted(made.directory / next(iter(records)))}-seed0",
-    )
+    records, figure = made.records, made.figure
+    if figure is None:
+        console.print(_side_by_side(made.rows(), "measured"))
+        written = [f"{name}.json" for name in records]
+    else:
+        console.print(_table(figure["head"], figure["rows"]))
+        say(f"published: {figure['claim']}")
+        say(figure["sentence"])
+        written = [f"{made.name}.{ending}" for ending in ("png", "svg", "json")]
+    run = next(path.parent for path in sorted(made.directory.glob("*-seed*/run.json")))
+    done(*(made.directory / name for name in written), then=f"vitrail report {quoted(run)}")
 
 
 def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":

@@ -1,0 +1,174 @@
+"""Figures of the literature, drawn from a recipe's own trained models, with the numbers that say whether they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from numpy.typing import NDArray
+
+from vitrail import files, plots
+from vitrail.data.sources import shown_source
+from vitrail.errors import InputError
+from vitrail.inspection.capture import inspect
+from vitrail.inspection.positions import accuracy_by_moved, position_similarity, position_structure
+from vitrail.models.build import Model, build_model
+from vitrail.models.vit import ViT
+from vitrail.recipes.published import REPRODUCTIONS
+from vitrail.runs import Prepared, Run, reopen
+from vitrail.studies.position_similarity import grid_correlation
+from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
+
+_IMAGES = 256
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How one figure comes about."""
+
+    measure: Callable[[Run, Prepared], Measured]
+    """Of one trained model, as plain JSON."""
+    conclude: Callable[[Mapping[str, NDArray[np.float64]]], Finding]
+    """Of the measurements, (seed, ...) each."""
+
+
+def _untrained(prepared: Prepared) -> Model:
+    """The run's model before its first step."""
+    torch.manual_seed(prepared.config.train.seed)
+    return build_model(prepared.config.model).eval()
+
+
+def _test_images(prepared: Prepared) -> torch.Tensor:
+    some = prepared.splits.test[:_IMAGES]
+    return prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(some)))
+
+
+def _similarity(run: Run, prepared: Prepared) -> Measured:
+    found: Measured = {}
+    for when, model in (("before", _untrained(prepared)), ("after", run.classifier().model)):
+        similarity = position_similarity(model)
+        structure = position_structure(similarity)
+        found |= {f"{when}_{name}": getattr(structure, name) for name in ("same_row", "same_column", "apart")}
+        found[f"{when}_correlation"] = grid_correlation(similarity)
+    return {**found, "similarity": similarity.tolist()}
+
+
+def _similar_positions(of: Mapping[str, NDArray[np.float64]]) -> Finding:
+    gained = [interval(of[f"after_{name}"] - of["after_apart"]) for name in ("same_row", "same_column")]
+    pairs = {"same_row": "in the same row", "same_column": "in the same column", "apart": "in neither"}
+    return Finding(
+        verdict=verdict(*gained),
+        sentence=(
+            f"patches in one row have embeddings more alike than those in neither row nor column by "
+            f"{number(gained[0])}, in one column by {number(gained[1])} (cosine); similarity correlates with nearness "
+            f"on the grid at {number(interval(of['after_correlation']))}, before training at "
+            f"{number(interval(of['before_correlation']))}."
+        ),
+        head=("pairs of patches", "before training", "after"),
+        rows=[
+            [title, *(number(interval(of[f"{when}_{name}"])) for when in ("before", "after"))]
+            for name, title in {**pairs, "correlation": "correlation with nearness"}.items()
+        ],
+        figure=plots.position_similarity(of["similarity"].mean(axis=0)),
+    )
+
+
+def _distances(run: Run, prepared: Prepared) -> Measured:
+    images = _test_images(prepared)
+    models = {"before": _untrained(prepared), "after": run.classifier().model}
+    return {when: inspect(model, images).attention_distance().tolist() for when, model in models.items()}
+
+
+def _near_and_far(of: Mapping[str, NDArray[np.float64]]) -> Finding:
+    before, after = of["before"], of["after"]
+    spread = np.ptp(after, axis=2)
+    farther = interval(after[:, -1].mean(axis=1) - after[:, 0].mean(axis=1))
+    narrower = interval(spread[:, 0] - spread[:, -1])
+    return Finding(
+        verdict=verdict(farther, narrower),
+        sentence=(
+            f"the last layer looks {number(farther, 1)} pixels farther than the first (mean over heads), whose heads "
+            f"lie {number(interval(spread[:, 0]), 1)} pixels apart, those of the last "
+            f"{number(interval(spread[:, -1]), 1)}."
+        ),
+        head=("layer", "before training, pixels", "after", "nearest head", "farthest head"),
+        rows=[
+            [
+                str(layer),
+                *(number(interval(d[:, layer].mean(axis=1)), 1) for d in (before, after)),
+                number(interval(after[:, layer].min(axis=1)), 1),
+                number(interval(after[:, layer].max(axis=1)), 1),
+            ]
+            for layer in range(after.shape[1])
+        ],
+        figure=plots.attention_distance(np.concatenate(list(after), axis=1)),
+    )
+
+
+def _shuffled(run: Run, prepared: Prepared) -> Measured:
+    test = prepared.splits.test
+    images = prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(test)))
+    moved = accuracy_by_moved(run.classifier(), images, prepared.dataset.labels[test], _SHARES)
+    return {"accuracy": moved.accuracy.tolist()}
+
+
+def _order_matters(of: Mapping[str, NDArray[np.float64]]) -> Finding:
+    accuracy = of["accuracy"]
+    lost = interval(accuracy[:, 0] - accuracy[:, -1])
+    return Finding(
+        verdict=verdict(lost),
+        sentence=f"with all patches in other places, test accuracy falls by {points(lost)}.",
+        head=("patches moved", "test accuracy"),
+        rows=[[f"{share:.0%}", percent(interval(accuracy[:, i]))] for i, share in enumerate(_SHARES)],
+        figure=plots.accuracy_by_moved(np.array(_SHARES), accuracy.mean(axis=0)),
+    )
+
+
+DRAWINGS: dict[str, Drawing] = {
+    "position-similarity": Drawing(_similarity, _similar_positions),
+    "attention-distance": Drawing(_distances, _near_and_far),
+    "positions-shuffled": Drawing(_shuffled, _order_matters),
+}
+
+
+def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
+    """Measure a recipe's runs and write `<name>.json`, `.png` and `.svg`; the record.
+
+    Raises InputError where the model is not a ViT.
+    """
+    known, drawing = REPRODUCTIONS[name], DRAWINGS[name]
+    (made,) = known.recipes
+    opened = [reopen(run.directory, to_train=False) for run in runs]
+    if not isinstance(runs[0].classifier().model, ViT):
+        raise InputError(f"{name} is a figure of a ViT, which {runs[0].directory} is not")
+    measured = [drawing.measure(run, prepared) for run, prepared in zip(runs, opened, strict=True)]
+    finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
+    described = files.read_json(runs[0].directory / "run.json")
+    data = shown_source(opened[0].config.data.source)
+    seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+    record = {
+        "figure": name,
+        "claim": known.claim,
+        "recipe": made,
+        "command": f"vitrail reproduce {name} --seeds {len(runs)} --data {data}",
+        "verdict": finding.verdict,
+        "sentence": f"{finding.verdict.capitalize()} by {made} on {data} ({seeds}): {finding.sentence}",
+        "head": list(finding.head),
+        "rows": [list(row) for row in finding.rows],
+        "data": data,
+        "hardware": described["hardware"],
+        "versions": {"vitrail": described["vitrail"], **described["versions"]},
+        "measured": measured,
+    }
+    files.write_json(directory / f"{name}.json", record)
+    finding.figure.savefig(directory / f"{name}.png", dpi=150, facecolor="white", bbox_inches="tight")
+    # The same finding gives the same file.
+    with rc_context({"svg.hashsalt": name}):
+        finding.figure.savefig(directory / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
+    return record
