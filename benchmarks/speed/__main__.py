@@ -41,9 +41,10 @@ def table(rows: list[Row]) -> Table:
     for head in (rows[0].unit, "±", "MFU", "first is better by"):
         shown.add_column(head, justify="right")
     for row in rows:
+        unit = "" if row.unit == rows[0].unit else f" {row.unit}"
         mfu = "" if row.utilisation is None else f"{row.utilisation:.0%}"
         better = "" if row.unit != rows[0].unit else f"{row.times(rows[0]):.2f}"
-        shown.add_row(row.name, f"{row.value:,.4g}", f"{row.spread:.0%}" if row.spread else "", mfu, better)
+        shown.add_row(row.name, f"{row.value:,.4g}{unit}", f"{row.spread:.0%}" if row.spread else "", mfu, better)
     return shown
 
 

@@ -102,12 +102,32 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def product_rate(dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a large matrix product: the most a model could reach."""
-    m, k, n = (4096, 1024, 1024) if device().type == "cpu" else (8192, 8192, 8192)
-    a, b = (torch.randn(size, device=device()).to(dtype) for size in ((m, k), (k, n)))
-    out = torch.empty(m, n, device=device(), dtype=dtype)
-    return 2 * m * k * n / min(alternate({"": lambda: torch.mm(a, b, out=out)}, repeats=15)[""])
+@dataclass(frozen=True)
+class Product:
+    """A large matrix product, many times over: the most that a model could reach, measured in turn with it."""
+
+    dtype: torch.dtype
+    repeats: int = 20
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (4096, 1024, 1024) if device().type == "cpu" else (8192, 8192, 8192)
+
+    def action(self) -> Action:
+        m, k, n = self.shape
+        a, b = (torch.randn(size, device=device()).to(self.dtype) for size in ((m, k), (k, n)))
+        out = torch.empty(m, n, device=device(), dtype=self.dtype)
+
+        def multiply() -> None:
+            for _ in range(self.repeats):
+                torch.mm(a, b, out=out)
+
+        return multiply
+
+    def flops(self) -> float:
+        """Of one `action`."""
+        m, k, n = self.shape
+        return 2.0 * m * k * n * self.repeats
 
 
 def machine() -> dict[str, Any]:
