@@ -116,7 +116,7 @@ class ViTConfig:
     layer_scale: float | None = None
     """Start of a learned scale on every residual branch (Touvron et al. 2021, arXiv:2103.17239)."""
     qk_norm: bool = False
-    """RMS-normalise queries and keys per head (Dehghani et al. 2023, arXiv:2302.05442)."""
+    """Normalise queries and keys per head (Dehghani et al. 2023, arXiv:2302.05442)."""
     final_norm: Literal["tokens", "readout"] = "tokens"
     """Normalise every token before the readout (equation 4), or only what the head reads."""
     head: Literal["linear", "tanh", "none"] = "linear"

@@ -69,7 +69,8 @@ def naive_weights(block, x, heads):
         for h in range(heads):
             q, k = (x[i] @ weight[at + h * 8 :][:8].T + bias[at + h * 8 :][:8] for at in (0, 16))
             if attention.q_norm.__class__.__name__ == "QKNorm":
-                q, k = (t / t.square().mean(dim=-1, keepdim=True).sqrt() for t in (q, k))
+                q, k = (t - t.mean(dim=-1, keepdim=True) for t in (q, k))
+                q, k = (t / (t.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() for t in (q, k))
                 q, k = q * attention.q_norm.weight, k * attention.k_norm.weight
             scores = torch.exp(q @ k.T * attention.scale)
             weights[i, h] = scores / scores.sum(dim=-1, keepdim=True)

@@ -59,11 +59,11 @@ class DropPath(nn.Module):
         return branch * (mask.to(branch.dtype) / keep)
 
 
-class QKNorm(nn.RMSNorm):
-    """RMS normalisation of queries or keys, in float32 (Dehghani et al. 2023, arXiv:2302.05442, section 2.1)."""
+class QKNorm(nn.LayerNorm):
+    """Layer norm of queries or keys per head, without bias (Dehghani et al. 2023, arXiv:2302.05442, section 2.1)."""
 
-    def forward(self, x: Float[Tensor, "batch head token dim"]) -> Float[Tensor, "batch head token dim"]:
-        return super().forward(x.float()).to(x.dtype)
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, bias=False)
 
 
 class SwiGLU(nn.Module):
