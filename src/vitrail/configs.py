@@ -123,6 +123,8 @@ class ViTConfig:
     """One linear layer, the paper's pre-training head with a hidden tanh layer, or the readout itself."""
     attention_scale: Literal["head", "model"] = "head"
     """Scores are divided by the square root of this width. "model" only reproduces one published listing."""
+    attention_init: Literal["xavier", "mimetic"] = "xavier"
+    """How attention starts: at random, or near what training leads to (Trockman & Kolter 2023, arXiv:2305.09828)."""
     norm_eps: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -307,6 +309,11 @@ class TrainConfig:
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights, and evaluate and save it."""
     augment: AugmentConfig = AugmentConfig()
+    small_side: int | None = None
+    """A ViT's first steps see images of this height and width: fewer tokens, more images in the same time (progressive
+    resizing, Tan & Le 2021, arXiv:2104.00298, section 4)."""
+    small_until: float = 0.5
+    """The share of all steps that do, where `small_side` is given."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the hardware multiplies it faster; a convolutional stem stays in float32 on a CPU."""
     compile: Literal["auto", "on", "off"] = "auto"
@@ -325,9 +332,9 @@ class TrainConfig:
         check_kinds(self)
         require_seed("seed", self.seed)
         require(self.threads is None or self.threads <= _MOST_THREADS, f"threads is {self.threads}: too many")
-        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every")
+        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
         require(self.weight_decay is None or self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: at least 0")
-        require_fractions(self, "label_smoothing", "momentum")
+        require_fractions(self, "label_smoothing", "momentum", "small_until")
         require(self.warmup is None or 0 <= self.warmup < 1, f"warmup is {self.warmup}: a share of the steps, below 1")
         require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1")
         require(
@@ -353,3 +360,9 @@ class RunConfig:
         unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]
         unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
         require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
+        small, model = self.train.small_side, self.model
+        fits = isinstance(model, ViTConfig) and small and small % model.patch_size == 0 and small < min(model.size)
+        require(
+            small is None or bool(fits),
+            f"small_side is {small}: it needs a ViT, and must be a multiple of its patch size below its image size",
+        )

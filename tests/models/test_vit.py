@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vitrail
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
+from vitrail.models.initialization import mimetic
 from vitrail.models.positions import resample, rows_and_columns, sincos_2d
 from vitrail.models.stems import LinearStem, patchify
 from vitrail.models.vit import ViT, attend, attention_weights
@@ -110,6 +112,7 @@ VARIANTS = {
     "conv stem": {"stem": "conv"},
     "layer scale": {"layer_scale": 0.1},
     "qk norm": {"qk_norm": True},
+    "mimetic": {"attention_init": "mimetic"},
     "tanh head": {"head": "tanh"},
     "model scale": {"attention_scale": "model"},
     "rectangle": {"image_size": (8, 24)},
@@ -249,3 +252,37 @@ def test_another_image_size_is_taken(pos_embed):
 def test_dimensions_that_do_not_fit_are_named_with_those_that_do(changes, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(SMALL, **changes)
+
+
+def test_mimetic_attention_looks_at_its_like_and_subtracts_it():
+    torch.manual_seed(0)
+    dim = 64
+    qkv, proj = torch.nn.Linear(dim, 3 * dim), torch.nn.Linear(dim, dim)
+    mimetic(qkv, proj, num_heads=1)
+    q, k, v = qkv.weight.detach().chunk(3)
+    for product, diagonal, noise in ((q.mT @ k, 0.7, 0.7), (proj.weight.detach() @ v, -0.4, 0.4)):
+        assert product.diagonal().mean() == pytest.approx(diagonal, abs=4 * noise / dim)
+        apart = product[~torch.eye(dim, dtype=torch.bool)]
+        assert apart.std() == pytest.approx(noise / dim**0.5, rel=0.05)
+        assert apart.mean().abs() < 4 * noise / dim**1.5
+
+
+def test_mimetic_heads_with_sincos_positions_begin_by_looking_near():
+    distances = {}
+    for init in ("xavier", "mimetic"):
+        torch.manual_seed(0)
+        config = ViTConfig(
+            32,
+            4,
+            embed_dim=64,
+            num_heads=4,
+            depth=2,
+            mlp_dim=64,
+            pos_embed="sincos",
+            qk_norm=True,
+            readout=("mean",),
+            attention_init=init,
+        )
+        images = 0.1 * torch.randn(4, 3, 32, 32)
+        distances[init] = vitrail.inspect(ViT(config), images).attention_distance()[0].mean()
+    assert distances["mimetic"] < 0.9 * distances["xavier"]

@@ -13,8 +13,9 @@ from small_run import CHECKS_PER_EPOCH, CNN, STEPS_PER_EPOCH, VIT, fit, interrup
 from vitrail import checkpoint, files
 from vitrail.configs import AugmentConfig, ViTConfig
 from vitrail.data.dataset import ImageDataset
-from vitrail.errors import Interrupted, RunError
+from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection import watch
+from vitrail.training.learner import Learner
 
 VARIANTS = {
     "vit, adamw": {},
@@ -26,6 +27,7 @@ VARIANTS = {
     "cnn, average": {"model": CNN, "ema_decay": 0.8},
     "bf16": {"precision": "bf16"},
     "clip and smooth": {"clip_norm": 0.1, "label_smoothing": 0.1},
+    "small images first": {"small_side": 4, "small_until": 0.4},
     "all augmentation": {
         "augment": AugmentConfig(2, True, 3, 0.3, policy="trivialaugment", mixup=0.4, cutmix=1.0),
     },
@@ -52,6 +54,26 @@ def test_resume_equals_uninterrupted(changes, tmp_path):
             row.pop("seconds", None)
             row.pop("images_per_second", None)
         assert rows == expected
+
+
+def test_the_first_steps_see_small_images(tmp_path, monkeypatch):
+    seen = []
+    step = Learner.step
+
+    def noting(self, inputs, targets, lr):
+        seen.append(tuple(inputs.shape[-2:]))
+        return step(self, inputs, targets, lr)
+
+    monkeypatch.setattr(Learner, "step", noting)
+    fit(run_config(small_side=4, small_until=0.4), tmp_path)
+    steps = 3 * STEPS_PER_EPOCH
+    assert seen == [(4, 4)] * round(0.4 * steps) + [(8, 8)] * (steps - round(0.4 * steps))
+
+
+@pytest.mark.parametrize("changes", [{"small_side": 8}, {"small_side": 3}, {"small_side": 4, "model": CNN}])
+def test_small_images_must_suit_the_model(changes):
+    with pytest.raises(InputError, match="small_side is"):
+        run_config(**changes)
 
 
 def test_what_is_observed_changes_nothing_and_is_the_same_after_interruptions(tmp_path):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
+from vitrail.models.initialization import mimetic
 from vitrail.models.layers import Dropout, QKNorm, SwiGLU, dropout, residual_branch
 from vitrail.models.positions import resample, rows_and_columns, sincos_2d
 from vitrail.models.stems import ConvStem, LinearStem
@@ -177,6 +178,8 @@ class ViT(nn.Module):
         for attention in (module for module in self.modules() if isinstance(module, Attention)):
             for matrix in attention.qkv.weight.chunk(3):
                 nn.init.xavier_uniform_(matrix)
+            if self.config.attention_init == "mimetic":
+                mimetic(attention.qkv, attention.proj, attention.num_heads)
         for name in ("cls_token", "dist_token", "pos_embed", "pos_rows", "pos_columns"):
             if getattr(self, name, None) is not None:
                 nn.init.normal_(getattr(self, name), std=self.config.pos_init_std)

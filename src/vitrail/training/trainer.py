@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -160,6 +161,9 @@ class Trainer:
         torch.manual_seed(step_seed(config.seed, step))
         num_classes = self.config.model.num_classes
         inputs, targets = augment(images, labels, num_classes, self.augmentation, self.data.preprocessing)
+        if config.small_side and step < round(config.small_until * self.total_steps):
+            side = (config.small_side, config.small_side)
+            inputs = F.interpolate(inputs, size=side, mode="bilinear", antialias=True)
         lr = learning_rate(step, self.total_steps, config)
         value, logits, finite = self.learner.step(inputs, targets, lr)
         if not finite:

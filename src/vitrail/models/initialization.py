@@ -1,0 +1,37 @@
+"""Attention that starts as trained attention looks: near things first, and nothing blurred."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_LOOK, _LOOK_NOISE = 0.7, 0.7
+_KEEP, _KEEP_NOISE = -0.4, 0.4
+
+
+@torch.no_grad()
+def mimetic(qkv: nn.Linear, proj: nn.Linear, num_heads: int) -> None:
+    """Start queries and keys so that like attends to like, and values so that their projection subtracts the mean.
+
+    In every head W_Q^T W_K is the best approximation, of the head's rank, to noise plus 0.7 times the identity;
+    W_proj W_V is noise minus 0.4 times it (Trockman & Kolter 2023, arXiv:2305.09828). Where position embeddings are
+    alike for near patches (`sincos`), heads so begin by looking near.
+    """
+    if qkv.weight.is_meta:
+        return
+    queries, keys, values = qkv.weight.chunk(3)
+    dim, width = len(queries), len(queries) // num_heads
+    for q, k in zip(queries.split(width), keys.split(width), strict=True):
+        u, s, v = torch.svd_lowrank(_near_identity(dim, _LOOK, _LOOK_NOISE), q=width, niter=6)
+        q.copy_((u * s.sqrt()).mT)
+        k.copy_((v * s.sqrt()).mT)
+    u, s, vt = torch.linalg.svd(_near_identity(dim, _KEEP, _KEEP_NOISE))
+    values.copy_(s.sqrt()[:, None] * vt)
+    proj.weight.copy_(u * s.sqrt())
+
+
+def _near_identity(dim: int, diagonal: float, noise: float) -> Float[Tensor, "dim dim"]:
+    return noise * torch.randn(dim, dim) / math.sqrt(dim) + diagonal * torch.eye(dim)
