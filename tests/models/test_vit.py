@@ -224,6 +224,14 @@ def test_learned_rows_and_columns_lie_side_by_side():
     assert wider[0, :, 1].tolist() == [0, 1, 2, 3]
 
 
+def test_sincos_positions_of_another_grid_are_those_of_the_places_where_its_patches_lie():
+    whole = sincos_2d((6, 6), 32)[0].view(6, 6, 32)
+    assert torch.equal(sincos_2d((6, 6), 32, spanning=(6, 6))[0].view(6, 6, 32), whole)
+    # A patch of the coarse grid covers 3 x 3 of the fine one, and lies where the middle one does.
+    coarse = sincos_2d((2, 2), 32, spanning=(6, 6))[0].view(2, 2, 32)
+    torch.testing.assert_close(coarse, whole[1::3, 1::3])
+
+
 @pytest.mark.parametrize("pos_embed", ["learned", "learned2d", "sincos", "none"])
 def test_another_image_size_is_taken(pos_embed):
     model = small_vit(pos_embed=pos_embed).eval()

@@ -206,7 +206,7 @@ class ViT(nn.Module):
         if self.config.pos_embed == "learned2d":
             patches = rows_and_columns(self.pos_rows, self.pos_columns, grid)
         else:
-            patches = sincos_2d(grid, self.config.embed_dim).to(next(self.parameters()))
+            patches = sincos_2d(grid, self.config.embed_dim, spanning=self.config.grid).to(next(self.parameters()))
         return F.pad(patches, (0, 0, self.num_placed_prefix, 0))
 
     def embed(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch token dim"]:

@@ -67,4 +67,29 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         ("vit-15-mnist-32",),
         {"vit-15-mnist-32": {"test_accuracy": 0.98}},
     ),
+    "cifar10-fast": Reproduction(
+        "CIFAR-10 in ten minutes of two cores: a plain ViT without convolutions",
+        ("cifar10-fast",),
+        {"cifar10-fast": {"val_accuracy": 0.77, "seconds": 600}},
+    ),
+    "mnist-fast": Reproduction(
+        "MNIST in three minutes of two cores",
+        ("mnist-fast",),
+        {"mnist-fast": {"val_accuracy": 0.99, "seconds": 180}},
+    ),
+    "position-similarity": Reproduction(
+        "Similarity of position embeddings after training",
+        ("vit-15-cifar10-32",),
+        claim="Patches in the same row and column have the most similar position embeddings.",
+    ),
+    "attention-distance": Reproduction(
+        "Mean attention distance by layer and head",
+        ("vit-15-cifar10-32",),
+        claim="Heads of low layers look both near and far, those of deep layers far.",
+    ),
+    "positions-shuffled": Reproduction(
+        "Accuracy when patches change places",
+        ("vit-15-cifar10-32",),
+        claim="What position embeddings know is needed: images with shuffled patches are recognised less.",
+    ),
 }
