@@ -18,6 +18,7 @@ from benchmarks.speed import timing
 from benchmarks.speed.timing import Action, Row
 from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
+from vitrail.data.sources import shown_source
 from vitrail.runs import Run, prepare
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer, TrainingData
@@ -28,6 +29,7 @@ _FIRST_STEP = """
 import sys, tempfile
 from pathlib import Path
 from vitrail.configs import DataConfig, TrainConfig
+from vitrail.data.sources import shown_source
 from vitrail.runs import prepare
 from vitrail.training.trainer import Trainer, TrainingData
 
@@ -59,7 +61,7 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
         whole = time.perf_counter() - started
         passed = Run(Path(directory)).metrics[0]["images_per_second"]
     after = timing.alternate(step, repeats=_BARE_STEPS, warm=0)["bare"]
-    group = f"training loop, vit-compare, {data}, {len(splits.train):,} images"
+    group = f"training loop, vit-compare, {shown_source(data)}, {len(splits.train):,} images"
     steps = len(splits.train) // train.batch_size
     rows = timing.rates(group, {"bare step": before + after}, train.batch_size, "images/s")
     rows.append(Row(group, "training pass", passed, "images/s"))
@@ -79,4 +81,6 @@ def _starts(data: str, everything: bool) -> list[Row]:
     if everything and not hardware.can_compile(timing.device()):
         actions["ours, compiled"] = started("on")
     seconds = timing.alternate(actions, repeats=_STARTS, warm=1)
-    return timing.durations(f"second start, to the end of the first step, vit-compare, {data}", seconds, "s")
+    return timing.durations(
+        f"second start, to the end of the first step, vit-compare, {shown_source(data)}", seconds, "s"
+    )

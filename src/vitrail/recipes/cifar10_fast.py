@@ -28,7 +28,7 @@ RECIPE = Recipe(
         attention_init="mimetic",
     ),
     train=TrainConfig(
-        epochs=4,
+        epochs=5,
         batch_size=128,
         optimizer="muon",
         lr=3e-3,
@@ -39,6 +39,8 @@ RECIPE = Recipe(
         label_smoothing=0.1,
         clip_norm=1.0,
         augment=AugmentConfig(crop=4, flip=True),
+        small_side=24,
+        small_until=0.7,
     ),
     model_name="vit-fast",
 )
