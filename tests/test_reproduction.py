@@ -18,7 +18,8 @@ from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
-from vitrail.reproduction import tables
+from vitrail.reproduction import tables as reproduction
+from vitrail.reproduction.figures import DRAWINGS
 from vitrail.runs import Run
 from vitrail.training.choices import resolve_training
 
@@ -38,10 +39,11 @@ def test_a_recipe_leaves_nothing_that_cannot_be_resolved(name):
 
 
 def test_every_recipe_has_its_place():
-    placed = [made for known in REPRODUCTIONS.values() for made in known.recipes]
-    assert sorted(placed) == sorted(RECIPES)
+    tables = {name: known for name, known in REPRODUCTIONS.items() if not known.claim}
+    assert sorted(made for known in tables.values() for made in known.recipes) == sorted(RECIPES)
+    assert {name for name in REPRODUCTIONS if name not in tables} == set(DRAWINGS)
     documented = {word for module in recipe_modules() for word in re.findall(r"[\w-]+", inspect.getdoc(module) or "")}
-    assert set(REPRODUCTIONS) <= documented
+    assert set(tables) <= documented
     for known in REPRODUCTIONS.values():
         assert set(known.values) <= set(known.recipes)
 
@@ -75,10 +77,28 @@ def test_the_record_holds_every_epoch_of_every_seed(reproduced):
     assert record["config"]["model"]["attention_scale"] == "head"
     other = files.read_json(reproduced / "tiny-other.json")
     assert other["config"]["model"] == {**record["config"]["model"], "attention_scale": "model"}
-    rows = {(made, metric): row for made, metric, *row in tables.Reproduced("tiny", reproduced).rows()}
+    rows = {(made, metric): row for made, metric, *row in reproduction.Reproduced("tiny", reproduced).rows()}
     assert rows["tiny", "val loss"] == ["2.100", f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"]
     assert rows["tiny", "test accuracy"][0] == "57.0 %"
     assert rows["tiny-other", "val loss"][0] == "–"
+
+
+def test_a_figure_is_drawn_from_the_runs_that_are_there(reproduced, monkeypatch, capsys):
+    monkeypatch.setitem(REPRODUCTIONS, "attention-distance", Reproduction("A figure", ("tiny",), claim="Near and far."))
+    assert run(["reproduce", "attention-distance", "--of", str(reproduced)]) == 0
+    record = files.read_json(reproduced / "attention-distance.json")
+    depth, heads = RECIPES["tiny"].model.depth, RECIPES["tiny"].model.num_heads
+    assert [np.shape(of["after"]) for of in record["measured"]] == [(depth, heads)] * 2
+    farther = np.diff([np.mean(of["after"], axis=1)[[0, -1]] for of in record["measured"]]).mean()
+    assert f"looks {farther:.1f}".replace("-", "−") in record["sentence"]
+    assert {path.suffix for path in reproduced.glob("attention-distance.*")} == {".json", ".png", ".svg"}
+    assert record["sentence"] in " ".join(capsys.readouterr().out.split())
+    for argv, said in (
+        (["attention-distance", "--of", str(reproduced / "nowhere")], "has no finished run of tiny"),
+        (["tiny", "--of", str(reproduced)], "tiny is no figure: leave out --of"),
+    ):
+        assert run(["reproduce", *argv]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_resume_trains_only_what_is_missing(reproduced):
@@ -132,4 +152,4 @@ def test_what_cannot_be_reproduced_is_said(tmp_path, capsys):
 def test_a_damaged_plan_is_named(tmp_path):
     files.write_json(tmp_path / "reproduction.json", {"reproduction": "annotated-600"})
     with pytest.raises(InputError, match=r"reproduction\.json is damaged"):
-        tables.resume_reproduction(tmp_path)
+        reproduction.resume_reproduction(tmp_path)

@@ -91,7 +91,7 @@ def test_sizes_and_channels_are_found(tmp_path, data_dir):
 def test_many_files_are_read_by_several_processes(tmp_path, data_dir, monkeypatch):
     path = write_zip(tmp_path / "x.zip", small_files(per_class=40))
     alone = open_source(path, data_dir / "alone").load(12)
-    monkeypatch.setattr("vitrail.data.workers._ALONE_SECONDS", 0)
+    monkeypatch.setattr("vitrail.data.workers._IN_THREADS_SECONDS", 0)
     monkeypatch.setattr("vitrail.data.workers._CHUNK_FILES", 7)
     together = open_source(path, data_dir / "together").load(12)
     assert np.array_equal(alone.images, together.images)

@@ -179,6 +179,14 @@ def test_a_directory_that_is_neither(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
+def test_a_study_has_runs_and_no_report_of_its_own(tmp_path: Path) -> None:
+    directory = write_comparison(tmp_path, seeds=1, epochs=1, samples=0, mistakes=0)
+    (directory / "comparison.json").unlink()
+    (directory / "study.json").write_text("{}")
+    with pytest.raises(InputError, match="is no comparison: name one of the runs in it, such as"):
+        write_report(directory)
+
+
 def test_a_comparison_that_was_interrupted_says_how_to_go_on(tmp_path: Path) -> None:
     directory = write_comparison(tmp_path, seeds=1, epochs=1, samples=0, mistakes=0)
     (directory / "comparison.json").unlink()

@@ -31,7 +31,7 @@ def write_report(directory: Path | str) -> Path:
             )
         html = run_page(run)
     elif runs := sorted(directory.glob("*-seed*/run.json")):
-        if not (directory / "experiment.json").is_file():
+        if any((directory / plan).is_file() for plan in ("study.json", "reproduction.json")):
             raise InputError(f"{directory} is no comparison: name one of the runs in it, such as {runs[0].parent}")
         raise InputError(f"{directory} has no comparison.json yet: 'vitrail resume {directory}' completes its runs")
     else:
