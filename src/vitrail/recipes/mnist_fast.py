@@ -1,4 +1,4 @@
-"""99 % on MNIST in under three minutes of training on two CPU cores.
+"""A plain ViT on MNIST in minutes of two CPU cores: 99 % validation accuracy in three is the goal.
 
     vitrail reproduce mnist-fast
     vitrail train --recipe mnist-fast
