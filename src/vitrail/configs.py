@@ -285,6 +285,9 @@ class AugmentConfig:
             )
 
 
+NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How the model is trained. Every `None` is resolved, from configuration and data, before the first step."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig, DataConfig, TrainConfig
 from vitrail.errors import InputError
 
 RARE = "shown by --help-all"
@@ -28,7 +28,6 @@ Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_beha
 T = TypeVar("T")
 
 TRAIN_DEFAULTS = TrainConfig()
-NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
 
 DATA_HELP = (
     "digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +27,7 @@ from vitrail.data.pixels import LabelledArrays, resized
 from vitrail.data.text import listed, shown, slug
 from vitrail.errors import InputError
 
-__all__ = ["KNOWN", "MAX_UNREADABLE", "TEST", "TRAIN", "VAL", "Source", "open_source"]
+__all__ = ["KNOWN", "MAX_UNREADABLE", "TEST", "TRAIN", "VAL", "Source", "data_option", "open_source", "shown_source"]
 
 KNOWN = ("digits", "shapes", *PUBLISHED)
 """Data sets that need no path."""
@@ -99,6 +100,11 @@ def shown_source(source: str) -> str:
         return source
     last = Path(source).name
     return f"./{last}" if last in KNOWN else last
+
+
+def data_option(source: str, own: str) -> str:
+    """What names it in a command: nothing where it is the command's own."""
+    return "" if source == own else f" --data {shlex.quote(shown_source(source))}"
 
 
 def open_source(source: str | Path, data_dir: Path | None = None) -> Source:

@@ -13,7 +13,7 @@ The source leaves open: the learning rate and its schedule (here: ours, constant
 
 from dataclasses import replace
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, DataConfig, TrainConfig
 from vitrail.models.presets import vit_annotated
 from vitrail.recipes.recipe import Recipe
 
@@ -27,7 +27,7 @@ MODEL_SCALE = Recipe(
         optimizer="adam",
         weight_decay=0.1,
         schedule="constant",
-        augment=AugmentConfig(crop=0, flip=False),
+        augment=NO_AUGMENTATION,
     ),
     seeds=10,
 )

@@ -11,7 +11,7 @@ one that names a single rate suggests) and augmentation (none: it reports that b
 training images).
 """
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, DataConfig, TrainConfig
 from vitrail.models.presets import cnn_compare, vit_compare
 from vitrail.recipes.recipe import Recipe
 
@@ -22,7 +22,7 @@ _TRAIN = TrainConfig(
     optimizer="adamw",
     lr=3e-4,
     schedule="constant",
-    augment=AugmentConfig(crop=0, flip=False),
+    augment=NO_AUGMENTATION,
 )
 VIT = Recipe(_DATA, vit_compare(), _TRAIN, "vit-compare", seeds=1)
 CNN = Recipe(_DATA, cnn_compare(), _TRAIN, "cnn-compare", seeds=1)

@@ -12,11 +12,11 @@ The source leaves open: optimizer, rate, schedule and augmentation (here: AdamW 
 
 from dataclasses import replace
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, DataConfig, TrainConfig
 from vitrail.models.presets import vit_b16_10
 from vitrail.recipes.recipe import Recipe
 
-_TRAIN = TrainConfig(epochs=15, batch_size=128, optimizer="adamw", lr=3e-4, augment=AugmentConfig(crop=0, flip=False))
+_TRAIN = TrainConfig(epochs=15, batch_size=128, optimizer="adamw", lr=3e-4, augment=NO_AUGMENTATION)
 _BASE = vit_b16_10()
 _SMALL = replace(_BASE, image_size=32, patch_size=4, embed_dim=192, depth=6, num_heads=3, mlp_dim=768)
 

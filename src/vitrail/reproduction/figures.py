@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import rc_context
 from numpy.typing import NDArray
 
 from vitrail import files, plots
-from vitrail.data.sources import shown_source
+from vitrail.data.sources import data_option, shown_source
 from vitrail.errors import InputError
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity, position_structure
 from vitrail.models.build import Model, build_model
 from vitrail.models.vit import ViT
+from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs import Prepared, Run, reopen
 from vitrail.studies.position_similarity import grid_correlation
@@ -144,19 +144,19 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
     """
     known, drawing = REPRODUCTIONS[name], DRAWINGS[name]
     (made,) = known.recipes
-    opened = [reopen(run.directory, to_train=False) for run in runs]
     if not isinstance(runs[0].classifier().model, ViT):
         raise InputError(f"{name} is a figure of a ViT, which {runs[0].directory} is not")
-    measured = [drawing.measure(run, prepared) for run, prepared in zip(runs, opened, strict=True)]
+    measured = [drawing.measure(run, reopen(run.directory, to_train=False)) for run in runs]
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
     described = files.read_json(runs[0].directory / "run.json")
-    data = shown_source(opened[0].config.data.source)
+    source = described["config"]["data"]["source"]
+    data, given = shown_source(source), data_option(source, recipe(made).data.source)
     seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
     record = {
         "figure": name,
         "claim": known.claim,
         "recipe": made,
-        "command": f"vitrail reproduce {name} --seeds {len(runs)} --data {data}",
+        "command": f"vitrail reproduce {name} --seeds {len(runs)}{given}",
         "verdict": finding.verdict,
         "sentence": f"{finding.verdict.capitalize()} by {made} on {data} ({seeds}): {finding.sentence}",
         "head": list(finding.head),
@@ -167,8 +167,5 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
         "measured": measured,
     }
     files.write_json(directory / f"{name}.json", record)
-    finding.figure.savefig(directory / f"{name}.png", dpi=150, facecolor="white", bbox_inches="tight")
-    # The same finding gives the same file.
-    with rc_context({"svg.hashsalt": name}):
-        finding.figure.savefig(directory / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
+    finding.save_figure(directory / name, name)
     return record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.data.sources import shown_source
+from vitrail.data.sources import data_option, shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import aggregate, run_grid
 from vitrail.recipes import recipe
@@ -174,7 +173,7 @@ def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
     described = [files.read_json(run.directory / "run.json") for run in runs]
     config = described[0]["config"]
     source = config["data"]["source"]
-    given = "" if source == recipe(made).data.source else f" --data {shlex.quote(shown_source(source))}"
+    given = data_option(source, recipe(made).data.source)
     return {
         "recipe": made,
         "command": f"vitrail reproduce {name} --seeds {len(runs)}{given}",

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib import rc_context
 
 from vitrail import files, hardware
-from vitrail.data.sources import KNOWN, shown_source
+from vitrail.data.sources import KNOWN, data_option, shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import run_grid
 from vitrail.inspection.measures import mean_interval
@@ -131,10 +130,7 @@ def resume_study(directory: Path) -> Conducted:
     cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}
     finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
     files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured))
-    finding.figure.savefig(directory / "figure.png", dpi=150, facecolor="white", bbox_inches="tight")
-    # The same finding gives the same file.
-    with rc_context({"svg.hashsalt": name}):
-        finding.figure.savefig(directory / "figure.svg", bbox_inches="tight", metadata={"Date": None})
+    finding.save_figure(directory / "figure", name)
     files.write_bytes(directory / "finding.md", _markdown(name, chosen, finding).encode())
     return Conducted(directory, finding)
 
@@ -181,7 +177,7 @@ def _record(
     name: str, chosen: Study, setting: Setting, seeds: int, finding: Finding, measured: Mapping[str, Sequence[Measured]]
 ) -> dict[str, Any]:
     own = chosen.quick_data if setting.quick else chosen.data
-    given = "" if setting.data == own else f" --data {shown_source(setting.data)}"
+    given = data_option(setting.data, own)
     return {
         "study": name,
         "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -74,6 +75,12 @@ class Finding:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     figure: Figure
+
+    def save_figure(self, path: Path, name: str) -> None:
+        """Write `<path>.png` and `<path>.svg`; the same finding of that name gives the same file."""
+        self.figure.savefig(path.with_suffix(".png"), dpi=150, facecolor="white", bbox_inches="tight")
+        with rc_context({"svg.hashsalt": name}):
+            self.figure.savefig(path.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None})
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from tyro.conf import AvoidSubcommands, Positional, arg
 
-from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
+from vitrail.configs import NO_AUGMENTATION, CNNConfig, ModelConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
-from vitrail.options import NO_AUGMENTATION, RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
+from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
 from vitrail.recipes import recipe
 from vitrail.verbs.ending import done, quoted
 from vitrail.verbs.studying import show_reproduced, show_study
