@@ -59,6 +59,25 @@ def test_muon_takes_the_blocks_matrices_and_nothing_else():
     assert all(kind == "AdamW" for kind, _ in groups("muon", CNNConfig()).values())
 
 
+@pytest.mark.parametrize("mlp", ["gelu", "swiglu"])
+def test_matrices_that_are_stored_as_one_get_updates_that_are_orthogonal_each(mlp):
+    torch.manual_seed(0)
+    model = build_model(dataclasses.replace(VIT, mlp=mlp))
+    muon, *_ = build_optimizers(model, dataclasses.replace(CONFIG, optimizer="muon", weight_decay=0.0))
+    block = model.blocks[0]
+    before = {name: p.detach().clone() for name, p in block.named_parameters()}
+    for p in block.parameters():
+        p.grad = torch.randn_like(p)
+    muon.step()
+    lr = muon.param_groups[0]["lr"]
+    for name, parts in (("attn.qkv", 3), ("attn.proj", 1), ("mlp.fc1", 2 if mlp == "swiglu" else 1)):
+        update = before[f"{name}.weight"] - block.get_parameter(f"{name}.weight").detach()
+        for part in update.chunk(parts):
+            values = torch.linalg.svdvals(part) / (lr * 0.2 * max(part.shape) ** 0.5)
+            assert values.max() < 1.3
+            assert values.median() > 0.6
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 def test_only_weights_of_layers_decay(optimizer):
     found = groups(optimizer, VIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,14 @@ _TINY = 1e-7
 _MOST_TOGETHER = 2**25
 
 
+class _Matrix(NamedTuple):
+    """Views of a parameter, its gradient and its momentum."""
+
+    weight: Tensor
+    gradient: Tensor
+    average: Tensor
+
+
 class Muon(torch.optim.Optimizer):
     """Momentum whose every update is orthogonalised (Jordan et al. 2024), decayed and scaled as AdamW's is.
 
@@ -25,31 +33,43 @@ class Muon(torch.optim.Optimizer):
     4). It computes what `torch.optim.Muon(..., adjust_lr_fn="match_rms_adamw")` does, and keeps the same state. A
     model has few shapes and many matrices of each: one batched product instead of many small ones takes a fifth
     less time on a CPU.
+
+    A group of parameters may say in `parts` how many matrices each of them holds, one above the other: an update is
+    orthogonal for each.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+    def __init__(
+        self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float, weight_decay: float, momentum: float
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "parts": 1})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         assert closure is None
         for group in self.param_groups:
             lr, momentum = group["lr"], group["momentum"]
-            for alike in _of_one_shape([p for p in group["params"] if p.grad is not None]):
-                stacked = torch.stack([_wide(self._momentum(p, momentum)).bfloat16() for p in alike])
-                for p, update in zip(alike, orthogonalize(stacked), strict=True):
-                    p.mul_(1 - lr * group["weight_decay"])
-                    p.add_(update if p.shape == update.shape else update.mT, alpha=-lr * 0.2 * math.sqrt(max(p.shape)))
+            for alike in _of_one_shape([m for p in group["params"] for m in self._matrices(p, group["parts"])]):
+                stacked = torch.stack([_wide(_moved(matrix, momentum)).bfloat16() for matrix in alike])
+                for (weight, *_), update in zip(alike, orthogonalize(stacked), strict=True):
+                    weight.mul_(1 - lr * group["weight_decay"])
+                    scale = -lr * 0.2 * math.sqrt(max(weight.shape))
+                    weight.add_(update if weight.shape == update.shape else update.mT, alpha=scale)
 
-    def _momentum(self, p: Tensor, momentum: float) -> Tensor:
-        """The gradient mixed with its moving average, which it moves: Nesterov's form."""
-        assert p.grad is not None
+    def _matrices(self, p: Tensor, parts: int) -> Iterator[_Matrix]:
+        """None of a parameter without a gradient."""
+        if p.grad is None:
+            return
         state = self.state[p]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(p)
-        buffer: Tensor = state["momentum_buffer"]
-        buffer.lerp_(p.grad, 1 - momentum)
-        return p.grad.lerp(buffer, momentum)
+        views = (tensor.chunk(parts) for tensor in (p, p.grad, state["momentum_buffer"]))
+        yield from map(_Matrix, *views)
+
+
+def _moved(matrix: _Matrix, momentum: float) -> Tensor:
+    """The gradient mixed with its moving average, which it moves: Nesterov's form."""
+    matrix.average.lerp_(matrix.gradient, 1 - momentum)
+    return matrix.gradient.lerp(matrix.average, momentum)
 
 
 def orthogonalize(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor, "matrix row column"]:
@@ -66,11 +86,11 @@ def _wide(matrix: Tensor) -> Tensor:
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
 
 
-def _of_one_shape(params: list[Tensor]) -> Iterator[list[Tensor]]:
+def _of_one_shape(matrices: list[_Matrix]) -> Iterator[list[_Matrix]]:
     """Groups of matrices that have one shape, wide or tall, none with too many elements."""
-    shapes: dict[torch.Size, list[Tensor]] = {}
-    for p in params:
-        shapes.setdefault(_wide(p).shape, []).append(p)
+    shapes: dict[torch.Size, list[_Matrix]] = {}
+    for matrix in matrices:
+        shapes.setdefault(_wide(matrix.weight).shape, []).append(matrix)
     for shape, alike in shapes.items():
         at_once = max(_MOST_TOGETHER // shape.numel(), 1)
         yield from (alike[start : start + at_once] for start in range(0, len(alike), at_once))

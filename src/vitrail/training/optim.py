@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from vitrail.configs import TrainConfig
 from vitrail.models.build import Model
+from vitrail.models.layers import SwiGLU
+from vitrail.models.vit import Attention
 from vitrail.training.muon import Muon
 
 MUON_MOMENTUM = 0.95
@@ -33,6 +35,12 @@ def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim == 2 and name.startswith("blocks.")
 
 
+def _stored_as_one(model: Model) -> dict[Tensor, int]:
+    """How many matrices a parameter holds, where it is more than one: queries, keys and values; a gated MLP's two."""
+    attentions = {m.qkv.weight: 3 for m in model.modules() if isinstance(m, Attention)}
+    return attentions | {m.fc1.weight: 2 for m in model.modules() if isinstance(m, SwiGLU)}
+
+
 def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
     """Weights of linear and convolutional layers; not biases, norms, tokens or positions."""
     return parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed", "pos_rows", "pos_columns", "registers"))
@@ -42,8 +50,8 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
     """One optimizer, or Muon on the encoder blocks' matrices and AdamW on the rest.
 
     Muon's rate is adjusted to match AdamW's RMS, so that both share one schedule. A CNN has no such matrices: AdamW.
-    Queries, keys and values share one matrix and are orthogonalised as one. Plain Adam decays every parameter, as
-    torch's own does.
+    Matrices that are stored as one are orthogonalised each by itself. Plain Adam decays every parameter, as torch's
+    own does.
     """
     named = list(model.named_parameters())
     decay, lr = config.weight_decay, config.lr
@@ -54,9 +62,13 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
         return [torch.optim.Adam(adam, lr=lr, betas=config.betas, fused=True)]
     optimizers: list[torch.optim.Optimizer] = []
     if config.optimizer == "muon":
-        matrices = [(n, p) for n, p in named if _is_hidden_matrix(n, p)]
-        if matrices:
-            optimizers.append(Muon([p for _, p in matrices], lr, decay, MUON_MOMENTUM))
+        stored, by_parts = _stored_as_one(model), dict[int, list[nn.Parameter]]()
+        for name, parameter in named:
+            if _is_hidden_matrix(name, parameter):
+                by_parts.setdefault(stored.get(parameter, 1), []).append(parameter)
+        if by_parts:
+            together = [{"params": params, "parts": parts} for parts, params in sorted(by_parts.items())]
+            optimizers.append(Muon(together, lr, decay, MUON_MOMENTUM))
             named = [(n, p) for n, p in named if not _is_hidden_matrix(n, p)]
     groups = [
         {"params": [p for n, p in named if _is_decayed(n, p)], "weight_decay": decay},
