@@ -311,6 +311,8 @@ class TrainConfig:
     """Scale gradients down to this norm."""
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights, and evaluate and save it."""
+    whiten_patches: bool = False
+    """A linear stem starts by decorrelating the training images' patches (Jordan 2024, arXiv:2404.00498)."""
     augment: AugmentConfig = AugmentConfig()
     small_side: int | None = None
     """A ViT's first steps see images of this height and width: fewer tokens, more images in the same time (progressive
@@ -363,6 +365,8 @@ class RunConfig:
         unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]
         unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
         require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
+        linear = isinstance(self.model, ViTConfig) and self.model.stem == "linear"
+        require(linear or not self.train.whiten_patches, "whiten_patches needs a ViT with a linear stem")
         small, model = self.train.small_side, self.model
         fits = isinstance(model, ViTConfig) and small and small % model.patch_size == 0 and small < min(model.size)
         require(

@@ -1,5 +1,6 @@
 """Training: resume equals uninterrupted, bit for bit; nothing saved is ever lost."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_run import CHECKS_PER_EPOCH, CNN, STEPS_PER_EPOCH, VIT, fit, interrupting_after, run_config
+from small_run import CHECKS_PER_EPOCH, CNN, STEPS_PER_EPOCH, VIT, data, fit, interrupting_after, run_config
 
 from vitrail import checkpoint, files
 from vitrail.configs import AugmentConfig, ViTConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection import watch
+from vitrail.models.initialization import whiten
+from vitrail.models.stems import patchify
 from vitrail.training.learner import Learner
+from vitrail.training.trainer import Trainer
 
 VARIANTS = {
     "vit, adamw": {},
@@ -28,6 +32,7 @@ VARIANTS = {
     "bf16": {"precision": "bf16"},
     "clip and smooth": {"clip_norm": 0.1, "label_smoothing": 0.1},
     "small images first": {"small_side": 4, "small_until": 0.4},
+    "whitened patches, average": {"whiten_patches": True, "ema_decay": 0.8},
     "all augmentation": {
         "augment": AugmentConfig(2, True, 3, 0.3, policy="trivialaugment", mixup=0.4, cutmix=1.0),
     },
@@ -74,6 +79,34 @@ def test_the_first_steps_see_small_images(tmp_path, monkeypatch):
 def test_small_images_must_suit_the_model(changes):
     with pytest.raises(InputError, match="small_side is"):
         run_config(**changes)
+
+
+def test_whitened_tokens_of_training_images_are_uncorrelated(tmp_path):
+    wide = dataclasses.replace(VIT, embed_dim=32)
+    trainer = Trainer(run_config(wide, whiten_patches=True), data(), tmp_path, lambda: None)
+    train, preprocessing = trainer.data.train, trainer.data.preprocessing
+    images = preprocessing.normalize(torch.from_numpy(trainer.data.dataset.read(train)))
+    tokens = trainer.model.patch_embed(images).detach().flatten(0, 1)
+    torch.testing.assert_close(tokens.mean(dim=0), torch.zeros(32), atol=1e-4, rtol=0)
+    spread = torch.linalg.eigvalsh(torch.cov(tokens.mT))[-16:]
+    patches = patchify(images, 4).flatten(0, 1)
+    variances = torch.linalg.eigvalsh(torch.cov(patches.mT))
+    torch.testing.assert_close(spread, 32 / 16 * variances / (variances + 0.3 * variances.mean()), rtol=1e-3, atol=1e-4)
+
+
+def test_a_narrow_model_keeps_the_components_that_vary_most():
+    torch.manual_seed(0)
+    proj, scales = torch.nn.Linear(6, 2), torch.tensor([1, 0.1, 9, 0.1, 0.1, 5])
+    whiten(proj, torch.randn(5000, 6) * scales)
+    reach = proj.weight.detach().abs().amax(dim=0) * scales
+    assert (reach[[2, 5]] > 0.5).all()
+    assert (reach[[0, 1, 3, 4]] < 0.1).all()
+
+
+@pytest.mark.parametrize("model", [CNN, dataclasses.replace(VIT, stem="conv")])
+def test_only_a_linear_stem_can_be_whitened(model):
+    with pytest.raises(InputError, match="linear stem"):
+        run_config(model, whiten_patches=True)
 
 
 def test_what_is_observed_changes_nothing_and_is_the_same_after_interruptions(tmp_path):

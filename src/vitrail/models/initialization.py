@@ -1,4 +1,4 @@
-"""Attention that starts as trained attention looks: near things first, and nothing blurred."""
+"""Starts that are nearer to the end than random ones: attention that looks near, patches as unlike as they are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 _LOOK, _LOOK_NOISE = 0.7, 0.7
 _KEEP, _KEEP_NOISE = -0.4, 0.4
+_LEAST_VARIANCE = 0.3
 
 
 @torch.no_grad()
@@ -35,3 +36,23 @@ def mimetic(qkv: nn.Linear, proj: nn.Linear, num_heads: int) -> None:
 
 def _near_identity(dim: int, diagonal: float, noise: float) -> Float[Tensor, "dim dim"]:
     return noise * torch.randn(dim, dim) / math.sqrt(dim) + diagonal * torch.eye(dim)
+
+
+@torch.no_grad()
+def whiten(proj: nn.Linear, patches: Float[Tensor, "patch vector"]) -> None:
+    """Start a patch embedding so that tokens of such patches are uncorrelated, each of variance near one.
+
+    Neighbouring pixels are alike, so that a random embedding sees little but a patch's brightness. Patches are turned
+    to their principal axes, scaled there, and turned at random; what hardly varies is not scaled up to noise
+    (after the patch-whitening layer of Jordan 2024, arXiv:2404.00498, section 3.2). `patches` are normalised, as the
+    model sees them; there should be several times as many as numbers in one.
+    """
+    dim, length = proj.weight.shape
+    variances, axes = torch.linalg.eigh(torch.cov(patches.mT).double())
+    scale = (variances.clamp(min=0) + _LEAST_VARIANCE * variances.mean()).rsqrt()
+    kept = min(dim, length)
+    white = (scale[:, None] * axes.mT)[-kept:]
+    turned = torch.linalg.qr(torch.randn(dim, kept, dtype=white.dtype)).Q
+    weight = math.sqrt(dim / kept) * turned @ white
+    proj.weight.copy_(weight)
+    proj.bias.copy_(-weight @ patches.mean(dim=0).double())

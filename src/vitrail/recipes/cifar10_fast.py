@@ -38,6 +38,7 @@ RECIPE = Recipe(
         warmup=0.05,
         label_smoothing=0.1,
         clip_norm=1.0,
+        whiten_patches=True,
         augment=AugmentConfig(crop=4, flip=True),
         small_side=24,
         small_until=0.7,

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Precision, predict_logits
-from vitrail.configs import RunConfig
+from vitrail.configs import RunConfig, ViTConfig
 from vitrail.data.augment import augment
 from vitrail.data.batches import epoch_order, step_seed
 from vitrail.data.dataset import ImageDataset
@@ -30,6 +31,8 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection.watch import watch
 from vitrail.models.build import Model
+from vitrail.models.initialization import whiten
+from vitrail.models.stems import LinearStem, patchify
 from vitrail.models.vit import ViT
 from vitrail.progress import say
 from vitrail.training import metrics
@@ -42,6 +45,7 @@ Observe = Callable[[Model], dict[str, Any]]
 """What to record of a model in training, as plain JSON."""
 
 _TOLERATED_BATCHES = 3
+_WHITENED_PATCHES = 100_000
 _MOST_PREDICTIONS = 100_000
 """An epoch's training metrics are of at most so many images, from batches evenly spread over it."""
 
@@ -94,6 +98,8 @@ class Trainer:
         self.precision: Precision = "bf16" if train.precision == "bf16" else "fp32"
         self.learner = Learner(config.model, train)
         self.model, self.device = self.learner.model, self.learner.device
+        if train.whiten_patches:
+            self.whiten_patches()
         self.average: AveragedModel | None = None
         if train.ema_decay is not None:
             ema = get_ema_multi_avg_fn(train.ema_decay)
@@ -113,6 +119,14 @@ class Trainer:
     def final_model(self) -> Model:
         """The weights to use: the moving average where it is on."""
         return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
+
+    def whiten_patches(self) -> None:
+        model, stem = self.config.model, self.model.patch_embed
+        assert isinstance(model, ViTConfig)
+        assert isinstance(stem, LinearStem)
+        some = self.data.train[:: -(-len(self.data.train) * model.num_patches // _WHITENED_PATCHES)]
+        images = self.data.preprocessing.normalize(torch.from_numpy(self.data.dataset.read(some)))
+        whiten(stem.proj, rearrange(patchify(images, stem.patch_size), "image patch vector -> (image patch) vector"))
 
     def fit(self) -> None:
         """Train to the end. Raises Interrupted, saved, after a signal, and RunError after a fourth bad batch."""
