@@ -48,6 +48,13 @@ def test_every_recipe_has_its_place():
         assert set(known.values) <= set(known.recipes)
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if reproduction.outcome(name)])
+def test_a_recipe_s_document_says_what_its_record_says(name):
+    said = reproduction.outcome(name)
+    documents = [" ".join((inspect.getdoc(module) or "").split()) for module in recipe_modules()]
+    assert any(said in document for document in documents), said
+
+
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
     """A reproduction of two small recipes, of which one is published."""

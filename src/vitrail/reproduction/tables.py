@@ -200,7 +200,7 @@ def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tu
     named = list(dict.fromkeys(metric for values in reproduction.values.values() for metric in values))
     for made in reproduction.recipes:
         published = reproduction.values.get(made, {})
-        for metric in published or named:
+        for metric in dict.fromkeys([*(published or named), "test_accuracy"]):
             target = shown_value(metric, published[metric]) if metric in published else "–"
             rows.append((made, metric.replace("_", " "), target, measured(records.get(made), metric)))
     return rows
@@ -217,13 +217,27 @@ def measured(found: Mapping[str, Any] | None, metric: str) -> str:
     return shown_value(metric, spread["mean"], spread["std"])
 
 
+def outcome(made: str) -> str | None:
+    """What this checkout's record of a recipe comes to, as the recipe's document says it; None without a record."""
+    path = RECORDS / f"{made}.json"
+    if not path.is_file():
+        return None
+    found = files.read_json(path)
+    count = len(found["seeds"])
+    return (
+        f"{made}: validation accuracy {measured(found, 'val_accuracy')}, test accuracy "
+        f"{measured(found, 'test_accuracy')} after {measured(found, 'seconds')} of training on {found['data']} "
+        f"({count} seed{'s' if count > 1 else ''}; {found['hardware']})."
+    )
+
+
 _IN_PERCENT = ("accuracy", "top5")
 
 
 def shown_value(metric: str, value: float, spread: float | None = None) -> str:
-    """`77.1 ± 0.3 %` of a share, `9.2 ± 0.1 min` of seconds, `2.079 ± 0.01` of anything else."""
+    """`77.1 ± 0.3 %` of a share, `14 ± 1 s` or `9.2 ± 0.1 min` of seconds, `2.079 ± 0.010` of anything else."""
     if metric == "seconds":
-        factor, digits, unit = 1 / 60, 1, " min"
+        factor, digits, unit = (1.0, 0, " s") if value < 100 else (1 / 60, 1, " min")
     elif metric.endswith(_IN_PERCENT):
         factor, digits, unit = 100.0, 1, " %"
     else:

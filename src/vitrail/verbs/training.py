@@ -55,8 +55,12 @@ def train(argv: Sequence[str]) -> None:
         if model.size != model_config.size and data.image_size is None:
             data = replace(data, image_size=model.size)
 
+    from vitrail.progress import say
+    from vitrail.reproduction.tables import outcome
     from vitrail.runs import start
 
+    if followed and (said := outcome(followed)):
+        say(f"recorded of {said}")
     chosen = model if known else None
     show_run(start(data, chosen, train_config, options.out, options.data_dir, known).directory)
 
