@@ -11,6 +11,7 @@ from vitrail.studies import (
     heads,
     hierarchy,
     hybrid,
+    levers,
     patch_size,
     position_similarity,
     positions,
@@ -35,4 +36,5 @@ STUDIES: dict[str, Study] = {
     "patch-size": patch_size.STUDY,
     "hybrid": hybrid.STUDY,
     "regularisation": regularisation.STUDY,
+    "levers": levers.STUDY,
 }
