@@ -366,10 +366,14 @@ class RunConfig:
         unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
         require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
         linear = isinstance(self.model, ViTConfig) and self.model.stem == "linear"
-        require(linear or not self.train.whiten_patches, "whiten_patches needs a ViT with a linear stem")
+        require(
+            linear or not self.train.whiten_patches,
+            "whiten_patches needs a ViT with a linear stem: use --train.no-whiten-patches",
+        )
         small, model = self.train.small_side, self.model
         fits = isinstance(model, ViTConfig) and small and small % model.patch_size == 0 and small < min(model.size)
         require(
             small is None or bool(fits),
-            f"small_side is {small}: it needs a ViT, and must be a multiple of its patch size below its image size",
+            f"small_side is {small}: it needs a ViT, and must be a multiple of its patch size below its image size "
+            f"({min(model.size)} here): use larger images (--image-size), or a smaller --train.small-side",
         )

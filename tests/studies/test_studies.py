@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.configs import DataConfig, TrainConfig, ViTConfig
+from vitrail.errors import InputError
 from vitrail.inspection.measures import Interval
 from vitrail.models.build import build_model
 from vitrail.models.positions import sincos_2d
@@ -88,7 +89,7 @@ def accuracy(value: float, **more: float) -> dict:
     return {"test_accuracy": value, "train_accuracy": 1.0, "multiply_adds": 2e6, **more}
 
 
-LEVERS = [cell.name.replace("-", "__") for cell in levers.plan(QUICK)]
+LEVERS = [name.replace("-", "__") for name in (levers.RECIPE_CELL, *levers.LEVERS, *levers.OTHERS)]
 CLAIMS = [
     ("data-size", "supported", {"vit__100": accuracy(0.5), "cnn__100": accuracy(0.7), "vit__1000": accuracy(0.9), "cnn__1000": accuracy(0.91)}),
     ("data-size", "contradicted", {"vit__100": accuracy(0.8), "cnn__100": accuracy(0.7), "vit__1000": accuracy(0.9), "cnn__1000": accuracy(0.91)}),
@@ -111,7 +112,7 @@ CLAIMS = [
     ("compute", "supported", {name: accuracy(value, total=1e12, operations=[1e11, 1e12], curve=[0.1, value]) for name, value in (("vit", 0.9), ("hybrid", 0.8), ("cnn", 0.7))}),
     ("convergence", "supported", {name: {"steps": [0, 10, 20], "curve": [0.1, 0.6, 1], "best": 1.0} | {f"{unit}_to_{n}": k for unit in ("steps", "seconds") for n in (50, 80, 95)} for name, k in (("vit", 20), ("cnn", 10))}),
     ("patch-size", "supported", {f"patch{p}": accuracy(0.5 + 1 / p, patches=(64 / p) ** 2, milliseconds=1 / p**2, bytes=1e4 / p**2) | {"multiply_adds": 1e9 / p**3} for p in (8, 4, 2)}),
-    ("levers", "supported", {name: {"val_accuracy": 0.6 if name == "all__levers" else 0.5, "seconds": 120} for name in LEVERS}),
+    ("levers", "supported", {name: {"val_accuracy": 0.6 if name == "recipe" else 0.5, "seconds": 120} for name in LEVERS}),
     ("levers", "contradicted", {name: {"val_accuracy": 0.7 if name == "dropout" else 0.6, "seconds": 120} for name in LEVERS}),
     ("heads", "supported", {"vit": accuracy(0.9) | {"least_first": [0.9, 0.9, 0.9, 0.5, 0.1], "most_first": [0.9, 0.5, 0.3, 0.2, 0.1], "removable": 0.7, "names": ["mixed"] * 4}}),
 ]  # fmt: skip
@@ -147,11 +148,23 @@ def test_a_model_that_has_learned_nothing_decides_nothing():
 
 
 class TestPlans:
-    def test_every_lever_has_the_same_compute(self):
+    def test_too_few_images_for_the_levers_are_named(self, monkeypatch):
+        monkeypatch.setattr(levers, "extent", lambda setting: (900, 10))
+        with pytest.raises(InputError, match="at least 1,024"):
+            levers.plan(Setting("finds", quick=False))
+
+    def test_every_lever_is_pulled(self):
+        assert sorted(cell.name for cell in levers.plan(QUICK)) == sorted(["recipe", *levers.LEVERS, *levers.OTHERS])
+
+    @pytest.mark.parametrize("data", ["cifar10", "mnist"])
+    def test_every_lever_has_the_same_compute(self, data, monkeypatch):
+        monkeypatch.setattr(levers, "extent", lambda setting: (50_000, 10))
         spent = []
-        for cell in levers.plan(QUICK):
+        for cell in levers.plan(Setting(data, quick=False)):
+            assert cell.train.augment.flip == (data == "cifar10" and cell.name != "no-augmentation")
+            assert cell.data.image_size == cell.model.size
             count, until = cell.data.train_subset, cell.train.small_until if cell.train.small_side else 0.0
-            small = dataclasses.replace(cell.model, image_size=cell.train.small_side or 8)
+            small = dataclasses.replace(cell.model, image_size=cell.train.small_side or cell.model.size)
             each = until * summarize(small).multiply_adds + (1 - until) * summarize(cell.model).multiply_adds
             spent.append(count * each)
         assert max(spent) / min(spent) == pytest.approx(1, abs=0.01)

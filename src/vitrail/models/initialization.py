@@ -1,4 +1,4 @@
-"""Starts that are nearer to the end than random ones: attention that looks near, patches as unlike as they are."""
+"""First weights that are nearer to trained ones than random: attention that looks near, patches decorrelated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 _LOOK, _LOOK_NOISE = 0.7, 0.7
 _KEEP, _KEEP_NOISE = -0.4, 0.4
-_LEAST_VARIANCE = 0.3
+# Two minutes of CIFAR-10, one seed each: 63.5 % with 0.01, 64.8 % with 0.1, 65.3 % with 0.4 at a slightly higher rate.
+_ADDED_VARIANCE = 0.3
+_TINY = 1e-12
 
 
 @torch.no_grad()
@@ -40,16 +42,17 @@ def _near_identity(dim: int, diagonal: float, noise: float) -> Float[Tensor, "di
 
 @torch.no_grad()
 def whiten(proj: nn.Linear, patches: Float[Tensor, "patch vector"]) -> None:
-    """Start a patch embedding so that tokens of such patches are uncorrelated, each of variance near one.
+    """Start a patch embedding so that it sees the details of patches as well as their brightness.
 
-    Neighbouring pixels are alike, so that a random embedding sees little but a patch's brightness. Patches are turned
-    to their principal axes, scaled there, and turned at random; what hardly varies is not scaled up to noise
-    (after the patch-whitening layer of Jordan 2024, arXiv:2404.00498, section 3.2). `patches` are normalised, as the
-    model sees them; there should be several times as many as numbers in one.
+    Neighbouring pixels are alike, so that a random embedding sees little else than the mean of a patch. Patches are
+    turned to their principal axes, an axis of variance v is scaled to the variance v / (v + 0.3 mean(v)), and the whole
+    is turned at random (after the patch-whitening layer of Jordan 2024, arXiv:2404.00498, section 3.2, with more added
+    to v). A token narrower than a patch keeps the axes that vary most. `patches` are normalised, as the model sees
+    them; there should be several times as many as numbers in one.
     """
     dim, length = proj.weight.shape
     variances, axes = torch.linalg.eigh(torch.cov(patches.mT).double())
-    scale = (variances.clamp(min=0) + _LEAST_VARIANCE * variances.mean()).rsqrt()
+    scale = (variances.clamp(min=0) + _ADDED_VARIANCE * variances.mean()).clamp(min=_TINY).rsqrt()
     kept = min(dim, length)
     white = (scale[:, None] * axes.mT)[-kept:]
     turned = torch.linalg.qr(torch.randn(dim, kept, dtype=white.dtype)).Q

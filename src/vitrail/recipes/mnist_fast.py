@@ -1,10 +1,10 @@
-"""A plain ViT on MNIST in minutes of two CPU cores: 99 % validation accuracy in three is the goal.
+"""A ViT on MNIST in minutes of two CPU cores: 99 % validation accuracy in three is the goal.
 
     vitrail reproduce mnist-fast
     vitrail train --recipe mnist-fast
 
-Data: MNIST, 54,000 training, 6,000 validation and 10,000 test images, cropped at random from a border of 2 pixels.
-A plain ViT with patches of 4, mean readout and normalised queries and keys; Muon.
+Data: MNIST, 54,000 training, 6,000 validation and 10,000 test images, cropped at random from a border of 1 pixel.
+Patches of 4 through a convolutional stem, which makes half of the errors of a linear one; else a small `cifar10-fast`.
 """
 
 from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
@@ -18,21 +18,26 @@ RECIPE = Recipe(
         in_channels=1,
         num_classes=10,
         embed_dim=128,
-        depth=4,
+        depth=3,
         num_heads=4,
         mlp_dim=256,
         readout=("mean",),
+        stem="conv",
+        pos_embed="sincos",
         qk_norm=True,
-        pos_init_std=0.5,
+        attention_init="mimetic",
     ),
     train=TrainConfig(
-        epochs=4,
+        epochs=3,
         batch_size=128,
         optimizer="muon",
-        lr=4e-3,
+        lr=3e-3,
+        betas=(0.9, 0.95),
         schedule="linear",
+        warmup=0.05,
         label_smoothing=0.1,
-        augment=AugmentConfig(crop=2, flip=False),
+        clip_norm=1.0,
+        augment=AugmentConfig(crop=1, flip=False),
     ),
     model_name="vit-mnist",
 )

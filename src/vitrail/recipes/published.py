@@ -77,6 +77,11 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         ("mnist-fast",),
         {"mnist-fast": {"val_accuracy": 0.99, "seconds": 180}},
     ),
+    "small-data": Reproduction(
+        "600 images of CIFAR-10 in five minutes of two cores",
+        ("small-data",),
+        {"small-data": {"seconds": 300}},
+    ),
     "position-similarity": Reproduction(
         "Similarity of position embeddings after training",
         ("vit-15-cifar10-32",),

@@ -23,6 +23,7 @@ from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs import Prepared, Run, reopen
 from vitrail.studies.position_similarity import grid_correlation
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
+from vitrail.training.trainer import TrainingData, start_whitened
 
 _IMAGES = 256
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -41,7 +42,12 @@ class Drawing:
 def _untrained(prepared: Prepared) -> Model:
     """The run's model before its first step."""
     torch.manual_seed(prepared.config.train.seed)
-    return build_model(prepared.config.model).eval()
+    model = build_model(prepared.config.model)
+    if prepared.config.train.whiten_patches:
+        splits = prepared.splits
+        data = TrainingData(prepared.dataset, splits.train, splits.val, prepared.preprocessing)
+        start_whitened(model, prepared.config, data)
+    return model.eval()
 
 
 def _test_images(prepared: Prepared) -> torch.Tensor:

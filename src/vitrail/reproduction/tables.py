@@ -60,14 +60,16 @@ def find(name: str) -> Reproduction:
 
 def recorded(name: str) -> dict[str, dict[str, Any]]:
     """The records of a reproduction's recipes that this checkout of the project has; none where it is no checkout."""
-    paths = {made: RECORDS / f"{made}.json" for made in find(name).recipes}
-    return {made: files.read_json(path) for made, path in paths.items() if path.is_file()}
+    return {made: found for made in find(name).recipes if (found := _kept(f"{made}.json"))}
 
 
 def recorded_figure(name: str) -> dict[str, Any] | None:
     """The record of a figure that this checkout of the project has."""
-    path = RECORDS / "figures" / f"{name}.json"
-    return dict(files.read_json(path)) if path.is_file() else None
+    return _kept(f"figures/{name}.json")
+
+
+def _kept(record: str) -> dict[str, Any] | None:
+    return dict(files.read_json(RECORDS / record)) if (RECORDS / record).is_file() else None
 
 
 def reproduce(
@@ -86,13 +88,15 @@ def reproduce(
         seeds: how many runs of every recipe, from its seed on; the recipe's own number by default.
         out: a new or empty directory; the first free `runs/reproduce-<name>-<n>` by default.
         data_dir: where downloads and decoded images are kept.
-        of: of a figure: a finished reproduction of its recipe, to draw it from without training again.
+        of: of a figure: a finished reproduction of its recipe, to draw it from, and into, without training again.
 
     Raises:
         InputError: for what cannot be used, naming it and the cure.
         RunError: for a run that could not be completed.
     """
     if of is not None:
+        if any(given is not None for given in (data, seeds, out)):
+            raise InputError("with --of nothing is trained: leave out --data, --seeds and --out")
         return _drawn_from(name, Path(of))
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
@@ -200,7 +204,7 @@ def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tu
     named = list(dict.fromkeys(metric for values in reproduction.values.values() for metric in values))
     for made in reproduction.recipes:
         published = reproduction.values.get(made, {})
-        for metric in dict.fromkeys([*(published or named), "test_accuracy"]):
+        for metric in dict.fromkeys([*(published or named), "val_accuracy", "test_accuracy"]):
             target = shown_value(metric, published[metric]) if metric in published else "–"
             rows.append((made, metric.replace("_", " "), target, measured(records.get(made), metric)))
     return rows
@@ -219,10 +223,9 @@ def measured(found: Mapping[str, Any] | None, metric: str) -> str:
 
 def outcome(made: str) -> str | None:
     """What this checkout's record of a recipe comes to, as the recipe's document says it; None without a record."""
-    path = RECORDS / f"{made}.json"
-    if not path.is_file():
+    found = _kept(f"{made}.json")
+    if found is None:
         return None
-    found = files.read_json(path)
     count = len(found["seeds"])
     return (
         f"{made}: validation accuracy {measured(found, 'val_accuracy')}, test accuracy "

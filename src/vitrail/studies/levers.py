@@ -1,4 +1,4 @@
-"""What each lever of the fast recipe is worth when time is short."""
+"""What each choice of the fast recipe is worth when time is short."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import dataclasses
 from typing import Any
 
 from vitrail import plots
-from vitrail.configs import AugmentConfig, TrainConfig, ViTConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig, TrainConfig, ViTConfig
+from vitrail.errors import InputError
 from vitrail.models.summary import summarize
 from vitrail.recipes.cifar10_fast import RECIPE
-from vitrail.studies.setups import extent, images
+from vitrail.studies.setups import extent, images, mirrored
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
 
-ALL = "all-levers"
-_IMAGES = 45_000
-"""About two minutes of the recipe on two cores."""
-_INSTEAD = {
+RECIPE_CELL = "recipe"
+_IMAGES, _QUICK_IMAGES = 45_000, 3_800
+"""How many the recipe sees: the first is about two minutes on two cores."""
+_LARGER = 4
+LEVERS = {
     "xavier": "random attention at the start",
     "learned": "learned positions",
     "random-stem": "a random patch embedding at the start",
@@ -23,63 +25,72 @@ _INSTEAD = {
     "no-qk-norm": "queries and keys as they are",
     "cls": "a class token's readout",
     "full-size": "images at full size throughout",
-    "batch-512": "batches of 512",
+    "large-batch": f"batches {_LARGER} times as large",
     "constant": "a constant rate",
     "no-warmup": "no warm-up",
     "dropout": "dropout 0.1",
-}
-"""What a lever of the recipe stands against."""
-_ADDED = {
     "hard-labels": "hard labels",
-    "trivialaugment": "TrivialAugment",
-    "conv": "a convolutional stem",
+    "no-augmentation": "no augmentation",
 }
-"""What could be otherwise, and of which nobody says that it is worse when time is short."""
+"""What stands in the place of a choice that is said to pay."""
+OTHERS = {"trivialaugment": "TrivialAugment as well", "conv": "a convolutional stem"}
+"""Changes that no claim is made of: what longer trainings have, and what the recipe does without."""
 
 
 def plan(setting: Setting) -> list[Cell]:
-    """The recipe, and the recipe with one thing changed, on as many images as cost as many multiply-adds."""
-    model, train = RECIPE.model, RECIPE.train
-    assert isinstance(model, ViTConfig)
-    if setting.data == "digits":
-        model, train = _small(model, train)
+    """The recipe, and the recipe with one thing changed, on as many images as cost as many multiply-adds.
+
+    Raises InputError for data of so few images that larger batches of them make no sense.
+    """
+    model, train = _adapted(setting)
     most, _ = extent(setting)
-    train = dataclasses.replace(train, epochs=3 if setting.quick else 1)
+    batch = train.batch_size or 1
+    if most < 2 * _LARGER * batch:
+        raise InputError(
+            f"{setting.data} has {most:,} training images: this study needs at least {2 * _LARGER * batch:,}"
+        )
+    budget = _QUICK_IMAGES if setting.quick else _IMAGES
+    train = dataclasses.replace(train, epochs=-(-budget // most))
     trained: dict[str, dict[str, Any]] = {
-        ALL: {},
-        "adamw": {"optimizer": "adamw", "lr": 1e-3},
+        RECIPE_CELL: {},
         "random-stem": {"whiten_patches": False},
+        "adamw": {"optimizer": "adamw", "lr": 1e-3},
         "full-size": {"small_side": None},
-        "batch-512": {"batch_size": 4 * (train.batch_size or 128)},
+        "large-batch": {"batch_size": _LARGER * batch},
         "constant": {"schedule": "constant"},
         "no-warmup": {"warmup": 0.0},
         "hard-labels": {"label_smoothing": 0.0},
+        "no-augmentation": {"augment": NO_AUGMENTATION},
         "trivialaugment": {"augment": dataclasses.replace(train.augment, policy="trivialaugment")},
     }
     built: dict[str, dict[str, Any]] = {
         "xavier": {"attention_init": "xavier"},
-        "learned": {"pos_embed": "learned"},
+        # As large as the patches' own tokens: smaller ones are drowned by them.
+        "learned": {"pos_embed": "learned", "pos_init_std": 0.5},
+        "no-qk-norm": {"qk_norm": False},
         "cls": {"readout": ("cls",)},
         "dropout": {"dropout": 0.1},
-        "no-qk-norm": {"qk_norm": False},
     }
     cells = {name: (model, dataclasses.replace(train, **changes)) for name, changes in trained.items()}
     cells |= {name: (dataclasses.replace(model, **changes), train) for name, changes in built.items()}
-    conv = dataclasses.replace(model, stem="conv")
-    cells["conv"] = (conv, dataclasses.replace(train, whiten_patches=False))
-    budget = min(_IMAGES, most) * _cost(model, train)
+    cells["conv"] = (dataclasses.replace(model, stem="conv"), dataclasses.replace(train, whiten_patches=False))
+    affordable = min(budget, most) * _cost(model, train)
+    counts = {name: min(most, round(affordable / _cost(*of))) for name, of in cells.items()}
     return [
-        Cell(name, images(setting, train_subset=min(most, round(budget / _cost(*of)))), *of)
-        for name, of in cells.items()
+        Cell(name, images(setting, image_size=model.size, train_subset=counts[name]), *of) for name, of in cells.items()
     ]
 
 
-def _small(model: ViTConfig, train: TrainConfig) -> tuple[ViTConfig, TrainConfig]:
-    """The same for images of 8 x 8 pixels."""
-    model = dataclasses.replace(
-        model, image_size=8, patch_size=2, in_channels=1, embed_dim=64, depth=2, num_heads=2, mlp_dim=128
-    )
-    return model, dataclasses.replace(train, batch_size=32, small_side=4, augment=AugmentConfig(crop=1, flip=False))
+def _adapted(setting: Setting) -> tuple[ViTConfig, TrainConfig]:
+    """The recipe for these images: smaller for those of 8 x 8 pixels, and mirrored only where that changes no class."""
+    model, train = RECIPE.model, RECIPE.train
+    assert isinstance(model, ViTConfig)
+    if setting.data == "digits":
+        model = dataclasses.replace(
+            model, image_size=8, patch_size=2, in_channels=1, embed_dim=64, depth=2, num_heads=2, mlp_dim=128
+        )
+        train = dataclasses.replace(train, batch_size=32, small_side=4, augment=AugmentConfig(crop=1))
+    return model, dataclasses.replace(train, augment=dataclasses.replace(train.augment, flip=mirrored(setting)))
 
 
 def _cost(model: ViTConfig, train: TrainConfig) -> float:
@@ -93,16 +104,16 @@ def _cost(model: ViTConfig, train: TrainConfig) -> float:
 
 def conclude(results: Results) -> Finding:
     found = {name: results.interval(name, "val_accuracy") for name in results.cells}
-    worth = {name: results.difference(ALL, name, "val_accuracy") for name in results.cells if name != ALL}
-    order = sorted(worth, key=lambda name: -worth[name].mean)
-    titles = {ALL: "the recipe", **_INSTEAD, **_ADDED}
-    paying = [name for name in order if worth[name].half is not None and worth[name].low > 0]
+    worth = {name: results.difference(RECIPE_CELL, name, "val_accuracy") for name in found if name != RECIPE_CELL}
+    order = [RECIPE_CELL, *sorted(worth, key=lambda name: -worth[name].mean)]
+    titles = {RECIPE_CELL: "nothing", **LEVERS, **OTHERS}
+    paying = [name for name in order[1:] if worth[name].half is not None and worth[name].low > 0]
     return Finding(
-        verdict=verdict(*(worth[name] for name in _INSTEAD)),
+        verdict=verdict(*(worth[name] for name in LEVERS)),
         sentence=(
-            f"The recipe has {percent(found[ALL])} validation accuracy after "
-            f"{number(results.interval(ALL, 'seconds'), 0)} seconds of training. Beyond the spread of seeds it is "
-            "better than with "
+            f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
+            f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. Beyond the spread of seeds it "
+            "is better than with "
             + ("; ".join(f"{titles[name]} ({points(worth[name])})" for name in paying) or "none of the changes")
             + "."
         ),
@@ -115,20 +126,16 @@ def conclude(results: Results) -> Finding:
                 number(results.interval(name, "seconds"), 0),
                 f"{(results.cells[name].data.train_subset or 0) * (results.cells[name].train.epochs or 0) / 1000:.0f}",
             ]
-            for name in [ALL, *order]
+            for name in order
         ],
         figure=plots.interval_dots(
-            {
-                "validation accuracy, %": {
-                    titles[name]: as_dot(results.values(name, "val_accuracy")) for name in [ALL, *order]
-                }
-            }
+            {"validation accuracy, %": {titles[name]: as_dot(results.values(name, "val_accuracy")) for name in order}}
         ),
     )
 
 
 STUDY = Study(
-    claim="In two minutes, at equal compute, every lever of the fast recipe raises a ViT's accuracy.",
+    claim="When time is short, each of thirteen choices of the fast recipe raises a ViT's accuracy at equal compute.",
     plan=plan,
     conclude=conclude,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vitrail import plots
 from vitrail.configs import AugmentConfig
-from vitrail.studies.setups import images, training, vit
+from vitrail.studies.setups import images, mirrored, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, percent, points, verdict
 
 _IMAGES, _QUICK_IMAGES = 1000, 300
@@ -21,7 +21,7 @@ _TITLES = {
 def plan(setting: Setting) -> list[Cell]:
     """One thing at a time, against nothing, on few images."""
     off = AugmentConfig(crop=0, flip=False)
-    side, colour = vit(setting).size[0], setting.data not in ("digits", "mnist", "fashion-mnist")
+    side = vit(setting).size[0]
     changes = {
         _NONE: (vit(setting), training(setting, weight_decay=0.0, augment=off)),
         "dropout": (vit(setting, dropout=0.1), training(setting, weight_decay=0.0, augment=off)),
@@ -29,7 +29,7 @@ def plan(setting: Setting) -> list[Cell]:
         "drop-path": (vit(setting, drop_path=0.1), training(setting, weight_decay=0.0, augment=off)),
         "augment": (
             vit(setting),
-            training(setting, weight_decay=0.0, augment=AugmentConfig(crop=max(1, side // 8), flip=colour)),
+            training(setting, weight_decay=0.0, augment=AugmentConfig(crop=max(1, side // 8), flip=mirrored(setting))),
         ),
     }
     data = images(setting, train_subset=_QUICK_IMAGES if setting.quick else _IMAGES)

@@ -25,6 +25,11 @@ def cnn(setting: Setting) -> CNNConfig:
     return cnn_digits() if setting.data == "digits" else cnn_compare()
 
 
+def mirrored(setting: Setting) -> bool:
+    """Whether a mirrored image is of the same class: not where it may be a digit, or a shoe that points left."""
+    return setting.data not in ("digits", "mnist", "fashion-mnist")
+
+
 def images(setting: Setting, **changes: Any) -> DataConfig:
     return DataConfig(setting.data, **changes)
 

@@ -1,4 +1,4 @@
-"""Muon, with all matrices of one shape orthogonalised together."""
+"""Muon, with a group's matrices of one shape orthogonalised together."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Muon(torch.optim.Optimizer):
     model has few shapes and many matrices of each: one batched product instead of many small ones takes a fifth
     less time on a CPU.
 
-    A group of parameters may say in `parts` how many matrices each of them holds, one above the other: an update is
-    orthogonal for each.
+    A group of parameters may say in `parts` how many matrices each of them holds, one above the other: then each of
+    those gets an orthogonal update.
     """
 
     def __init__(

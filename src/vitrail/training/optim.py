@@ -104,7 +104,9 @@ def load_state_tensors(optimizers: list[torch.optim.Optimizer], tensors: dict[st
     for name, tensor in tensors.items():
         which, number, key = name.split(".", 2)
         like = parameters[int(which)][int(number)]
-        if tensor.shape == like.shape:
+        if tensor.ndim and tensor.shape != like.shape:
+            raise RuntimeError(f"state {name} has shape {tuple(tensor.shape)}, its parameter {tuple(like.shape)}")
+        if tensor.ndim:
             # Fused optimizers walk through memory: the state must have the parameter's strides.
             tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
         states[int(which)].setdefault(int(number), {})[key] = tensor

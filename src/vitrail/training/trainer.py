@@ -7,6 +7,7 @@ so a position in training is two integers and needs no generator state.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Precision, predict_logits
-from vitrail.configs import RunConfig, ViTConfig
+from vitrail.configs import RunConfig
 from vitrail.data.augment import augment
 from vitrail.data.batches import epoch_order, step_seed
 from vitrail.data.dataset import ImageDataset
@@ -45,7 +46,7 @@ Observe = Callable[[Model], dict[str, Any]]
 """What to record of a model in training, as plain JSON."""
 
 _TOLERATED_BATCHES = 3
-_WHITENED_PATCHES = 100_000
+_MOST_PIXELS_TO_WHITEN = 10_000_000
 _MOST_PREDICTIONS = 100_000
 """An epoch's training metrics are of at most so many images, from batches evenly spread over it."""
 
@@ -71,6 +72,16 @@ class Position:
     seconds: float = 0.0
     """Of the running epoch's training pass, without compilation, validation and checkpoints."""
     timed_images: int = 0
+
+
+def start_whitened(model: Model, config: RunConfig, data: TrainingData) -> None:
+    """`whiten` the patch embedding, by patches of training images taken evenly."""
+    assert isinstance(model, ViT)
+    assert isinstance(model.patch_embed, LinearStem)
+    some = data.train[:: -(-len(data.train) * math.prod(config.model.size) // _MOST_PIXELS_TO_WHITEN)]
+    images = data.preprocessing.normalize(torch.from_numpy(data.dataset.read(some)))
+    patches = patchify(images, model.patch_embed.patch_size)
+    whiten(model.patch_embed.proj, rearrange(patches, "image patch vector -> (image patch) vector"))
 
 
 class Trainer:
@@ -99,7 +110,7 @@ class Trainer:
         self.learner = Learner(config.model, train)
         self.model, self.device = self.learner.model, self.learner.device
         if train.whiten_patches:
-            self.whiten_patches()
+            start_whitened(self.model, config, data)
         self.average: AveragedModel | None = None
         if train.ema_decay is not None:
             ema = get_ema_multi_avg_fn(train.ema_decay)
@@ -108,7 +119,7 @@ class Trainer:
         self.saved: Position | None = None
         self.logits: list[Tensor] = []
         self.labels: list[Tensor] = []
-        self.untimed_steps = 1 if train.compile == "on" else 0
+        self.compiled_for: set[torch.Size] = set()
 
     @property
     def step(self) -> int:
@@ -120,20 +131,12 @@ class Trainer:
         """The weights to use: the moving average where it is on."""
         return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
 
-    def whiten_patches(self) -> None:
-        model, stem = self.config.model, self.model.patch_embed
-        assert isinstance(model, ViTConfig)
-        assert isinstance(stem, LinearStem)
-        some = self.data.train[:: -(-len(self.data.train) * model.num_patches // _WHITENED_PATCHES)]
-        images = self.data.preprocessing.normalize(torch.from_numpy(self.data.dataset.read(some)))
-        whiten(stem.proj, rearrange(patchify(images, stem.patch_size), "image patch vector -> (image patch) vector"))
-
     def fit(self) -> None:
         """Train to the end. Raises Interrupted, saved, after a signal, and RunError after a fourth bad batch."""
         self.restore()
         if self.step == 0:
             self.record_observation()
-        if self.untimed_steps and self.position.epochs < self.epochs:
+        if self.train_config.compile == "on" and self.position.epochs < self.epochs:
             say("compiling: the first step takes up to a minute")
         display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size)
         with (
@@ -179,6 +182,7 @@ class Trainer:
             side = (config.small_side, config.small_side)
             inputs = F.interpolate(inputs, size=side, mode="bilinear", antialias=True)
         lr = learning_rate(step, self.total_steps, config)
+        compiles = config.compile == "on" and inputs.shape not in self.compiled_for
         value, logits, finite = self.learner.step(inputs, targets, lr)
         if not finite:
             self.skip(step)
@@ -192,8 +196,8 @@ class Trainer:
             self.logits.append(logits)
             self.labels.append(labels)
         position.batch += 1
-        if self.untimed_steps:
-            self.untimed_steps -= 1
+        if compiles:
+            self.compiled_for.add(inputs.shape)
         else:
             position.seconds += time.perf_counter() - started
             position.timed_images += len(images)

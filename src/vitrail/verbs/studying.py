@@ -151,7 +151,7 @@ def show_reproduced(made: "Reproduced") -> None:
         say(figure["sentence"])
         written = [f"{made.name}.{ending}" for ending in ("png", "svg", "json")]
     run = next(path.parent for path in sorted(made.directory.glob("*-seed*/run.json")))
-    done(*(made.directory / name for name in written), then=f"vitrail report {quoted(run)}")
+    done(*(made.directory / name for name in written), then=f"vitrail resume {quoted(run)}")
 
 
 def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":

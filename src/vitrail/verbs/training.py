@@ -55,14 +55,22 @@ def train(argv: Sequence[str]) -> None:
         if model.size != model_config.size and data.image_size is None:
             data = replace(data, image_size=model.size)
 
-    from vitrail.progress import say
-    from vitrail.reproduction.tables import outcome
     from vitrail.runs import start
 
-    if followed and (said := outcome(followed)):
-        say(f"recorded of {said}")
+    if followed and base:
+        trained = replace(base, data=replace(data, source=base.data.source), model=model, train=train_config)
+        if trained == base:
+            _say_what_is_recorded(followed)
     chosen = model if known else None
     show_run(start(data, chosen, train_config, options.out, options.data_dir, known).directory)
+
+
+def _say_what_is_recorded(followed: str) -> None:
+    from vitrail.progress import say
+    from vitrail.reproduction.tables import outcome
+
+    if said := outcome(followed):
+        say(f"recorded of {said}")
 
 
 def show_run(directory: Path) -> None:
