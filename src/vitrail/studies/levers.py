@@ -35,6 +35,7 @@ LEVERS = {
 """What stands in the place of a choice that is said to pay."""
 OTHERS = {"trivialaugment": "TrivialAugment as well", "conv": "a convolutional stem"}
 """Changes that no claim is made of: what longer trainings have, and what the recipe does without."""
+_QUICK = (RECIPE_CELL, "xavier", "adamw", "large-batch", "constant", "conv")
 
 
 def plan(setting: Setting) -> list[Cell]:
@@ -54,7 +55,7 @@ def plan(setting: Setting) -> list[Cell]:
     trained: dict[str, dict[str, Any]] = {
         RECIPE_CELL: {},
         "random-stem": {"whiten_patches": False},
-        "adamw": {"optimizer": "adamw", "lr": 1e-3},
+        "adamw": {"optimizer": "adamw", "lr": (train.lr or 0) / 3},
         "full-size": {"small_side": None},
         "large-batch": {"batch_size": _LARGER * batch},
         "constant": {"schedule": "constant"},
@@ -74,6 +75,8 @@ def plan(setting: Setting) -> list[Cell]:
     cells = {name: (model, dataclasses.replace(train, **changes)) for name, changes in trained.items()}
     cells |= {name: (dataclasses.replace(model, **changes), train) for name, changes in built.items()}
     cells["conv"] = (dataclasses.replace(model, stem="conv"), dataclasses.replace(train, whiten_patches=False))
+    if setting.quick:
+        cells = {name: cells[name] for name in _QUICK}
     affordable = min(budget, most) * _cost(model, train)
     counts = {name: min(most, round(affordable / _cost(*of))) for name, of in cells.items()}
     return [
@@ -89,7 +92,7 @@ def _adapted(setting: Setting) -> tuple[ViTConfig, TrainConfig]:
         model = dataclasses.replace(
             model, image_size=8, patch_size=2, in_channels=1, embed_dim=64, depth=2, num_heads=2, mlp_dim=128
         )
-        train = dataclasses.replace(train, batch_size=32, small_side=4, augment=AugmentConfig(crop=1))
+        train = dataclasses.replace(train, batch_size=32, lr=1e-2, small_side=4, augment=AugmentConfig(crop=1))
     return model, dataclasses.replace(train, augment=dataclasses.replace(train.augment, flip=mirrored(setting)))
 
 
@@ -109,7 +112,7 @@ def conclude(results: Results) -> Finding:
     titles = {RECIPE_CELL: "nothing", **LEVERS, **OTHERS}
     paying = [name for name in order[1:] if worth[name].half is not None and worth[name].low > 0]
     return Finding(
-        verdict=verdict(*(worth[name] for name in LEVERS)),
+        verdict=verdict(*(worth[name] for name in LEVERS if name in worth)),
         sentence=(
             f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
             f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. Beyond the spread of seeds it "
@@ -135,7 +138,7 @@ def conclude(results: Results) -> Finding:
 
 
 STUDY = Study(
-    claim="When time is short, each of thirteen choices of the fast recipe raises a ViT's accuracy at equal compute.",
+    claim="When time is short, each of these choices of the fast recipe raises a ViT's accuracy at equal compute.",
     plan=plan,
     conclude=conclude,
 )
