@@ -14,7 +14,7 @@ from vitrail.studies.setups import extent, images, mirrored
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
 
 RECIPE_CELL = "recipe"
-_IMAGES, _QUICK_IMAGES = 45_000, 3_800
+_IMAGES, _QUICK_IMAGES = 45_000, 2_500
 """How many the recipe sees: the first is about two minutes on two cores."""
 _LARGER = 4
 LEVERS = {
