@@ -103,6 +103,7 @@ def test_a_figure_is_drawn_from_the_runs_that_are_there(reproduced, monkeypatch,
     for argv, said in (
         (["attention-distance", "--of", str(reproduced / "nowhere")], "has no finished run of tiny"),
         (["tiny", "--of", str(reproduced)], "tiny is no figure: leave out --of"),
+        (["attention-distance", "--of", str(reproduced), "--seeds", "2"], "leave out --data, --seeds and --out"),
     ):
         assert run(["reproduce", *argv]) == 2
         assert said in capsys.readouterr().err

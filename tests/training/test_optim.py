@@ -118,3 +118,10 @@ def test_state_survives_the_round_trip(optimizer):
         step(m, o, 2)
     for a, b in zip(model.parameters(), copy.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_state_of_another_order_of_parameters_is_refused():
+    model = build_model(VIT)
+    optimizers = build_optimizers(model, dataclasses.replace(CONFIG, optimizer="muon"))
+    with pytest.raises(RuntimeError, match="has shape"):
+        load_state_tensors(optimizers, {"0.0.momentum_buffer": torch.zeros(3, 3)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vitrail import plots
-from vitrail.configs import AugmentConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig
 from vitrail.studies.setups import images, mirrored, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, percent, points, verdict
 
@@ -20,13 +20,12 @@ _TITLES = {
 
 def plan(setting: Setting) -> list[Cell]:
     """One thing at a time, against nothing, on few images."""
-    off = AugmentConfig(crop=0, flip=False)
     side = vit(setting).size[0]
     changes = {
-        _NONE: (vit(setting), training(setting, weight_decay=0.0, augment=off)),
-        "dropout": (vit(setting, dropout=0.1), training(setting, weight_decay=0.0, augment=off)),
-        "decay": (vit(setting), training(setting, weight_decay=0.3, augment=off)),
-        "drop-path": (vit(setting, drop_path=0.1), training(setting, weight_decay=0.0, augment=off)),
+        _NONE: (vit(setting), training(setting, weight_decay=0.0, augment=NO_AUGMENTATION)),
+        "dropout": (vit(setting, dropout=0.1), training(setting, weight_decay=0.0, augment=NO_AUGMENTATION)),
+        "decay": (vit(setting), training(setting, weight_decay=0.3, augment=NO_AUGMENTATION)),
+        "drop-path": (vit(setting, drop_path=0.1), training(setting, weight_decay=0.0, augment=NO_AUGMENTATION)),
         "augment": (
             vit(setting),
             training(setting, weight_decay=0.0, augment=AugmentConfig(crop=max(1, side // 8), flip=mirrored(setting))),
