@@ -103,8 +103,9 @@ class ViTConfig:
     """Smooth learned positions before they are resampled to a coarser grid; checkpoints differ in this."""
     num_registers: int = 0
     """Extra tokens without a position (Darcet et al. 2024, arXiv:2309.16588)."""
-    stem: Literal["linear", "conv"] = "linear"
-    """How patches are embedded: linearly, or by strided 3x3 convolutions (Xiao et al. 2021, arXiv:2106.14881)."""
+    stem: Literal["linear", "conv", "pooled"] = "linear"
+    """How patches are embedded: linearly, by strided 3x3 convolutions (Xiao et al. 2021, arXiv:2106.14881), or by
+    3x3 convolutions at full size that are then pooled (Hassani et al. 2021, arXiv:2104.05704)."""
     dropout: float = 0.0
     """Dropout in the MLP, after each of its two layers."""
     attn_dropout: float = 0.0
@@ -172,7 +173,7 @@ class ViTConfig:
         )
         require(
             self.stem == "linear" or (self.patch_size > 1 and self.patch_size & (self.patch_size - 1) == 0),
-            f"the conv stem halves the image until a patch is one pixel: patch_size {self.patch_size} must be a "
+            f"the {self.stem} stem halves the image until a patch is one pixel: patch_size {self.patch_size} must be a "
             "power of 2 above 1",
         )
 
@@ -320,7 +321,7 @@ class TrainConfig:
     small_until: float = 0.5
     """The share of all steps that do, where `small_side` is given."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware multiplies it faster; a convolutional stem stays in float32 on a CPU."""
+    """auto: bf16 where the hardware multiplies it faster; strided convolutions of a stem stay in float32 on a CPU."""
     compile: Literal["auto", "on", "off"] = "auto"
     """auto: where the run is long enough to repay it."""
     device: str = "auto"

@@ -1,11 +1,13 @@
+import pytest
 import torch
+from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitrail.configs import ViTConfig
 from vitrail.models.build import build_model
 from vitrail.models.layers import Dropout, dropout
-from vitrail.models.stems import ConvStem
+from vitrail.models.stems import STEMS, ConvStem
 
 
 @settings(deadline=None)
@@ -63,3 +65,12 @@ def test_the_convolutional_stem_computes_in_float32_on_a_cpu():
     assert kinds == [torch.float32, torch.float32]
     assert tokens.dtype == torch.bfloat16
     torch.testing.assert_close(tokens.float(), expected, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", STEMS)
+def test_tokens_move_with_the_image(name):
+    torch.manual_seed(0)
+    stem, image = STEMS[name](4, 3, 32).eval(), torch.rand(1, 3, 12, 32)
+    left, right = (rearrange(stem(part), "1 (row column) d -> row column d", row=3) for part in (image[..., :28], image[..., 4:]))
+    # Two columns away from both edges, whose padding is not part of the image.
+    torch.testing.assert_close(left[:, 3:5], right[:, 2:4])

@@ -110,6 +110,7 @@ VARIANTS = {
     "learned2d": {"pos_embed": "learned2d"},
     "no positions": {"pos_embed": "none"},
     "conv stem": {"stem": "conv"},
+    "pooled stem": {"stem": "pooled"},
     "layer scale": {"layer_scale": 0.1},
     "qk norm": {"qk_norm": True},
     "mimetic": {"attention_init": "mimetic"},
@@ -253,7 +254,8 @@ def test_another_image_size_is_taken(pos_embed):
         ({"readout": ()}, "readout"),
         ({"pos_embed": "sincos", "embed_dim": 30, "num_heads": 5}, "28 or 32"),
         ({"pos_embed": "learned2d", "embed_dim": 15, "num_heads": 5}, "even embed_dim"),
-        ({"stem": "conv", "patch_size": 1}, "power of 2"),
+        ({"stem": "conv", "patch_size": 1}, "conv stem .* power of 2"),
+        ({"stem": "pooled", "patch_size": 1}, "pooled stem .* power of 2"),
         ({"depth": 0}, "depth is 0"),
     ],
 )

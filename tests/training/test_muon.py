@@ -60,3 +60,14 @@ def test_a_zero_gradient_only_decays():
     p.grad = torch.zeros(2, 3)
     Muon([p], 0.1, 0.5, 0.9).step()
     torch.testing.assert_close(p.detach(), torch.full((2, 3), 0.95))
+
+
+def test_a_convolutions_kernels_are_rows_of_a_matrix():
+    torch.manual_seed(0)
+    matrix = torch.nn.Parameter(torch.randn(8, 36))
+    kernels = torch.nn.Parameter(matrix.detach().view(8, 4, 3, 3).clone())
+    matrix.grad = torch.randn(8, 36)
+    # As a convolution of channels that lie side by side leaves it.
+    kernels.grad = matrix.grad.view(8, 4, 3, 3).contiguous(memory_format=torch.channels_last)
+    Muon([matrix, kernels], 0.1, 0.05, 0.9).step()
+    torch.testing.assert_close(kernels.detach().flatten(1), matrix.detach())

@@ -52,9 +52,13 @@ def groups(optimizer: str, model_config) -> dict[str, tuple[str, float]]:
     return found
 
 
-def test_muon_takes_the_blocks_matrices_and_nothing_else():
-    found = groups("muon", VIT)
+@pytest.mark.parametrize(
+    ("stem", "convolutions"), [("linear", set()), ("conv", {"3", "6"}), ("pooled", {"4"})], ids=["linear", "conv", "pooled"]
+)
+def test_muon_takes_the_weights_between_hidden_layers_and_nothing_else(stem, convolutions):
+    found = groups("muon", dataclasses.replace(VIT, patch_size=4, stem=stem))
     matrices = {f"blocks.0.{name}.weight" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}
+    matrices |= {f"patch_embed.{number}.weight" for number in convolutions}
     assert {name for name, (kind, _) in found.items() if kind == "Muon"} == matrices
     assert all(kind == "AdamW" for kind, _ in groups("muon", CNNConfig()).values())
 

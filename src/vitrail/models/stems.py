@@ -40,13 +40,7 @@ class ConvStem(nn.Sequential):
     def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
         halvings = patch_size.bit_length() - 1
         widths = [in_channels, *(max(embed_dim >> (halvings - i), 8) for i in range(halvings))]
-        layers: list[nn.Module] = []
-        for width_in, width_out in pairwise(widths):
-            layers += [
-                nn.Conv2d(width_in, width_out, kernel_size=3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(width_out),
-                nn.ReLU(inplace=True),
-            ]
+        layers = [layer for pair in pairwise(widths) for layer in _convolution(*pair, stride=2)]
         super().__init__(*layers, nn.Conv2d(widths[-1], embed_dim, kernel_size=1))
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
@@ -60,3 +54,35 @@ class ConvStem(nn.Sequential):
             for layer in layers:
                 x = layer(x)
         return rearrange(last(x), "b d h w -> b (h w) d")
+
+
+class PooledStem(nn.Sequential):
+    """Convolutions at full size, each halved by overlapping maxima, down to one pixel per patch.
+
+    The tokenizer of Hassani et al. (2021), arXiv:2104.05704, "Convolutional Tokenizer", with batch norm, and a quarter
+    of the channels where there are four times the pixels.
+    """
+
+    def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
+        halvings = patch_size.bit_length() - 1
+        widths = [in_channels, *(max(embed_dim >> 2 * (halvings - i), 16) for i in range(1, halvings)), embed_dim]
+        super().__init__(*(layer for pair in pairwise(widths) for layer in (*_convolution(*pair), _halved())))
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
+        x = images.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+        return rearrange(super().forward(x), "b d h w -> b (h w) d")
+
+
+def _convolution(width_in: int, width_out: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(width_in, width_out, kernel_size=3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(width_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _halved() -> nn.Module:
+    return nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+
+STEMS = {"linear": LinearStem, "conv": ConvStem, "pooled": PooledStem}

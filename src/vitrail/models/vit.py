@@ -21,7 +21,7 @@ from vitrail.errors import InputError
 from vitrail.models.initialization import mimetic
 from vitrail.models.layers import Dropout, QKNorm, SwiGLU, dropout, residual_branch
 from vitrail.models.positions import resample, rows_and_columns, sincos_2d
-from vitrail.models.stems import ConvStem, LinearStem
+from vitrail.models.stems import STEMS
 from vitrail.models.tap import Tap, untapped, within
 
 # On a CPU in bf16, two batched products and a softmax take 1/3 of the fused kernel's time at 65 tokens and 4/5
@@ -135,8 +135,7 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         dim = config.embed_dim
-        stem = LinearStem if config.stem == "linear" else ConvStem
-        self.patch_embed = stem(config.patch_size, config.in_channels, dim)
+        self.patch_embed = STEMS[config.stem](config.patch_size, config.in_channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if "cls" in config.readout else None
         self.dist_token = nn.Parameter(torch.zeros(1, 1, dim)) if "dist" in config.readout else None
         self.registers = nn.Parameter(torch.zeros(1, config.num_registers, dim)) if config.num_registers else None

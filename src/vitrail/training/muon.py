@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
     less time on a CPU.
 
     A group of parameters may say in `parts` how many matrices each of them holds, one above the other: then each of
-    those gets an orthogonal update.
+    those gets an orthogonal update. A convolution's kernels are the rows of a matrix.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Muon(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(p)
-        views = (tensor.chunk(parts) for tensor in (p, p.grad, state["momentum_buffer"]))
+        views = (tensor.flatten(1).chunk(parts) for tensor in (p, p.grad, state["momentum_buffer"]))
         yield from map(_Matrix, *views)
 
 

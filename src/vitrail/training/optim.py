@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vitrail.configs import TrainConfig
 from vitrail.models.build import Model
 from vitrail.models.layers import SwiGLU
-from vitrail.models.vit import Attention
+from vitrail.models.vit import Attention, ViT
 from vitrail.training.muon import Muon
 
 MUON_MOMENTUM = 0.95
@@ -31,14 +31,21 @@ def learning_rate(step: int, total: int, config: TrainConfig) -> float:
     return peak * (0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1 - progress)
 
 
-def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
-    return parameter.ndim == 2 and name.startswith("blocks.")
+def _hidden_matrices(model: Model) -> dict[Tensor, int]:
+    """Weights between hidden layers of a ViT, each with how many matrices it holds, one above the other.
 
-
-def _stored_as_one(model: Model) -> dict[Tensor, int]:
-    """How many matrices a parameter holds, where it is more than one: queries, keys and values; a gated MLP's two."""
-    attentions = {m.qkv.weight: 3 for m in model.modules() if isinstance(m, Attention)}
-    return attentions | {m.fc1.weight: 2 for m in model.modules() if isinstance(m, SwiGLU)}
+    The encoder blocks' matrices: queries, keys and values are three in one, a gated MLP's layers two. And the
+    convolutions of a stem but its first: kernels, each as one row.
+    """
+    if not isinstance(model, ViT):
+        return {}
+    convolutions = [module for module in model.patch_embed.modules() if isinstance(module, nn.Conv2d)]
+    blocks = list(model.blocks.modules())
+    return (
+        {module.weight: 1 for module in (*convolutions[1:], *blocks) if isinstance(module, nn.Conv2d | nn.Linear)}
+        | {module.qkv.weight: 3 for module in blocks if isinstance(module, Attention)}
+        | {module.fc1.weight: 2 for module in blocks if isinstance(module, SwiGLU)}
+    )
 
 
 def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
@@ -47,7 +54,7 @@ def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
 
 
 def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """One optimizer, or Muon on the encoder blocks' matrices and AdamW on the rest.
+    """One optimizer, or Muon on the matrices between hidden layers and AdamW on the rest.
 
     Muon's rate is adjusted to match AdamW's RMS, so that both share one schedule. A CNN has no such matrices: AdamW.
     Matrices that are stored as one are orthogonalised each by itself. Plain Adam decays every parameter, as torch's
@@ -62,14 +69,14 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
         return [torch.optim.Adam(adam, lr=lr, betas=config.betas, fused=True)]
     optimizers: list[torch.optim.Optimizer] = []
     if config.optimizer == "muon":
-        stored, by_parts = _stored_as_one(model), dict[int, list[nn.Parameter]]()
-        for name, parameter in named:
-            if _is_hidden_matrix(name, parameter):
-                by_parts.setdefault(stored.get(parameter, 1), []).append(parameter)
+        hidden, by_parts = _hidden_matrices(model), dict[int, list[nn.Parameter]]()
+        for _, parameter in named:
+            if parameter in hidden:
+                by_parts.setdefault(hidden[parameter], []).append(parameter)
         if by_parts:
             together = [{"params": params, "parts": parts} for parts, params in sorted(by_parts.items())]
             optimizers.append(Muon(together, lr, decay, MUON_MOMENTUM))
-            named = [(n, p) for n, p in named if not _is_hidden_matrix(n, p)]
+            named = [(n, p) for n, p in named if p not in hidden]
     groups = [
         {"params": [p for n, p in named if _is_decayed(n, p)], "weight_decay": decay},
         {"params": [p for n, p in named if not _is_decayed(n, p)], "weight_decay": 0.0},

@@ -1,0 +1,47 @@
+"""A ViT on CIFAR-10 in ninety minutes of training on two CPU cores: 90 % validation accuracy is the goal.
+
+    vitrail reproduce cifar10-90
+    vitrail train --recipe cifar10-90
+
+Data: CIFAR-10, 45,000 training, 5,000 validation and 10,000 test images; random crops, mirroring and TrivialAugment.
+1.9M parameters, no teacher. Where `cifar10-fast` cuts patches out, this one finds them by two convolutions with
+overlapping pooling, whose kernels Muon treats as matrices too; else it is the same, for seven times as many images.
+"""
+
+from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
+from vitrail.recipes.recipe import Recipe
+
+RECIPE = Recipe(
+    data=DataConfig("cifar10"),
+    model=ViTConfig(
+        image_size=32,
+        patch_size=4,
+        num_classes=10,
+        embed_dim=256,
+        depth=5,
+        num_heads=4,
+        mlp_dim=512,
+        readout=("mean",),
+        stem="pooled",
+        pos_embed="sincos",
+        qk_norm=True,
+        attention_init="mimetic",
+    ),
+    train=TrainConfig(
+        epochs=24,
+        batch_size=128,
+        optimizer="muon",
+        lr=3e-3,
+        weight_decay=0.05,
+        betas=(0.9, 0.95),
+        schedule="linear",
+        warmup=0.02,
+        label_smoothing=0.1,
+        clip_norm=1.0,
+        augment=AugmentConfig(crop=4, flip=True, policy="trivialaugment"),
+        small_side=24,
+        small_until=0.7,
+    ),
+    model_name="vit-90",
+    seeds=1,
+)
