@@ -28,7 +28,7 @@ def explain(argv: Sequence[str]) -> None:
 
         run: Positional[Path]
         """The directory of a run, or of an adopted model."""
-        images: Positional[Annotated[tuple[Path, ...], arg(metavar="[IMAGE ...]")]] = ()
+        images: Positional[Annotated[tuple[Path, ...], arg(metavar="[IMAGE ...]", help_behavior_hint="")]] = ()
         """Image files; none with --faithfulness alone."""
         methods: Annotated[tuple[str, ...] | None, arg(metavar="NAME ...", help_behavior_hint="")] = None
         """Attribution methods, such as relevancy, grad-cam, occlusion [all that apply]"""

@@ -28,7 +28,7 @@ def study(argv: Sequence[str]) -> None:
         'vitrail resume DIR' goes on with one that was interrupted.
         """
 
-        name: Positional[Annotated[str | None, arg(metavar="[NAME]")]] = None
+        name: Positional[Annotated[str | None, arg(metavar="[NAME]", help_behavior_hint="")]] = None
         """See the list that 'vitrail study' prints."""
         quick: bool = False
         """A small version on small images, in less than a minute."""
@@ -94,7 +94,7 @@ def reproduce(argv: Sequence[str]) -> None:
         goes on with one that was interrupted; 'vitrail train --recipe NAME' makes a single run of a recipe.
         """
 
-        name: Positional[Annotated[str | None, arg(metavar="[NAME]")]] = None
+        name: Positional[Annotated[str | None, arg(metavar="[NAME]", help_behavior_hint="")]] = None
         """See the list that 'vitrail reproduce' prints."""
         data: Name = None
         """As for train, such as your copy of the data [the recipe's own]"""

@@ -26,9 +26,10 @@ def evaluate(argv: Sequence[str]) -> None:
 
         run: Positional[Path]
         """The directory of a run."""
-        data: Annotated[str | None, arg(metavar="DATA")] = None
-        """A name or path, as for train (the run's own test images)."""
+        data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
+        """A name or path, as for train [the run's own test images]"""
         data_dir: Folder = None
+        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
 
     options = parse(Evaluate, argv, "evaluate")
     from vitrail import evaluation, files, runs
@@ -56,7 +57,7 @@ def predict(argv: Sequence[str]) -> None:
 
         run: Positional[Path]
         """The directory of a run."""
-        files: Positional[tuple[Path, ...]]
+        files: Positional[Annotated[tuple[Path, ...], arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="")]]
         """Images."""
         top: Annotated[int, arg(metavar="N")] = 5
         """The most probable classes to show."""
@@ -110,7 +111,7 @@ def summary(argv: Sequence[str]) -> None:
     class Summary:
         """What a model consists of and costs, layer by layer; without a name, the presets."""
 
-        preset: Positional[Annotated[str | None, arg(metavar="[PRESET]")]] = None
+        preset: Positional[Annotated[str | None, arg(metavar="[PRESET]", help_behavior_hint="")]] = None
         """See the list that 'vitrail summary' prints."""
 
     options = parse(Summary, argv, "summary")
