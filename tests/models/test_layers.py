@@ -71,6 +71,8 @@ def test_the_convolutional_stem_computes_in_float32_on_a_cpu():
 def test_tokens_move_with_the_image(name):
     torch.manual_seed(0)
     stem, image = STEMS[name](4, 3, 32).eval(), torch.rand(1, 3, 12, 32)
-    left, right = (rearrange(stem(part), "1 (row column) d -> row column d", row=3) for part in (image[..., :28], image[..., 4:]))
+    left, right = (
+        rearrange(stem(part), "1 (row column) d -> row column d", row=3) for part in (image[..., :28], image[..., 4:])
+    )
     # Two columns away from both edges, whose padding is not part of the image.
     torch.testing.assert_close(left[:, 3:5], right[:, 2:4])

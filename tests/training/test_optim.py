@@ -53,7 +53,9 @@ def groups(optimizer: str, model_config) -> dict[str, tuple[str, float]]:
 
 
 @pytest.mark.parametrize(
-    ("stem", "convolutions"), [("linear", set()), ("conv", {"3", "6"}), ("pooled", {"4"})], ids=["linear", "conv", "pooled"]
+    ("stem", "convolutions"),
+    [("linear", set()), ("conv", {"3", "6"}), ("pooled", {"4"})],
+    ids=["linear", "conv", "pooled"],
 )
 def test_muon_takes_the_weights_between_hidden_layers_and_nothing_else(stem, convolutions):
     found = groups("muon", dataclasses.replace(VIT, patch_size=4, stem=stem))

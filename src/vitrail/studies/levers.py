@@ -33,7 +33,11 @@ LEVERS = {
     "no-augmentation": "no augmentation",
 }
 """What stands in the place of a choice that is said to pay."""
-OTHERS = {"trivialaugment": "TrivialAugment as well", "conv": "a convolutional stem"}
+OTHERS = {
+    "trivialaugment": "TrivialAugment as well",
+    "conv": "a stem of strided convolutions",
+    "pooled": "a stem of pooled convolutions",
+}
 """Changes that no claim is made of: what longer trainings have, and what the recipe does without."""
 _QUICK = (RECIPE_CELL, "xavier", "adamw", "large-batch", "constant", "conv")
 
@@ -74,7 +78,8 @@ def plan(setting: Setting) -> list[Cell]:
     }
     cells = {name: (model, dataclasses.replace(train, **changes)) for name, changes in trained.items()}
     cells |= {name: (dataclasses.replace(model, **changes), train) for name, changes in built.items()}
-    cells["conv"] = (dataclasses.replace(model, stem="conv"), dataclasses.replace(train, whiten_patches=False))
+    for stem in ("conv", "pooled"):
+        cells[stem] = (dataclasses.replace(model, stem=stem), dataclasses.replace(train, whiten_patches=False))
     if setting.quick:
         cells = {name: cells[name] for name in _QUICK}
     affordable = min(budget, most) * _cost(model, train)

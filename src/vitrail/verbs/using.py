@@ -158,8 +158,9 @@ def doctor(argv: Sequence[str]) -> None:
 
         data: Positional[Annotated[str, arg(help=DATA_HELP, help_behavior_hint="")]]
         out: Folder = None
-        """For the sheet of ten samples per class (the current directory)."""
+        """For the sheet of ten samples per class [the current directory]"""
         data_dir: Folder = None
+        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
 
     options = parse(Doctor, argv, "doctor")
     from vitrail.data.doctor import examine
