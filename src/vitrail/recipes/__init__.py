@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from vitrail.errors import InputError, nearest
-from vitrail.recipes import annotated_600, cifar10_90, cifar10_fast, compare_180, mnist_fast, small_data, vit_15
+from vitrail.recipes import (
+    annotated_600,
+    cifar10_90,
+    cifar10_best,
+    cifar10_fast,
+    compare_180,
+    mnist_fast,
+    small_data,
+    vit_15,
+)
 from vitrail.recipes.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -17,6 +26,7 @@ RECIPES: dict[str, Recipe] = {
     "vit-15-mnist-32": vit_15.MNIST_SMALL,
     "cifar10-fast": cifar10_fast.RECIPE,
     "cifar10-90": cifar10_90.RECIPE,
+    "cifar10-best": cifar10_best.RECIPE,
     "mnist-fast": mnist_fast.RECIPE,
     "small-data": small_data.RECIPE,
 }
