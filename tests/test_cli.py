@@ -254,22 +254,22 @@ def test_a_plan_cannot_write_outside_its_directory(tmp_path, capsys):
 
 
 def test_one_failing_run_does_not_stop_a_comparison(tmp_path, capsys, monkeypatch):
-    from vitrail import experiments
+    from vitrail import plans
     from vitrail.errors import RunError
 
-    real = experiments.begin
+    real = plans.begin
 
     def failing(prepared, directory, *rest):
         if "vit" in directory.name:
             raise RunError("training diverged")
         return real(prepared, directory, *rest)
 
-    monkeypatch.setattr(experiments, "begin", failing)
+    monkeypatch.setattr(plans, "begin", failing)
     out = tmp_path / "comparison"
     argv = ["compare", "digits", "--models", "vit-digits", "cnn-digits", "--epochs", "1", "--train-subset", "64"]
     fails([*argv, "--out", str(out)], capsys, "vit-digits-seed0 failed", code=1)
     assert set(files.read_json(out / "comparison.json")["models"]) == {"cnn-digits"}
-    monkeypatch.setattr(experiments, "begin", real)
+    monkeypatch.setattr(plans, "begin", real)
     assert run(["resume", str(out)]) == 0
     assert set(files.read_json(out / "comparison.json")["models"]) == {"vit-digits", "cnn-digits"}
 

@@ -1,4 +1,4 @@
-"""A grid of runs in one directory, each of which can be interrupted and resumed, and the record of all of them."""
+"""Comparisons of models: the same data and budget for each, over several seeds, and the record of all of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from vitrail import files
+from vitrail import files, plans
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
-from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.errors import InputError, RunError
 from vitrail.evaluation import compare_inside
 from vitrail.inspection import views
 from vitrail.models.presets import preset
-from vitrail.progress import say, warn
+from vitrail.plans import Plan
+from vitrail.progress import warn
 from vitrail.report import write_report
-from vitrail.runs import Observer, Run, announce, begin, configs, new_directory, prepare, reopen, resume
-from vitrail.serialization import run_from_json, run_to_json
+from vitrail.runs import Run, configs, new_directory, prepare, reopen
 from vitrail.training.metrics import METRICS
 
 _PLAN = "experiment.json"
@@ -47,51 +47,6 @@ def is_experiment(directory: Path) -> bool:
     return (directory / _PLAN).is_file()
 
 
-def run_grid(
-    plan: Mapping[str, RunConfig],
-    directory: Path,
-    data_dir: Path | None = None,
-    choices: Mapping[str, Sequence[str]] | None = None,
-    report: bool = True,
-    observe: Observer | None = None,
-) -> dict[str, Run]:
-    """Make the runs that are not there yet, and complete those that are; by name, in the plan's order.
-
-    `choices` says of a run what was chosen when it was planned, and why; for `report` and `observe` see
-    `runs.complete`. A run that fails does not stop the others;
-    it is left out. Raises RunError if all fail.
-    """
-    runs, failures = {}, []
-    for number, (name, config) in enumerate(plan.items(), start=1):
-        place = directory / _plain(name)
-        say(f"run {number} of {len(plan)}: {name}")
-        try:
-            if (place / "run.json").is_file():
-                runs[name] = resume(place, report, observe)
-                continue
-            for unfinished in place.glob(f"{files.TEMPORARY}*"):
-                unfinished.unlink()
-            prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name)
-            if choices and name in choices:
-                prepared = dataclasses.replace(prepared, notes=tuple(choices[name]))
-            files.claim(place, "move what is in it elsewhere")
-            announce(prepared, place)
-            runs[name] = begin(prepared, place, data_dir, report, observe)
-        except RunError as error:
-            failures.append(f"{name}: {error}")
-            say(f"{name} failed: {error}")
-    if failures and not runs:
-        raise RunError("; ".join(failures))
-    return runs
-
-
-def _plain(name: str) -> str:
-    """A name that is one part of a path: a plan may come from outside."""
-    if not name or name.startswith(".") or Path(name).name != name:
-        raise InputError(f"a run cannot be called {name!r}: it must be a plain directory name")
-    return name
-
-
 def plan_comparison(
     data: DataConfig,
     models: Mapping[str, ModelConfig],
@@ -104,17 +59,15 @@ def plan_comparison(
     All models get images of one size: the given one, else what the first model would be given. Returns the runs by
     name, and what was chosen for each, and why.
     """
-    plan: dict[str, RunConfig] = {}
+    runs: dict[str, RunConfig] = {}
     choices: dict[str, tuple[str, ...]] = {}
     for name, model in models.items():
         prepared = prepare(data, model, train, data_dir, name)
         data = dataclasses.replace(data, image_size=prepared.config.model.size)
-        for k in range(train.seed, train.seed + seeds):
-            plan[f"{name}-seed{k}"] = dataclasses.replace(
-                prepared.config, train=dataclasses.replace(prepared.config.train, seed=k)
-            )
-            choices[f"{name}-seed{k}"] = prepared.notes
-    return plan, choices
+        seeded = plans.over_seeds(name, prepared.config, seeds)
+        runs |= seeded
+        choices |= dict.fromkeys(seeded, prepared.notes)
+    return runs, choices
 
 
 def start_comparison(
@@ -130,18 +83,10 @@ def start_comparison(
     if not models or seeds < 1:
         raise InputError("a comparison needs at least one model and one seed")
     for name in models:
-        _plain(name)
-    plan, choices = plan_comparison(data, models, train, seeds, data_dir)
+        plans.plain(name)
+    runs, choices = plan_comparison(data, models, train, seeds, data_dir)
     directory = new_directory(out, kind)
-    files.write_json(
-        directory / _PLAN,
-        {
-            "kind": kind,
-            "data_dir": str(data_dir.resolve()) if data_dir else None,
-            "runs": {name: run_to_json(config) for name, config in plan.items()},
-            "choices": choices,
-        },
-    )
+    Plan(directory / _PLAN, runs, data_dir, choices, {"kind": kind}).write()
     return resume_comparison(directory)
 
 
@@ -150,29 +95,19 @@ def resume_comparison(directory: Path) -> Comparison:
 
     Raises InputError where there is none, or it is damaged; RunError, with the rest recorded, where a run failed.
     """
-    stored = files.read_json(directory / _PLAN)
-    try:
-        plan = {name: run_from_json(config) for name, config in stored["runs"].items()}
-        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-        choices = {name: [str(line) for line in lines] for name, lines in stored.get("choices", {}).items()}
-        first = next(iter(plan.values()))
-    except (KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
-    try:
-        with files.locked(directory / _PLAN):
-            runs = run_grid(plan, directory, data_dir, choices)
-    except Interrupted as stop:
-        raise Interrupted(stop.signum, directory) from None
+    plan = plans.read(directory / _PLAN)
+    runs = plan.carry_out()
     by_model: dict[str, list[Run]] = {}
     for name, run in runs.items():
-        by_model.setdefault(plan[name].model_name, []).append(run)
+        by_model.setdefault(plan.runs[name].model_name, []).append(run)
+    first = next(iter(plan.runs.values()))
     files.write_json(
         directory / "comparison.json",
         {"data": first.data.source, "models": {name: aggregate(group) for name, group in by_model.items()}},
     )
     _compare_inside(directory, by_model)
     write_report(directory)
-    if failed := [name for name in plan if name not in runs]:
+    if failed := [name for name in plan.runs if name not in runs]:
         raise RunError(f"{', '.join(failed)} failed, see above; the other runs are in {directory / 'report.html'}")
     return Comparison(directory)
 

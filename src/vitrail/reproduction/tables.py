@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail import files
+from vitrail import files, plans
 from vitrail.configs import RunConfig
 from vitrail.data.sources import data_option, shown_source
-from vitrail.errors import InputError, Interrupted, RunError, nearest
-from vitrail.experiments import aggregate, run_grid
+from vitrail.errors import InputError, RunError, nearest
+from vitrail.experiments import aggregate
+from vitrail.plans import Plan
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.reproduction.figures import DRAWINGS, draw
 from vitrail.runs import Run, new_directory, prepare
-from vitrail.serialization import run_from_json, run_to_json
 
 RECORDS = Path(__file__).parents[3] / "results"
 """Where a checkout of the project keeps the records of its own runs."""
@@ -101,23 +101,15 @@ def reproduce(
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
-    plan: dict[str, RunConfig] = {}
+    runs: dict[str, RunConfig] = {}
     choices: dict[str, tuple[str, ...]] = {}
     for made in find(name).recipes:
         config, notes = _resolved(recipe(made), data, cache)
-        for k in range(config.train.seed, config.train.seed + (seeds or recipe(made).seeds)):
-            plan[f"{made}-seed{k}"] = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=k))
-            choices[f"{made}-seed{k}"] = notes
+        seeded = plans.over_seeds(made, config, seeds or recipe(made).seeds)
+        runs |= seeded
+        choices |= dict.fromkeys(seeded, notes)
     directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
-    files.write_json(
-        directory / _PLAN,
-        {
-            "reproduction": name,
-            "data_dir": str(cache.resolve()) if cache else None,
-            "runs": {run: run_to_json(config) for run, config in plan.items()},
-            "choices": choices,
-        },
-    )
+    Plan(directory / _PLAN, runs, cache, choices, {"reproduction": name}).write()
     return resume_reproduction(directory)
 
 
@@ -133,27 +125,14 @@ def resume_reproduction(directory: Path) -> Reproduced:
 
     Raises InputError where the plan is missing or damaged, RunError where a run failed.
     """
-    stored = files.read_json(directory / _PLAN)
-    try:
-        name = str(stored["reproduction"])
-        plan = {run: run_from_json(config) for run, config in stored["runs"].items()}
-        choices = {run: [str(line) for line in lines] for run, lines in stored["choices"].items()}
-        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
+    plan = plans.read(directory / _PLAN, reproduction=str)
+    name = plan.about["reproduction"]
     find(name)
-    try:
-        with files.locked(directory / _PLAN):
-            runs = run_grid(plan, directory, data_dir, choices, report=False)
-    except Interrupted as stop:
-        raise Interrupted(stop.signum, directory) from None
-    by_recipe: dict[str, list[str]] = {}
-    for run in plan:
-        by_recipe.setdefault(run.rpartition("-seed")[0], []).append(run)
-    for made, planned in by_recipe.items():
+    runs = plan.carry_out(report=False)
+    for made, planned in plan.groups.items():
         if all(run in runs for run in planned):
             files.write_json(directory / f"{made}.json", record(made, name, [runs[run] for run in planned]))
-    if failed := [run for run in plan if run not in runs]:
+    if failed := [run for run in plan.runs if run not in runs]:
         raise RunError(f"{', '.join(failed)} failed, see above: without them there is no record of their recipe")
     if name in DRAWINGS:
         draw(name, list(runs.values()), directory)

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from vitrail import files, hardware
+from vitrail import files, hardware, plans
+from vitrail.configs import RunConfig
 from vitrail.data.sources import KNOWN, data_option, shown_source
-from vitrail.errors import InputError, Interrupted, RunError, nearest
-from vitrail.experiments import run_grid
+from vitrail.errors import InputError, RunError, nearest
 from vitrail.inspection.measures import mean_interval
+from vitrail.plans import Plan
 from vitrail.progress import track
 from vitrail.runs import Run, new_directory, prepare, reopen
-from vitrail.serialization import run_from_json, run_to_json
 from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
 
@@ -82,24 +82,14 @@ def study(
     setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
     if chosen.only_data and setting.data not in chosen.only_data:
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
-    plan = {}
+    runs: dict[str, RunConfig] = {}
     for cell in chosen.plan(setting):
         config = prepare(cell.data, cell.model, cell.train, cache, cell.name).config
-        for seed in range(seeds):
-            seeded = dataclasses.replace(config.train, seed=seed)
-            plan[f"{cell.name}-seed{seed}"] = dataclasses.replace(config, train=seeded)
+        runs |= plans.over_seeds(cell.name, config, seeds)
     directory = new_directory(Path(out) if out else None, f"study-{name}")
-    files.write_json(
-        directory / _PLAN,
-        {
-            "study": name,
-            "quick": quick,
-            "seeds": seeds,
-            "data": setting.data if setting.data in KNOWN else str(Path(setting.data).expanduser().resolve()),
-            "data_dir": str(cache.resolve()) if cache else None,
-            "runs": {name: run_to_json(config) for name, config in plan.items()},
-        },
-    )
+    source = setting.data if setting.data in KNOWN else str(Path(setting.data).expanduser().resolve())
+    about = {"study": name, "quick": quick, "seeds": seeds, "data": source}
+    Plan(directory / _PLAN, runs, cache, about=about).write()
     return resume_study(directory)
 
 
@@ -108,25 +98,15 @@ def resume_study(directory: Path) -> Conducted:
 
     Raises InputError where the plan is missing or damaged, RunError where a run failed.
     """
-    stored = files.read_json(directory / _PLAN)
-    try:
-        name, seeds = str(stored["study"]), int(stored["seeds"])
-        plan = {run: run_from_json(config) for run, config in stored["runs"].items()}
-        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-        setting = Setting(str(stored["data"]), bool(stored["quick"]), data_dir)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{directory / _PLAN} is damaged ({type(error).__name__}: {error})") from error
+    plan = plans.read(directory / _PLAN, study=str, quick=bool, seeds=int, data=str)
+    name, seeds = plan.about["study"], plan.about["seeds"]
+    setting = Setting(plan.about["data"], plan.about["quick"], plan.data_dir)
     chosen = find(name)
-    try:
-        with files.locked(directory / _PLAN):
-            runs = run_grid(plan, directory, data_dir, report=False, observe=chosen.observe)
-    except Interrupted as stop:
-        raise Interrupted(stop.signum, directory) from None
-    if failed := [run for run in plan if run not in runs]:
+    runs = plan.carry_out(report=False, observe=chosen.observe)
+    if failed := [run for run in plan.runs if run not in runs]:
         raise RunError(f"{', '.join(failed)} failed, see above: without them the study finds nothing")
-    names = list(dict.fromkeys(run.rpartition("-seed")[0] for run in plan))
-    measured = _measure(chosen, {cell: [runs[f"{cell}-seed{k}"] for k in range(seeds)] for cell in names})
-    firsts = {cell: plan[f"{cell}-seed0"] for cell in names}
+    measured = _measure(chosen, {cell: [runs[run] for run in of_cell] for cell, of_cell in plan.groups.items()})
+    firsts = {cell: plan.runs[of_cell[0]] for cell, of_cell in plan.groups.items()}
     cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}
     finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
     files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured))
