@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from vitrail import hardware
-from vitrail.configs import DataConfig, TrainConfig
-from vitrail.experiments import run_grid
+from vitrail.configs import DataConfig, RunConfig, TrainConfig
 from vitrail.inspection.measures import mean_interval
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
+from vitrail.plans import Plan, over_seeds
 from vitrail.runs import prepare
 
 EPOCHS, IMAGES, TEST_IMAGES = 3, 10_000, 5_000
@@ -57,24 +57,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     data = DataConfig(options.data, train_subset=IMAGES, test_subset=TEST_IMAGES)
-    resolved = {
-        path: prepare(data, "vit-compare", TrainConfig(epochs=EPOCHS, **choices)).config
-        for path, choices in PATHS.items()
-    }
-    plan = {
-        f"{path}-seed{seed}": dataclasses.replace(config, train=dataclasses.replace(config.train, seed=seed))
-        for seed in range(options.seeds)
-        for path, config in resolved.items()
-    }
+    planned: dict[str, RunConfig] = {}
+    for path, choices in PATHS.items():
+        config = prepare(data, "vit-compare", TrainConfig(epochs=EPOCHS, **choices)).config
+        planned |= over_seeds(path, config, options.seeds)
     directory = options.runs or Path(tempfile.mkdtemp())
     directory.mkdir(parents=True, exist_ok=True)
-    runs = run_grid(plan, directory, None, report=False)
+    plan = Plan(directory / "plan.json", planned)
+    plan.write()
+    runs = plan.carry_out(report=False)
     measured = {
-        path: {
-            name: [runs[f"{path}-seed{seed}"].evaluation[name] for seed in range(options.seeds)]
-            for name in ("accuracy", "loss")
-        }
-        for path in PATHS
+        path: {name: [runs[run].evaluation[name] for run in of_path] for name in ("accuracy", "loss")}
+        for path, of_path in plan.groups.items()
     }
     for name in ("accuracy", "loss"):
         found = mean_interval(np.subtract(measured["fast"][name], measured["fp32"][name]))

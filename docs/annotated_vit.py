@@ -1380,7 +1380,7 @@ assert all(of.fails_randomisation for of in measured.scores if of.is_control)
 # | limit | why | what helps | here |
 # |---|---|---|---|
 # | hunger for data | nothing is built in | take a model that has seen millions of images | `vitrail adopt timm:vit_small_patch16_224`, to use it and to look into it |
-# | | | a convolutional stem | `--model.stem conv` |
+# | | | a convolutional stem | `--model.stem conv`, `--model.stem pooled` |
 # | | | augmentation: more images out of those there are | `--train.augment.policy trivialaugment`, `--train.augment.mixup 0.2`, `--train.augment.cutmix 1.0` |
 # | | | know whether more images would help | `vitrail study data-size` |
 # | | | with few images, use a CNN | `vitrail compare DATA --models vit-compare cnn-compare --seeds 3` |
@@ -1431,7 +1431,7 @@ assert base.multiply_adds > 10 * tiny.multiply_adds
 # | the parameter formulas | derived on this page, and checked against the modules |
 # | the metrics that part 6 is set beside | a published annotated walk-through of the ViT on CIFAR-10, 600 and 200 images |
 # | AdamW | Loshchilov & Hutter (2019), [arXiv:1711.05101](https://arxiv.org/abs/1711.05101) |
-# | convolutional stem | Xiao et al. (2021), [arXiv:2106.14881](https://arxiv.org/abs/2106.14881) |
+# | convolutional stem | Xiao et al. (2021), [arXiv:2106.14881](https://arxiv.org/abs/2106.14881); Hassani et al. (2021), [arXiv:2104.05704](https://arxiv.org/abs/2104.05704) |
 # | rollout | Abnar & Zuidema (2020), [arXiv:2005.00928](https://arxiv.org/abs/2005.00928) |
 # | Grad-CAM | Selvaraju et al. (2017), [arXiv:1610.02391](https://arxiv.org/abs/1610.02391) |
 # | integrated gradients | Sundararajan et al. (2017), [arXiv:1703.01365](https://arxiv.org/abs/1703.01365) |

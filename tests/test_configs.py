@@ -29,7 +29,7 @@ from vitrail.training.choices import resolve_training
         (TrainConfig, "warmup", 1.0, "below 1"),
         (AugmentConfig, "policy", "RandAugment", "use one of none, randaugment, trivialaugment"),
         (AugmentConfig, "crop", -1, "at least 0"),
-        (ViTConfig, "stem", "patch", "use one of linear, conv"),
+        (ViTConfig, "stem", "patch", "use one of linear, conv, pooled"),
         (ViTConfig, "readout", ("eos",), "name one or more of cls, dist, mean"),
         (ViTConfig, "image_size", (32, 32, 3), "one or two whole numbers"),
         (CNNConfig, "block", "dense", "use one of plain, residual"),

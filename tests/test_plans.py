@@ -1,14 +1,16 @@
 """Plans of several runs: what is written is read again, and what is damaged is named."""
 
 import dataclasses
+import signal
 from pathlib import Path
 
 import pytest
 
 from vitrail import files, plans
 from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig, ViTConfig
-from vitrail.errors import InputError
+from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.plans import Plan
+from vitrail.runs import Run
 
 TRAIN = TrainConfig(
     epochs=1,
@@ -37,6 +39,17 @@ def a_plan(directory: Path) -> Plan:
     return Plan(directory / "plan.json", runs, directory / "cache", {"b-seed3": ("chosen",)}, {"name": "x", "seeds": 2})
 
 
+def refusing(error, names=("a-seed-seed3", "a-seed-seed4", "b-seed3")):
+    """In the place of what begins a run."""
+
+    def begin(prepared, directory, *rest):
+        if directory.name in names:
+            raise error
+        return Run(directory)
+
+    return begin
+
+
 def test_a_plan_is_read_as_it_was_written(tmp_path):
     plan = a_plan(tmp_path)
     plan.write()
@@ -55,7 +68,7 @@ def test_a_damaged_plan_is_named(change, tmp_path):
     plan = a_plan(tmp_path)
     plan.write()
     files.write_json(plan.file, {**files.read_json(plan.file), **change})
-    with pytest.raises(InputError, match=r"plan\.json is damaged|stored configuration is damaged"):
+    with pytest.raises(InputError, match=r"plan\.json.* is damaged"):
         plans.read(plan.file, name=str, seeds=int)
 
 
@@ -65,3 +78,44 @@ def test_a_run_cannot_leave_its_directory(name, tmp_path):
     plan.write()
     with pytest.raises(InputError, match="plain directory name"):
         plan.carry_out()
+
+
+def test_one_failing_run_is_left_out_and_all_failing_runs_are_an_error(tmp_path, monkeypatch):
+    plan = a_plan(tmp_path)
+    plan.write()
+    monkeypatch.setattr(plans, "begin", refusing(RunError("training diverged"), {"a-seed-seed4"}))
+    assert list(plan.carry_out()) == ["a-seed-seed3", "b-seed3"]
+    monkeypatch.setattr(plans, "begin", refusing(RunError("training diverged")))
+    with pytest.raises(RunError, match=r"a-seed-seed3: training diverged; a-seed-seed4.*; b-seed3"):
+        plan.carry_out()
+
+
+def test_an_interruption_names_the_plan_and_not_the_run(tmp_path, monkeypatch):
+    plan = a_plan(tmp_path)
+    plan.write()
+    stop = Interrupted(signal.SIGINT, tmp_path / "a-seed-seed3")
+    monkeypatch.setattr(plans, "begin", refusing(stop))
+    with pytest.raises(Interrupted) as caught:
+        plan.carry_out()
+    assert f"'vitrail resume {tmp_path}'" in str(caught.value)
+
+
+def test_a_plan_is_carried_out_by_one_process_at_a_time(tmp_path):
+    plan = a_plan(tmp_path)
+    plan.write()
+    with files.locked(plan.file), pytest.raises(InputError, match="in use by another process"):
+        plan.carry_out()
+
+
+def test_what_lies_where_a_run_should_go_is_kept(tmp_path, monkeypatch):
+    plan = a_plan(tmp_path)
+    plan.write()
+    monkeypatch.setattr(plans, "begin", refusing(RunError("begun"), ()))
+    other, unfinished = tmp_path / "b-seed3" / "letter.txt", tmp_path / "a-seed-seed3" / f"{files.TEMPORARY}x"
+    for path in (other, unfinished):
+        path.parent.mkdir()
+        path.write_text("mine")
+    with pytest.raises(InputError, match="move what is in it elsewhere"):
+        plan.carry_out()
+    assert other.read_text() == "mine"
+    assert not unfinished.exists()

@@ -14,7 +14,8 @@ _INTRODUCTION = """\
 # Results
 
 What the recipes and the studies of this project gave when they were run, each with the command that does it again;
-the records in `results/` hold every epoch of every seed. Outcomes that disappoint are here like the others.
+the records in `results/` hold every epoch of every seed. A record is of the code of its day. Outcomes that disappoint
+are here like the others.
 `cifar10-jpeg.zip` is CIFAR-10 (JPEG): the 60,000 images of CIFAR-10, re-encoded as JPEG by their publisher, and
 slightly harder than the original.
 """

@@ -105,7 +105,7 @@ class ViTConfig:
     """Extra tokens without a position (Darcet et al. 2024, arXiv:2309.16588)."""
     stem: Literal["linear", "conv", "pooled"] = "linear"
     """How patches are embedded: linearly, by strided 3x3 convolutions (Xiao et al. 2021, arXiv:2106.14881), or by
-    3x3 convolutions at full size that are then pooled (Hassani et al. 2021, arXiv:2104.05704)."""
+    3x3 convolutions whose results are pooled (Hassani et al. 2021, arXiv:2104.05704)."""
     dropout: float = 0.0
     """Dropout in the MLP, after each of its two layers."""
     attn_dropout: float = 0.0
@@ -296,7 +296,8 @@ class TrainConfig:
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: Literal["adam", "adamw", "sgd", "muon"] | None = None
-    """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the matrices and AdamW the rest."""
+    """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the weights between a ViT's
+    hidden layers and AdamW the rest."""
     lr: float | None = None
     """Peak learning rate."""
     weight_decay: float | None = None

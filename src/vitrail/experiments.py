@@ -97,9 +97,9 @@ def resume_comparison(directory: Path) -> Comparison:
     """
     plan = plans.read(directory / _PLAN)
     runs = plan.carry_out()
-    by_model: dict[str, list[Run]] = {}
-    for name, run in runs.items():
-        by_model.setdefault(plan.runs[name].model_name, []).append(run)
+    by_model = {
+        model: made for model, names in plan.groups.items() if (made := [runs[name] for name in names if name in runs])
+    }
     first = next(iter(plan.runs.values()))
     files.write_json(
         directory / "comparison.json",

@@ -24,6 +24,14 @@ Number = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
 Numbers = Annotated[tuple[float, ...] | None, arg(metavar="X ...", help_behavior_hint="")]
 Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+DataDir = Annotated[
+    Path | None,
+    arg(
+        metavar="DIR",
+        help="For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]",
+        help_behavior_hint="",
+    ),
+]
 Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_behavior_hint="")]
 T = TypeVar("T")
 
@@ -56,8 +64,7 @@ class DataOptions:
     """Of initialisation and order, not of the split [0]"""
     out: Folder = None
     """A new or empty directory [the first free one in runs/]"""
-    data_dir: Folder = None
-    """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+    data_dir: DataDir = None
     optimizer: Annotated[Literal["adam", "adamw", "sgd", "muon"] | None, arg(help_behavior_hint=""), RARE] = None
     """[muon for a ViT of width 128 or more, else adamw]"""
     subset_order: Annotated[Literal["stratified", "first"], RARE] = "stratified"

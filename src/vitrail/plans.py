@@ -28,7 +28,7 @@ class Plan:
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Of a run: what was chosen when it was planned, and why."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Of the whole: what JSON can hold."""
+    """Of the whole, under other names than these: what JSON can hold."""
 
     def write(self) -> None:
         files.write_json(
@@ -50,7 +50,7 @@ class Plan:
         return groups
 
     def carry_out(self, report: bool = True, observe: Observer | None = None) -> dict[str, Run]:
-        """Make the runs that are not there yet, and complete those that are; by name, in the plan's order.
+        """Of a plan that is written: make the runs that are not there yet, complete those that are; by name, in order.
 
         For `report` and `observe` see `runs.complete`. A run that fails does not stop the others; it is left out.
         Raises RunError if all fail.
@@ -99,6 +99,8 @@ def read(file: Path, **about: type) -> Plan:
         said = {name: stored[name] for name in about}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({type(error).__name__}: {error})") from error
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     if not runs:
         raise InputError(f"{file} is damaged (it names no run)")
     for name, kind in about.items():

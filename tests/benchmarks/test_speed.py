@@ -1,4 +1,6 @@
 import dataclasses
+import importlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,11 @@ from vitrail.models.build import build_model, count_parameters
 CONFIG = ViTConfig(
     image_size=8, patch_size=4, num_classes=3, embed_dim=16, depth=2, num_heads=2, mlp_dim=32, dropout=0.5
 )
+
+
+@pytest.mark.parametrize("script", sorted(Path(timing.__file__).parents[1].glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_still_finds_what_it_measures(script):
+    assert callable(importlib.import_module(f"benchmarks.{script.stem}").main)
 
 
 @pytest.mark.parametrize("name", peers.PEERS)

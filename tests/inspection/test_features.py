@@ -46,7 +46,7 @@ def test_planted_filters_are_recovered_in_their_order():
     assert torch.equal(first.explained, found.explained[:3])
 
 
-@pytest.mark.parametrize("make", [small_cnn, lambda: small_vit(stem="conv")], ids=["CNN", "conv stem"])
+@pytest.mark.parametrize("make", [small_cnn, lambda: small_vit(stem="conv"), lambda: small_vit(stem="pooled")])
 def test_of_convolutions_the_first_kernels_are_shown_longest_first(make):
     model = make()
     kernel = next(p for name, p in model.named_parameters() if p.ndim == 4).detach()

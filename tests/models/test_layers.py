@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +66,20 @@ def test_the_convolutional_stem_computes_in_float32_on_a_cpu():
     assert kinds == [torch.float32, torch.float32]
     assert tokens.dtype == torch.bfloat16
     torch.testing.assert_close(tokens.float(), expected, atol=0.05, rtol=0.05)
+
+
+def test_a_pooled_stem_is_the_maximum_of_each_convolutions_positive_part():
+    torch.manual_seed(0)
+    stem, x = STEMS["pooled"](8, 3, 512).train(), torch.rand(2, 3, 16, 8)
+    tokens = stem(x)
+    kernels = [p.detach() for p in stem.parameters() if p.ndim == 4]
+    assert [len(kernel) for kernel in kernels] == [32, 128, 512]
+    for kernel in kernels:
+        x = F.conv2d(x, kernel, padding=1)
+        mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), keepdim=True, correction=0)
+        x = F.pad(((x - mean) / (variance + 1e-5).sqrt()).relu(), (1, 1, 1, 1))
+        x = x.unfold(2, 3, 2).unfold(3, 3, 2).amax((-2, -1))
+    torch.testing.assert_close(tokens, rearrange(x, "b d h w -> b (h w) d"), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", STEMS)

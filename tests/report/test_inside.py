@@ -213,10 +213,11 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     assert page(tmp_path / "run").text == first.text
 
 
-def test_a_stem_of_convolutions_has_kernels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stem", ["conv", "pooled"])
+def test_a_stem_of_convolutions_has_kernels(stem: str, tmp_path: Path) -> None:
     write_inside(run(tmp_path), SMALL, kernel_view(), epochs=0)
     info = json.loads((tmp_path / "run.json").read_text())
-    info["config"]["model"]["stem"] = "conv"
+    info["config"]["model"]["stem"] = stem
     (tmp_path / "run.json").write_text(json.dumps(info))
     assert page(tmp_path).says("The first convolution's kernels, strongest first")
 

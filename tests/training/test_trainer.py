@@ -25,6 +25,8 @@ VARIANTS = {
     "vit, adamw": {},
     "cnn": {"model": CNN},
     "muon": {"optimizer": "muon"},
+    "strided stem, muon": {"optimizer": "muon", "model": dataclasses.replace(VIT, stem="conv")},
+    "pooled stem, muon": {"optimizer": "muon", "model": dataclasses.replace(VIT, stem="pooled")},
     "adam": {"optimizer": "adam"},
     "sgd": {"optimizer": "sgd"},
     "average": {"ema_decay": 0.8},
@@ -103,7 +105,7 @@ def test_a_narrow_model_keeps_the_components_that_vary_most():
     assert (reach[[0, 1, 3, 4]] < 0.1).all()
 
 
-@pytest.mark.parametrize("model", [CNN, dataclasses.replace(VIT, stem="conv")])
+@pytest.mark.parametrize("model", [CNN, dataclasses.replace(VIT, stem="conv"), dataclasses.replace(VIT, stem="pooled")])
 def test_only_a_linear_stem_can_be_whitened(model):
     with pytest.raises(InputError, match="linear stem"):
         run_config(model, whiten_patches=True)

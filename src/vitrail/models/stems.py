@@ -57,10 +57,10 @@ class ConvStem(nn.Sequential):
 
 
 class PooledStem(nn.Sequential):
-    """Convolutions at full size, each halved by overlapping maxima, down to one pixel per patch.
+    """Convolutions whose results are halved by overlapping maxima, down to one pixel per patch.
 
     The tokenizer of Hassani et al. (2021), arXiv:2104.05704, "Convolutional Tokenizer", with batch norm, and a quarter
-    of the channels where there are four times the pixels.
+    of the channels where there are four times the pixels, but at least 16.
     """
 
     def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
@@ -69,6 +69,7 @@ class PooledStem(nn.Sequential):
         super().__init__(*(layer for pair in pairwise(widths) for layer in (*_convolution(*pair), _halved())))
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
+        # Convolutions run faster when a pixel's channels lie side by side.
         x = images.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
         return rearrange(super().forward(x), "b d h w -> b (h w) d")
 

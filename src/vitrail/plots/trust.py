@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from vitrail.plots.style import GRID, INK, SERIES, SOFT, charts, legend, line, plain_text
+from vitrail.plots.style import GRID, INK, SERIES, SOFT, charts, legend, plain_text
 
 CONTROLS = ("random", "centre")
 _PER_ROW = 4
@@ -54,14 +53,3 @@ def trust_chart(
     every[0].set_ylim(len(methods) - 0.4, -0.6)
     legend(figure, every[0])
     return figure
-
-
-def _looks(names: list[str], controls: Collection[str]) -> dict[str, dict[str, Any]]:
-    """A line for each method; past the sixth, colours return with another dash."""
-    looks = {}
-    methods = [name for name in names if name not in controls]
-    for i, name in enumerate(methods):
-        looks[name] = {**line(i, 99), "linestyle": line(i + i // len(SERIES), 99)["linestyle"]}
-    for i, name in enumerate(name for name in names if name in controls):
-        looks[name] = {"color": SOFT, "linewidth": 1.4, "linestyle": line(i + 1, 99)["linestyle"]}
-    return looks

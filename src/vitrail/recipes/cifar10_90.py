@@ -4,8 +4,10 @@
     vitrail train --recipe cifar10-90
 
 Data: CIFAR-10, 45,000 training, 5,000 validation and 10,000 test images; random crops, mirroring and TrivialAugment.
-1.9M parameters, no teacher. Where `cifar10-fast` cuts patches out, this one finds them by two convolutions with
-overlapping pooling, whose kernels Muon treats as matrices too; else it is the same, for seven times as many images.
+2.8M parameters, no teacher. Where `cifar10-fast` cuts patches out, two convolutions with overlapping pooling find
+them, and Muon takes the second's kernels too: after 200 seconds, one seed, 75.4 % instead of 69.0 %, with depth 4 and
+width 256 instead of 6 and 192 76.3 %. From there it has initialisation, optimizer, smoothed labels and small images
+first; five blocks of width 256, and TrivialAugment for the greater number of epochs.
 """
 
 from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig

@@ -84,11 +84,12 @@ def study(
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
     runs: dict[str, RunConfig] = {}
     for cell in chosen.plan(setting):
-        config = prepare(cell.data, cell.model, cell.train, cache, cell.name).config
+        train = dataclasses.replace(cell.train, seed=0)
+        config = prepare(cell.data, cell.model, train, cache, cell.name).config
         runs |= plans.over_seeds(cell.name, config, seeds)
     directory = new_directory(Path(out) if out else None, f"study-{name}")
     source = setting.data if setting.data in KNOWN else str(Path(setting.data).expanduser().resolve())
-    about = {"study": name, "quick": quick, "seeds": seeds, "data": source}
+    about = {"study": name, "quick": quick, "data": source}
     Plan(directory / _PLAN, runs, cache, about=about).write()
     return resume_study(directory)
 
@@ -98,13 +99,14 @@ def resume_study(directory: Path) -> Conducted:
 
     Raises InputError where the plan is missing or damaged, RunError where a run failed.
     """
-    plan = plans.read(directory / _PLAN, study=str, quick=bool, seeds=int, data=str)
-    name, seeds = plan.about["study"], plan.about["seeds"]
+    plan = plans.read(directory / _PLAN, study=str, quick=bool, data=str)
+    name = plan.about["study"]
     setting = Setting(plan.about["data"], plan.about["quick"], plan.data_dir)
     chosen = find(name)
     runs = plan.carry_out(report=False, observe=chosen.observe)
     if failed := [run for run in plan.runs if run not in runs]:
         raise RunError(f"{', '.join(failed)} failed, see above: without them the study finds nothing")
+    seeds = max(map(len, plan.groups.values()))
     measured = _measure(chosen, {cell: [runs[run] for run in of_cell] for cell, of_cell in plan.groups.items()})
     firsts = {cell: plan.runs[of_cell[0]] for cell, of_cell in plan.groups.items()}
     cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}

@@ -39,7 +39,7 @@ OTHERS = {
     "pooled": "a stem of pooled convolutions",
 }
 """Changes that no claim is made of: what longer trainings have, and what the recipe does without."""
-_QUICK = (RECIPE_CELL, "xavier", "adamw", "large-batch", "constant", "conv")
+_QUICK = (RECIPE_CELL, "xavier", "adamw", "large-batch", "constant", "pooled")
 
 
 def plan(setting: Setting) -> list[Cell]:

@@ -62,8 +62,9 @@ class Muon(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(p)
-        views = (tensor.flatten(1).chunk(parts) for tensor in (p, p.grad, state["momentum_buffer"]))
-        yield from map(_Matrix, *views)
+        # Views, which raise where they cannot be: a copy of the weights would be trained in their place.
+        weight, average = (tensor.view(len(p), -1) for tensor in (p, state["momentum_buffer"]))
+        yield from map(_Matrix, *(tensor.chunk(parts) for tensor in (weight, p.grad.flatten(1), average)))
 
 
 def _moved(matrix: _Matrix, momentum: float) -> Tensor:

@@ -34,15 +34,16 @@ def learning_rate(step: int, total: int, config: TrainConfig) -> float:
 def _hidden_matrices(model: Model) -> dict[Tensor, int]:
     """Weights between hidden layers of a ViT, each with how many matrices it holds, one above the other.
 
-    The encoder blocks' matrices: queries, keys and values are three in one, a gated MLP's layers two. And the
-    convolutions of a stem but its first: kernels, each as one row.
+    The encoder blocks' matrices: queries, keys and values are three in one, a gated MLP's layers two. And a stem's
+    convolutions but the first, which sees pixels: every kernel is a row of the matrix.
     """
     if not isinstance(model, ViT):
         return {}
     convolutions = [module for module in model.patch_embed.modules() if isinstance(module, nn.Conv2d)]
     blocks = list(model.blocks.modules())
     return (
-        {module.weight: 1 for module in (*convolutions[1:], *blocks) if isinstance(module, nn.Conv2d | nn.Linear)}
+        {module.weight: 1 for module in convolutions[1:]}
+        | {module.weight: 1 for module in blocks if isinstance(module, nn.Linear)}
         | {module.qkv.weight: 3 for module in blocks if isinstance(module, Attention)}
         | {module.fc1.weight: 2 for module in blocks if isinstance(module, SwiGLU)}
     )
@@ -69,10 +70,9 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
         return [torch.optim.Adam(adam, lr=lr, betas=config.betas, fused=True)]
     optimizers: list[torch.optim.Optimizer] = []
     if config.optimizer == "muon":
-        hidden, by_parts = _hidden_matrices(model), dict[int, list[nn.Parameter]]()
-        for _, parameter in named:
-            if parameter in hidden:
-                by_parts.setdefault(hidden[parameter], []).append(parameter)
+        hidden, by_parts = _hidden_matrices(model), dict[int, list[Tensor]]()
+        for parameter, parts in hidden.items():
+            by_parts.setdefault(parts, []).append(parameter)
         if by_parts:
             together = [{"params": params, "parts": parts} for parts, params in sorted(by_parts.items())]
             optimizers.append(Muon(together, lr, decay, MUON_MOMENTUM))

@@ -301,7 +301,9 @@ class Trainer:
                 self.position = Position(**found.state)
             except (RuntimeError, KeyError, IndexError, TypeError) as error:
                 reason = str(error).splitlines()[0]
-                raise InputError(f"{self.directory / 'run.json'} does not fit its checkpoint: {reason}") from error
+                raise InputError(
+                    f"{self.directory / 'run.json'} does not fit its checkpoint (another version's?): {reason}"
+                ) from error
             epoch = found.tensors["epoch"]
             self.logits, self.labels = ([epoch["logits"]], [epoch["labels"]]) if epoch else ([], [])
             break

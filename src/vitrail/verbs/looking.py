@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from vitrail.errors import InputError
-from vitrail.options import Count, Folder, Name, Pixels, parse
+from vitrail.options import Count, DataDir, Folder, Name, Pixels, parse
 from vitrail.verbs.ending import done, quoted
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def explain(argv: Sequence[str]) -> None:
         """Measure on so many test images."""
         data: Name = None
         """Measure on this data, as for train [the run's own]"""
-        data_dir: Folder = None
-        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+        data_dir: DataDir = None
 
     options = parse(Explain, argv, "explain")
     if not (options.images or options.faithfulness):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.options import Count, Folder, Name, parse
+from vitrail.options import Count, DataDir, Folder, Name, parse
 from vitrail.verbs.ending import done, quoted
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def study(argv: Sequence[str]) -> None:
         """As for train [the study's own]"""
         out: Folder = None
         """A new or empty directory [the first free one in runs/]"""
-        data_dir: Folder = None
-        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+        data_dir: DataDir = None
 
     options = parse(StudyOptions, argv, "study")
     from vitrail.studies import STUDIES, conduct
@@ -104,8 +103,7 @@ def reproduce(argv: Sequence[str]) -> None:
         """A new or empty directory [the first free one in runs/]"""
         of: Folder = None
         """Draw a figure from a finished reproduction of its recipe, without training again"""
-        data_dir: Folder = None
-        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+        data_dir: DataDir = None
 
     options = parse(Reproduce, argv, "reproduce")
     from vitrail.reproduction import tables

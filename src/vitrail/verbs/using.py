@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from vitrail.errors import InputError
 from vitrail.models.presets import PRESETS, preset
-from vitrail.options import DATA_HELP, Folder, parse
+from vitrail.options import DATA_HELP, DataDir, Folder, parse
 from vitrail.verbs.ending import done, quoted
 
 
@@ -28,8 +28,7 @@ def evaluate(argv: Sequence[str]) -> None:
         """The directory of a run."""
         data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
         """A name or path, as for train [the run's own test images]"""
-        data_dir: Folder = None
-        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+        data_dir: DataDir = None
 
     options = parse(Evaluate, argv, "evaluate")
     from vitrail import evaluation, files, runs
@@ -159,8 +158,7 @@ def doctor(argv: Sequence[str]) -> None:
         data: Positional[Annotated[str, arg(help=DATA_HELP, help_behavior_hint="")]]
         out: Folder = None
         """For the sheet of ten samples per class [the current directory]"""
-        data_dir: Folder = None
-        """For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"""
+        data_dir: DataDir = None
 
     options = parse(Doctor, argv, "doctor")
     from vitrail.data.doctor import examine
