@@ -8,6 +8,10 @@ Data: CIFAR-10, 45,000 training, 5,000 validation and 10,000 test images; random
 them, and Muon takes the second's kernels too: after 200 seconds, one seed, 75.4 % instead of 69.0 %, with depth 4 and
 width 256 instead of 6 and 192 76.3 %. From there it has initialisation, optimizer, smoothed labels and small images
 first; five blocks of width 256, and TrivialAugment for the greater number of epochs.
+
+cifar10-90: validation accuracy 88.1 %, test accuracy 88.5 % after 66.2 min of training on cifar10-jpeg.zip (1 seed;
+AMD EPYC, 2 cores). It misses its goal by two points: with TrivialAugment this model has learned only 87 % of the images
+it was shown, so that it is too slow a learner, not one that knows its images by heart.
 """
 
 from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
