@@ -68,26 +68,30 @@ def test_the_convolutional_stem_computes_in_float32_on_a_cpu():
     torch.testing.assert_close(tokens.float(), expected, atol=0.05, rtol=0.05)
 
 
-def test_a_pooled_stem_is_the_maximum_of_each_convolutions_positive_part():
+def test_a_pooled_stem_is_what_its_parts_are_by_hand():
     torch.manual_seed(0)
     stem, x = STEMS["pooled"](8, 3, 512).train(), torch.rand(2, 3, 16, 8)
     tokens = stem(x)
     kernels = [p.detach() for p in stem.parameters() if p.ndim == 4]
-    assert [len(kernel) for kernel in kernels] == [32, 128, 512]
-    for kernel in kernels:
+    assert [len(kernel) for kernel in kernels] == [32, 32, 128, 128, 512, 512]
+
+    def active(x, kernel):
         x = F.conv2d(x, kernel, padding=1)
         mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), keepdim=True, correction=0)
-        x = F.pad(((x - mean) / (variance + 1e-5).sqrt()).relu(), (1, 1, 1, 1))
-        x = x.unfold(2, 3, 2).unfold(3, 3, 2).amax((-2, -1))
+        return ((x - mean) / (variance + 1e-5).sqrt()).relu()
+
+    for first, second in zip(kernels[::2], kernels[1::2], strict=True):
+        x = F.pad(active(x, first), (1, 1, 1, 1)).unfold(2, 3, 2).unfold(3, 3, 2).amax((-2, -1))
+        x = active(x, second)
     torch.testing.assert_close(tokens, rearrange(x, "b d h w -> b (h w) d"), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", STEMS)
 def test_tokens_move_with_the_image(name):
     torch.manual_seed(0)
-    stem, image = STEMS[name](4, 3, 32).eval(), torch.rand(1, 3, 12, 32)
+    stem, image = STEMS[name](4, 3, 32).eval(), torch.rand(1, 3, 12, 48)
     left, right = (
-        rearrange(stem(part), "1 (row column) d -> row column d", row=3) for part in (image[..., :28], image[..., 4:])
+        rearrange(stem(part), "1 (row column) d -> row column d", row=3) for part in (image[..., :44], image[..., 4:])
     )
-    # Two columns away from both edges, whose padding is not part of the image.
-    torch.testing.assert_close(left[:, 3:5], right[:, 2:4])
+    # As many columns away from both edges, whose padding is not part of the image, as a token sees.
+    torch.testing.assert_close(left[:, 5:7], right[:, 4:6])

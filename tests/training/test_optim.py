@@ -54,7 +54,7 @@ def groups(optimizer: str, model_config) -> dict[str, tuple[str, float]]:
 
 @pytest.mark.parametrize(
     ("stem", "convolutions"),
-    [("linear", set()), ("conv", {"3", "6"}), ("pooled", {"4"})],
+    [("linear", set()), ("conv", {"3", "6"}), ("pooled", {"4", "7", "11"})],
     ids=["linear", "conv", "pooled"],
 )
 def test_muon_takes_the_weights_between_hidden_layers_and_nothing_else(stem, convolutions):

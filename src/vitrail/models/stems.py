@@ -59,14 +59,19 @@ class ConvStem(nn.Sequential):
 class PooledStem(nn.Sequential):
     """Convolutions whose results are halved by overlapping maxima, down to one pixel per patch.
 
-    The tokenizer of Hassani et al. (2021), arXiv:2104.05704, "Convolutional Tokenizer", with batch norm, and a quarter
-    of the channels where there are four times the pixels, but at least 16.
+    The tokenizer of Hassani et al. (2021), arXiv:2104.05704, "Convolutional Tokenizer", with batch norm, another
+    convolution after every pooling, and a quarter of the channels where there are four times the pixels, but at least
+    16. It is more of a convolutional network than `ConvStem` is, and learns more in a short time or of few images.
     """
 
     def __init__(self, patch_size: int, in_channels: int, embed_dim: int) -> None:
         halvings = patch_size.bit_length() - 1
         widths = [in_channels, *(max(embed_dim >> 2 * (halvings - i), 16) for i in range(1, halvings)), embed_dim]
-        super().__init__(*(layer for pair in pairwise(widths) for layer in (*_convolution(*pair), _halved())))
+        layers: list[nn.Module] = []
+        for width_in, width_out in pairwise(widths):
+            pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+            layers += [*_convolution(width_in, width_out), pool, *_convolution(width_out, width_out)]
+        super().__init__(*layers)
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
         # Convolutions run faster when a pixel's channels lie side by side.
@@ -80,10 +85,6 @@ def _convolution(width_in: int, width_out: int, stride: int = 1) -> tuple[nn.Mod
         nn.BatchNorm2d(width_out),
         nn.ReLU(inplace=True),
     )
-
-
-def _halved() -> nn.Module:
-    return nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
 
 STEMS = {"linear": LinearStem, "conv": ConvStem, "pooled": PooledStem}

@@ -6,7 +6,7 @@
 Data: CIFAR-10, 45,000 training, 5,000 validation and 10,000 test images; random crops, mirroring, TrivialAugment and
 CutMix.
 The goal is the 96.5 % of CCT-7/3x1 after 300 epochs (Hassani et al. 2021, arXiv:2104.05704), whose shape it has: one
-pooled convolution, 256 tokens of width 256, seven blocks of four heads. Batch norm after the convolution, mean readout,
+pooled convolution, 256 tokens of width 256, seven blocks of four heads. Another convolution, batch norm, mean readout,
 fixed positions, normalised queries and keys and mimetic attention are ours. Trained as `cifar10-90` is, with batches
 of 512, CutMix and stochastic depth. The number of epochs is a guess at twenty minutes.
 """

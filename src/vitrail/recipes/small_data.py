@@ -5,8 +5,9 @@
 
 Data: 600 training images of CIFAR-10, as many of each class; 1,000 others validate, and the test is of all 10,000.
 Nothing else is learned from.
-A convolutional stem, which need not learn that near pixels belong together; mimetic attention; and images that are
-never the same twice: crops, mirroring, TrivialAugment and CutMix.
+A stem of pooled convolutions, which need not learn that near pixels belong together (56.3 % validation accuracy, where
+strided ones gave 51.8 %: one seed each, before Muon took their kernels); mimetic attention; and images that are never
+the same twice: crops, mirroring, TrivialAugment and CutMix.
 """
 
 from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
@@ -23,14 +24,14 @@ RECIPE = Recipe(
         num_heads=4,
         mlp_dim=256,
         readout=("mean",),
-        stem="conv",
+        stem="pooled",
         pos_embed="sincos",
         qk_norm=True,
         drop_path=0.1,
         attention_init="mimetic",
     ),
     train=TrainConfig(
-        epochs=300,
+        epochs=190,
         batch_size=60,
         optimizer="muon",
         lr=2e-3,
