@@ -4,9 +4,9 @@
     vitrail train --recipe mnist-fast
 
 Data: MNIST, 54,000 training, 6,000 validation and 10,000 test images, cropped at random from a border of 1 pixel.
-Patches of 4 through a convolutional stem, which makes three errors for a linear one's five; else as `cifar10-fast`.
+Patches of 4 through a stem of pooled convolutions; else as `cifar10-fast`.
 
-mnist-fast: validation accuracy 99.2 ± 0.1 %, test accuracy 99.4 ± 0.1 % after 2.5 ± 0.1 min of training on ./mnist (3
+mnist-fast: validation accuracy 99.4 ± 0.1 %, test accuracy 99.5 ± 0.1 % after 2.5 ± 0.1 min of training on ./mnist (3
 seeds; AMD EPYC, 2 cores).
 """
 
@@ -25,13 +25,13 @@ RECIPE = Recipe(
         num_heads=4,
         mlp_dim=256,
         readout=("mean",),
-        stem="conv",
+        stem="pooled",
         pos_embed="sincos",
         qk_norm=True,
         attention_init="mimetic",
     ),
     train=TrainConfig(
-        epochs=3,
+        epochs=2,
         batch_size=128,
         optimizer="muon",
         lr=3e-3,
