@@ -1,11 +1,14 @@
 """The page of results says what the records say."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from site_builder.results import results
+from vitrail.recipes import RECIPES, recipe
+from vitrail.serialization import run_from_json
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "results"
@@ -14,6 +17,23 @@ RECORDS = ROOT / "results"
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
 def test_the_page_is_what_the_records_give():
     assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results(RECORDS)
+
+
+RECORDED = [name for name in RECIPES if (RECORDS / f"{name}.json").is_file()]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_record_is_of_what_its_recipe_is_now(name):
+    made = run_from_json(json.loads((RECORDS / f"{name}.json").read_text())["config"])
+    model, train = recipe(name).model, recipe(name).train
+    assert dataclasses.replace(made.model, image_size=model.image_size) == model
+    assert recipe(name).data.train_subset == made.data.train_subset
+    for field in dataclasses.fields(train):
+        if field.name != "augment" and getattr(train, field.name) not in (None, "auto"):
+            assert getattr(made.train, field.name) == getattr(train, field.name), field.name
+    for field in dataclasses.fields(train.augment):
+        if getattr(train.augment, field.name) is not None:
+            assert getattr(made.train.augment, field.name) == getattr(train.augment, field.name), field.name
 
 
 def test_a_record_is_told_whole(tmp_path):

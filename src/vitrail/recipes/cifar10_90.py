@@ -11,40 +11,18 @@ pooled convolutions 72.8 % instead of 69.0 %, their kernels to Muon 75.4 %, widt
 76.3 %, a convolution after each pooling and depth 3 79.9 %. With two convolutions and depth 5, 24 epochs gave 88.1 %.
 """
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
+from dataclasses import replace
+
+from vitrail.configs import DataConfig
+from vitrail.recipes import cifar10_fast as fast
 from vitrail.recipes.recipe import Recipe
 
-RECIPE = Recipe(
-    data=DataConfig("cifar10"),
-    model=ViTConfig(
-        image_size=32,
-        patch_size=4,
-        num_classes=10,
-        embed_dim=256,
-        depth=4,
-        num_heads=4,
-        mlp_dim=512,
-        readout=("mean",),
-        stem="pooled",
-        pos_embed="sincos",
-        qk_norm=True,
-        attention_init="mimetic",
-    ),
-    train=TrainConfig(
-        epochs=36,
-        batch_size=128,
-        optimizer="muon",
-        lr=3e-3,
-        weight_decay=0.05,
-        betas=(0.9, 0.95),
-        schedule="linear",
-        warmup=0.02,
-        label_smoothing=0.1,
-        clip_norm=1.0,
-        augment=AugmentConfig(crop=4, flip=True, policy="trivialaugment"),
-        small_side=24,
-        small_until=0.7,
-    ),
-    model_name="vit-90",
-    seeds=1,
+MODEL = replace(fast.MODEL, embed_dim=256, depth=4, num_heads=4, mlp_dim=512, stem="pooled")
+TRAIN = replace(
+    fast.TRAIN,
+    epochs=36,
+    warmup=0.02,
+    whiten_patches=False,
+    augment=replace(fast.TRAIN.augment, policy="trivialaugment"),
 )
+RECIPE = Recipe(DataConfig("cifar10"), MODEL, TRAIN, "vit-90", seeds=1)

@@ -11,41 +11,12 @@ fixed positions, normalised queries and keys and mimetic attention are ours. Tra
 of 512, CutMix and stochastic depth. The number of epochs is a guess at twenty minutes.
 """
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
+from dataclasses import replace
+
+from vitrail.configs import DataConfig
+from vitrail.recipes import cifar10_90 as ninety
 from vitrail.recipes.recipe import Recipe
 
-RECIPE = Recipe(
-    data=DataConfig("cifar10"),
-    model=ViTConfig(
-        image_size=32,
-        patch_size=2,
-        num_classes=10,
-        embed_dim=256,
-        depth=7,
-        num_heads=4,
-        mlp_dim=512,
-        readout=("mean",),
-        stem="pooled",
-        pos_embed="sincos",
-        qk_norm=True,
-        drop_path=0.1,
-        attention_init="mimetic",
-    ),
-    train=TrainConfig(
-        epochs=200,
-        batch_size=512,
-        optimizer="muon",
-        lr=3e-3,
-        weight_decay=0.05,
-        betas=(0.9, 0.95),
-        schedule="linear",
-        warmup=0.02,
-        label_smoothing=0.1,
-        clip_norm=1.0,
-        augment=AugmentConfig(crop=4, flip=True, policy="trivialaugment", cutmix=1.0),
-        small_side=24,
-        small_until=0.7,
-    ),
-    model_name="vit-best",
-    seeds=1,
-)
+MODEL = replace(ninety.MODEL, patch_size=2, depth=7, drop_path=0.1)
+TRAIN = replace(ninety.TRAIN, epochs=200, batch_size=512, augment=replace(ninety.TRAIN.augment, cutmix=1.0))
+RECIPE = Recipe(DataConfig("cifar10"), MODEL, TRAIN, "vit-best", seeds=1)

@@ -10,37 +10,22 @@ mnist-fast: validation accuracy 99.4 ± 0.1 %, test accuracy 99.5 ± 0.1 % after
 seeds; AMD EPYC, 2 cores).
 """
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
+from dataclasses import replace
+
+from vitrail.configs import AugmentConfig, DataConfig
+from vitrail.recipes import cifar10_fast as fast
 from vitrail.recipes.recipe import Recipe
 
-RECIPE = Recipe(
-    data=DataConfig("mnist"),
-    model=ViTConfig(
-        image_size=28,
-        patch_size=4,
-        in_channels=1,
-        num_classes=10,
-        embed_dim=128,
-        depth=3,
-        num_heads=4,
-        mlp_dim=256,
-        readout=("mean",),
-        stem="pooled",
-        pos_embed="sincos",
-        qk_norm=True,
-        attention_init="mimetic",
-    ),
-    train=TrainConfig(
-        epochs=2,
-        batch_size=128,
-        optimizer="muon",
-        lr=3e-3,
-        betas=(0.9, 0.95),
-        schedule="linear",
-        warmup=0.05,
-        label_smoothing=0.1,
-        clip_norm=1.0,
-        augment=AugmentConfig(crop=1, flip=False),
-    ),
-    model_name="vit-mnist",
+MODEL = replace(
+    fast.MODEL, image_size=28, in_channels=1, embed_dim=128, depth=3, num_heads=4, mlp_dim=256, stem="pooled"
 )
+TRAIN = replace(
+    fast.TRAIN,
+    epochs=2,
+    weight_decay=None,
+    whiten_patches=False,
+    augment=AugmentConfig(crop=1, flip=False),
+    small_side=None,
+    small_until=0.5,
+)
+RECIPE = Recipe(DataConfig("mnist"), MODEL, TRAIN, "vit-mnist")

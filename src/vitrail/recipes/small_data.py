@@ -9,38 +9,21 @@ A stem of pooled convolutions, which need not learn that near pixels belong toge
 that are never the same twice: crops, mirroring, TrivialAugment and CutMix.
 """
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
+from dataclasses import replace
+
+from vitrail.configs import DataConfig
+from vitrail.recipes import cifar10_fast as fast
 from vitrail.recipes.recipe import Recipe
 
-RECIPE = Recipe(
-    data=DataConfig("cifar10", train_subset=600, val_fraction=0.02),
-    model=ViTConfig(
-        image_size=32,
-        patch_size=4,
-        num_classes=10,
-        embed_dim=128,
-        depth=4,
-        num_heads=4,
-        mlp_dim=256,
-        readout=("mean",),
-        stem="pooled",
-        pos_embed="sincos",
-        qk_norm=True,
-        drop_path=0.1,
-        attention_init="mimetic",
-    ),
-    train=TrainConfig(
-        epochs=170,
-        batch_size=60,
-        optimizer="muon",
-        lr=2e-3,
-        weight_decay=0.05,
-        betas=(0.9, 0.95),
-        schedule="linear",
-        warmup=0.05,
-        label_smoothing=0.1,
-        clip_norm=1.0,
-        augment=AugmentConfig(crop=4, flip=True, policy="trivialaugment", cutmix=1.0),
-    ),
-    model_name="vit-small-data",
+MODEL = replace(fast.MODEL, embed_dim=128, depth=4, num_heads=4, mlp_dim=256, stem="pooled", drop_path=0.1)
+TRAIN = replace(
+    fast.TRAIN,
+    epochs=170,
+    batch_size=60,
+    lr=2e-3,
+    whiten_patches=False,
+    augment=replace(fast.TRAIN.augment, policy="trivialaugment", cutmix=1.0),
+    small_side=None,
+    small_until=0.5,
 )
+RECIPE = Recipe(DataConfig("cifar10", train_subset=600, val_fraction=0.02), MODEL, TRAIN, "vit-small-data")

@@ -9,7 +9,7 @@ from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION, AugmentConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.summary import summarize
-from vitrail.recipes.cifar10_fast import RECIPE
+from vitrail.recipes.cifar10_fast import MODEL, TRAIN
 from vitrail.studies.setups import extent, images, mirrored
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
 
@@ -91,8 +91,7 @@ def plan(setting: Setting) -> list[Cell]:
 
 def _adapted(setting: Setting) -> tuple[ViTConfig, TrainConfig]:
     """The recipe for these images: smaller for those of 8 x 8 pixels, and mirrored only where that changes no class."""
-    model, train = RECIPE.model, RECIPE.train
-    assert isinstance(model, ViTConfig)
+    model, train = MODEL, TRAIN
     if setting.data == "digits":
         model = dataclasses.replace(
             model, image_size=8, patch_size=2, in_channels=1, embed_dim=64, depth=2, num_heads=2, mlp_dim=128
