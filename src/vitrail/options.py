@@ -98,7 +98,7 @@ def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = Non
     """Arguments of a verb, laid over `default`. Help exits 0; raises InputError in one line for anything wrong."""
     errors = io.StringIO()
     if "--help" in argv or "-h" in argv:
-        _leave_out_rare(kind)
+        kind = _without_rare(kind)
     argv = ["--help" if argument == "--help-all" else argument for argument in argv]
     try:
         with contextlib.redirect_stderr(errors):
@@ -130,11 +130,15 @@ def _first_sentence(box: str) -> str:
     return text.rstrip(".") + suggestion
 
 
-def _leave_out_rare(kind: type) -> None:
-    for base in kind.__mro__:
-        for name, annotation in inspect.get_annotations(base).items():
-            if RARE in getattr(annotation, "__metadata__", ()):
-                base.__annotations__[name] = Annotated[annotation, Suppress]
+def _without_rare(kind: type[T]) -> type[T]:
+    """A class of its own: the given one must go on to have its options, for whoever parses after help was shown."""
+    rare = {
+        name: Annotated[annotation, Suppress]
+        for base in kind.__mro__
+        for name, annotation in inspect.get_annotations(base).items()
+        if RARE in getattr(annotation, "__metadata__", ())
+    }
+    return type(kind.__name__, (kind,), {"__annotations__": rare, "__doc__": kind.__doc__})
 
 
 def option(argv: Sequence[str], name: str) -> str | None:
