@@ -4,7 +4,8 @@
     vitrail train --recipe mnist-fast
 
 Data: MNIST, 54,000 training, 6,000 validation and 10,000 test images, cropped at random from a border of 1 pixel.
-Patches of 4 through a stem of pooled convolutions; else as `cifar10-fast`.
+Patches of 4 through a stem of pooled convolutions, width 128, three blocks and 0.6M parameters. Initialisation,
+optimizer and schedule are those of `cifar10-fast`; images keep their size, and nothing is whitened.
 
 mnist-fast: validation accuracy 99.4 ± 0.1 %, test accuracy 99.5 ± 0.1 % after 2.5 ± 0.1 min of training on ./mnist (3
 seeds; AMD EPYC, 2 cores).
@@ -22,7 +23,6 @@ MODEL = replace(
 TRAIN = replace(
     fast.TRAIN,
     epochs=2,
-    weight_decay=None,
     whiten_patches=False,
     augment=AugmentConfig(crop=1, flip=False),
     small_side=None,

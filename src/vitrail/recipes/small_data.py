@@ -24,6 +24,5 @@ TRAIN = replace(
     whiten_patches=False,
     augment=replace(fast.TRAIN.augment, policy="trivialaugment", cutmix=1.0),
     small_side=None,
-    small_until=0.5,
 )
 RECIPE = Recipe(DataConfig("cifar10", train_subset=600, val_fraction=0.02), MODEL, TRAIN, "vit-small-data")
