@@ -7,6 +7,9 @@ Data: 600 training images of CIFAR-10, as many of each class; 1,000 others valid
 Nothing else is learned from.
 A stem of pooled convolutions, which need not learn that near pixels belong together; mimetic attention; and images
 that are never the same twice: crops, mirroring, TrivialAugment and CutMix.
+
+small-data: validation accuracy 56.9 ± 1.3 %, test accuracy 55.9 ± 0.2 % after 4.7 ± 0.3 min of training on
+cifar10-jpeg.zip (3 seeds; AMD EPYC, 2 cores).
 """
 
 from dataclasses import replace
