@@ -147,6 +147,15 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def provenance(runs: Sequence[Run]) -> dict[str, Any]:
+    """The machines that runs were made on, and the versions of the first."""
+    described = [files.read_json(run.directory / "run.json") for run in runs]
+    return {
+        "hardware": "; ".join(dict.fromkeys(each["hardware"] for each in described)),
+        "versions": {"vitrail": described[0]["vitrail"], **described[0]["versions"]},
+    }
+
+
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None

@@ -25,6 +25,9 @@ def test_the_record_holds_what_the_runs_measured(conducted):
     record = files.read_json(conducted / "record.json")
     assert record["command"] == "vitrail study position-similarity --quick --seeds 2"
     assert record["claim"] == STUDIES["position-similarity"].claim
+    made = files.read_json(conducted / "learned-seed0" / "run.json")
+    assert record["hardware"] == made["hardware"]
+    assert record["versions"] == {"vitrail": made["vitrail"], **made["versions"]}
     cell = record["cells"]["learned"]
     tests = [Run(conducted / f"learned-seed{k}").evaluation["accuracy"] for k in range(2)]
     assert cell["test_accuracy"]["values"] == tests

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from vitrail import files, plots
 from vitrail.data.sources import data_option, shown_source
 from vitrail.errors import InputError
+from vitrail.experiments import provenance
 from vitrail.inspection.capture import inspect
-from vitrail.inspection.positions import accuracy_by_moved, position_similarity, position_structure
+from vitrail.inspection.positions import accuracy_by_moved, position_similarity
 from vitrail.models.build import Model, build_model
 from vitrail.models.vit import ViT
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs import Prepared, Run, reopen
-from vitrail.studies.position_similarity import grid_correlation
+from vitrail.studies.position_similarity import structure, told
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.training.trainer import TrainingData, start_whitened
 
@@ -59,30 +60,16 @@ def _similarity(run: Run, prepared: Prepared) -> Measured:
     found: Measured = {}
     for when, model in (("before", _untrained(prepared)), ("after", run.classifier().model)):
         similarity = position_similarity(model)
-        structure = position_structure(similarity)
-        found |= {f"{when}_{name}": getattr(structure, name) for name in ("same_row", "same_column", "apart")}
-        found[f"{when}_correlation"] = grid_correlation(similarity)
+        found |= {f"{when}_{name}": value for name, value in structure(similarity).items()}
     return {**found, "similarity": similarity.tolist()}
 
 
 def _similar_positions(of: Mapping[str, NDArray[np.float64]]) -> Finding:
-    gained = [interval(of[f"after_{name}"] - of["after_apart"]) for name in ("same_row", "same_column")]
-    pairs = {"same_row": "in the same row", "same_column": "in the same column", "apart": "in neither"}
-    return Finding(
-        verdict=verdict(*gained),
-        sentence=(
-            f"patches in one row have embeddings more alike than those in neither row nor column by "
-            f"{number(gained[0])}, in one column by {number(gained[1])} (cosine); similarity correlates with nearness "
-            f"on the grid at {number(interval(of['after_correlation']))}, before training at "
-            f"{number(interval(of['before_correlation']))}."
-        ),
-        head=("pairs of patches", "before training", "after"),
-        rows=[
-            [title, *(number(interval(of[f"{when}_{name}"])) for when in ("before", "after"))]
-            for name, title in {**pairs, "correlation": "correlation with nearness"}.items()
-        ],
-        figure=plots.position_similarity(of["similarity"].mean(axis=0)),
+    before, after = (
+        {name.removeprefix(when): values for name, values in of.items() if name.startswith(when)}
+        for when in ("before_", "after_")
     )
+    return told(before, after, "training", plots.position_similarity(of["similarity"].mean(axis=0)))
 
 
 def _distances(run: Run, prepared: Prepared) -> Measured:
@@ -154,8 +141,7 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
         raise InputError(f"{name} is a figure of a ViT, which {runs[0].directory} is not")
     measured = [drawing.measure(run, reopen(run.directory, to_train=False)) for run in runs]
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
-    described = files.read_json(runs[0].directory / "run.json")
-    source = described["config"]["data"]["source"]
+    source = files.read_json(runs[0].directory / "run.json")["config"]["data"]["source"]
     data, given = shown_source(source), data_option(source, recipe(made).data.source)
     seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
     record = {
@@ -168,8 +154,7 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
         "head": list(finding.head),
         "rows": [list(row) for row in finding.rows],
         "data": data,
-        "hardware": described["hardware"],
-        "versions": {"vitrail": described["vitrail"], **described["versions"]},
+        **provenance(runs),
         "measured": measured,
     }
     files.write_json(directory / f"{name}.json", record)

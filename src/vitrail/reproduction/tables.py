@@ -12,7 +12,7 @@ from vitrail import files, plans
 from vitrail.configs import RunConfig
 from vitrail.data.sources import data_option, shown_source
 from vitrail.errors import InputError, RunError, nearest
-from vitrail.experiments import aggregate
+from vitrail.experiments import aggregate, provenance
 from vitrail.plans import Plan
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
@@ -95,8 +95,8 @@ def reproduce(
         RunError: for a run that could not be completed.
     """
     if of is not None:
-        if any(given is not None for given in (data, seeds, out)):
-            raise InputError("with --of nothing is trained: leave out --data, --seeds and --out")
+        if any(given is not None for given in (data, seeds, out, data_dir)):
+            raise InputError("with --of nothing is trained: leave out --data, --seeds, --out and --data-dir")
         return _drawn_from(name, Path(of))
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
@@ -163,8 +163,7 @@ def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
         "data": shown_source(source),
         "images": described[0]["splits"],
         "config": {**config, "data": {**config["data"], "source": shown_source(source)}},
-        "hardware": "; ".join(dict.fromkeys(each["hardware"] for each in described)),
-        "versions": {"vitrail": described[0]["vitrail"], **described[0]["versions"]},
+        **provenance(runs),
         **aggregate(runs),
         "seeds": [
             {

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vitrail import files, hardware, plans
+from vitrail import files, plans
 from vitrail.configs import RunConfig
 from vitrail.data.sources import KNOWN, data_option, shown_source
 from vitrail.errors import InputError, RunError, nearest
+from vitrail.experiments import provenance
 from vitrail.inspection.measures import mean_interval
 from vitrail.plans import Plan
 from vitrail.progress import track
@@ -111,7 +110,8 @@ def resume_study(directory: Path) -> Conducted:
     firsts = {cell: plan.runs[of_cell[0]] for cell, of_cell in plan.groups.items()}
     cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}
     finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
-    files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured))
+    made = provenance([runs[run] for run in plan.runs])
+    files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured, made))
     finding.save_figure(directory / "figure", name)
     files.write_bytes(directory / "finding.md", _markdown(name, chosen, finding).encode())
     return Conducted(directory, finding)
@@ -156,7 +156,13 @@ def _of_run(chosen: Study, run: Run) -> Measured:
 
 
 def _record(
-    name: str, chosen: Study, setting: Setting, seeds: int, finding: Finding, measured: Mapping[str, Sequence[Measured]]
+    name: str,
+    chosen: Study,
+    setting: Setting,
+    seeds: int,
+    finding: Finding,
+    measured: Mapping[str, Sequence[Measured]],
+    made: Mapping[str, Any],
 ) -> dict[str, Any]:
     own = chosen.quick_data if setting.quick else chosen.data
     given = data_option(setting.data, own)
@@ -170,12 +176,7 @@ def _record(
         "rows": [list(row) for row in finding.rows],
         "data": shown_source(setting.data),
         "seeds": seeds,
-        "hardware": hardware.describe(torch.device("cpu")),
-        "versions": {
-            "vitrail": version("vitrail"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        **made,
         "cells": {
             cell: {measure: _spread([of[measure] for of in of_cell]) for measure in of_cell[0]}
             for cell, of_cell in measured.items()

@@ -54,7 +54,8 @@ def plan(setting: Setting) -> list[Cell]:
         raise InputError(
             f"{setting.data} has {most:,} training images: this study needs at least {2 * _LARGER * batch:,}"
         )
-    budget = _QUICK_IMAGES if setting.quick else _IMAGES
+    # Whole batches of either size: what does not fill one is not trained on.
+    budget, most = (count - count % (_LARGER * batch) for count in (_QUICK_IMAGES if setting.quick else _IMAGES, most))
     train = dataclasses.replace(train, epochs=-(-budget // most))
     trained: dict[str, dict[str, Any]] = {
         RECIPE_CELL: {},
@@ -83,7 +84,10 @@ def plan(setting: Setting) -> list[Cell]:
     if setting.quick:
         cells = {name: cells[name] for name in _QUICK}
     affordable = min(budget, most) * _cost(model, train)
-    counts = {name: min(most, round(affordable / _cost(*of))) for name, of in cells.items()}
+    counts = {}
+    for name, (of, trained_by) in cells.items():
+        unit = trained_by.batch_size or 1
+        counts[name] = min(most, round(affordable / _cost(of, trained_by) / unit) * unit)
     return [
         Cell(name, images(setting, image_size=model.size, train_subset=counts[name]), *of) for name, of in cells.items()
     ]

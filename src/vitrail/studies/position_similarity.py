@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail import plots
@@ -26,9 +30,13 @@ def plan(setting: Setting) -> list[Cell]:
 
 
 def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
-    similarity = positions.position_similarity(model)
-    structure = positions.position_structure(similarity)
-    return {**{name: getattr(structure, name) for name in _PAIRS}, "correlation": grid_correlation(similarity)}
+    return structure(positions.position_similarity(model))
+
+
+def structure(similarity: Float[Tensor, "height width height width"]) -> dict[str, float]:
+    """Mean similarity by kind of pair, and its correlation with nearness."""
+    found = positions.position_structure(similarity)
+    return {**{name: getattr(found, name) for name in _PAIRS}, "correlation": grid_correlation(similarity)}
 
 
 def grid_correlation(similarity: Float[Tensor, "height width height width"]) -> float:
@@ -47,29 +55,37 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
 def conclude(results: Results) -> Finding:
     curves = {name: results.values("learned", name) for name in (*_PAIRS, "correlation")}
-    gained = [interval(curves[name][:, -1] - curves["apart"][:, -1]) for name in ("same_row", "same_column")]
-    start, end = (interval(curves["correlation"][:, i]) for i in (0, -1))
-    last = curves["apart"].shape[1] - 1
+    before, after = ({name: curve[:, i] for name, curve in curves.items()} for i in (0, -1))
+    figure = plots.interval_lines(
+        {
+            title: [(float(i), of.mean, of.half) for i, of in enumerate(map(interval, curves[name].T))]
+            for name, title in _PAIRS.items()
+        },
+        "epochs",
+        "mean similarity (cosine)",
+    )
+    return told(before, after, f"{curves['apart'].shape[1] - 1} epochs", figure)
+
+
+def told(
+    before: Mapping[str, NDArray[np.float64]], after: Mapping[str, NDArray[np.float64]], when: str, figure: Figure
+) -> Finding:
+    """What a model's positions were like before training and after it, as `structure` says it, (seed,) each."""
+    gained = [interval(after[name] - after["apart"]) for name in ("same_row", "same_column")]
+    start, end = interval(before["correlation"]), interval(after["correlation"])
     return Finding(
         verdict=verdict(*gained, end),
         sentence=(
-            f"After {last} epochs the embeddings of patches in one row are more alike than those in neither row nor "
+            f"After {when} the embeddings of patches in one row are more alike than those in neither row nor "
             f"column by {number(gained[0])}, in one column by {number(gained[1])} (cosine); similarity correlates with "
             f"nearness on the grid at {number(end)}, before training at {number(start)}."
         ),
         head=("pairs of patches", "before training", "after"),
         rows=[
-            [title, number(interval(curves[name][:, 0])), number(interval(curves[name][:, -1]))]
+            [title, number(interval(before[name])), number(interval(after[name]))]
             for name, title in {**_PAIRS, "correlation": "correlation with nearness"}.items()
         ],
-        figure=plots.interval_lines(
-            {
-                title: [(float(i), of.mean, of.half) for i, of in enumerate(map(interval, curves[name].T))]
-                for name, title in _PAIRS.items()
-            },
-            "epochs",
-            "mean similarity (cosine)",
-        ),
+        figure=figure,
     )
 
 

@@ -14,7 +14,8 @@ _TITLES = {
     "dropout": "dropout 0.1",
     "decay": "weight decay 0.3",
     "drop-path": "stochastic depth 0.1",
-    "augment": "random crops and mirroring",
+    "augment": "random crops",
+    "mirrored": "random crops and mirroring",
 }
 
 
@@ -37,19 +38,20 @@ def plan(setting: Setting) -> list[Cell]:
 
 def conclude(results: Results) -> Finding:
     found = {name: results.interval(name, "test_accuracy") for name in results.cells}
+    titles = {**_TITLES, "augment": _TITLES["mirrored" if results.cells["augment"].train.augment.flip else "augment"]}
     gains = {name: results.difference(name, _NONE, "test_accuracy") for name in results.cells if name != _NONE}
     count = results.cells[_NONE].data.train_subset
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
             f"On {count:,} training images, against {percent(found[_NONE])} test accuracy with none of it: "
-            + "; ".join(f"{_TITLES[name]} {points(gain)}" for name, gain in gains.items())
+            + "; ".join(f"{titles[name]} {points(gain)}" for name, gain in gains.items())
             + "."
         ),
         head=("regularisation", "test accuracy", "training accuracy", "gain"),
         rows=[
             [
-                _TITLES[name],
+                titles[name],
                 percent(found[name]),
                 percent(results.interval(name, "train_accuracy")),
                 points(gains[name]) if name in gains else "",
@@ -58,7 +60,7 @@ def conclude(results: Results) -> Finding:
         ],
         figure=plots.interval_dots(
             {
-                title: {_TITLES[name]: as_dot(results.values(name, measure)) for name in results.cells}
+                title: {titles[name]: as_dot(results.values(name, measure)) for name in results.cells}
                 for title, measure in (
                     ("test accuracy, %", "test_accuracy"),
                     ("training accuracy, %", "train_accuracy"),

@@ -27,7 +27,7 @@ def cnn(setting: Setting) -> CNNConfig:
 
 def mirrored(setting: Setting) -> bool:
     """Whether a mirrored image is of the same class: not where it may be a digit, or a shoe that points left."""
-    return setting.data not in ("digits", "mnist", "fashion-mnist")
+    return open_source(setting.data, setting.data_dir).channels == 3
 
 
 def images(setting: Setting, **changes: Any) -> DataConfig:
