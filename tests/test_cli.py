@@ -371,6 +371,14 @@ def test_help_of_every_verb(verb, capsys):
     assert not re.search(r"\(default:[\s│]*(None)?[\s│]*\)", said)
 
 
+def test_help_leaves_every_option_for_what_is_parsed_after_it(capsys):
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            run(["train", "--help"])
+        assert run(["train", "nowhere", "--val-split", "test", "--train.warmup", "0.5"]) == 2
+        assert "nowhere" in capsys.readouterr().err
+
+
 def test_help_imports_no_torch_and_fits_a_screen():
     code = "import sys; from vitrail.cli import run\ntry: run(['train', '--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'matplotlib', 'sklearn', 'numpy'} & set(sys.modules), 'imported'"

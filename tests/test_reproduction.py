@@ -9,17 +9,18 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from vitrail import files, runs
 from vitrail.cli import run
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.reproduction import tables as reproduction
-from vitrail.reproduction.figures import DRAWINGS
+from vitrail.reproduction.figures import DRAWINGS, _untrained
 from vitrail.runs import Run
 from vitrail.training.choices import resolve_training
 
@@ -33,7 +34,8 @@ def recipe_modules():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_leaves_nothing_that_cannot_be_resolved(name):
     recipe = RECIPES[name]
-    resolved, _ = resolve_training(recipe.train, recipe.model, 45_000)
+    resolved, _ = resolve_training(recipe.train, recipe.model, recipe.data.train_subset or 45_000)
+    RunConfig(recipe.data, recipe.model, resolved, recipe.model_name)
     assert resolved.epochs == recipe.train.epochs
     assert recipe.seeds >= 1
 
@@ -103,7 +105,11 @@ def test_a_figure_is_drawn_from_the_runs_that_are_there(reproduced, monkeypatch,
     for argv, said in (
         (["attention-distance", "--of", str(reproduced / "nowhere")], "has no finished run of tiny"),
         (["tiny", "--of", str(reproduced)], "tiny is no figure: leave out --of"),
-        (["attention-distance", "--of", str(reproduced), "--seeds", "2"], "leave out --data, --seeds and --out"),
+        (["attention-distance", "--of", str(reproduced), "--data-dir", "x"], "leave out --data, --seeds, --out and"),
+        (
+            ["attention-distance", "--of", str(reproduced), "--seeds", "2"],
+            "leave out --data, --seeds, --out and --data-dir",
+        ),
     ):
         assert run(["reproduce", *argv]) == 2
         assert said in capsys.readouterr().err
@@ -139,6 +145,27 @@ def test_flags_beat_the_recipe_and_the_recipe_beats_what_is_chosen(monkeypatch):
     data, model, train = parsed("--model", "vit-compare", "--image-size", "64", "--augment")
     assert (data.image_size, model) == ((64, 64), preset("vit-compare"))
     assert train == dataclasses.replace(recipe.train, augment=AugmentConfig())
+    _, _, train = parsed("--augment", "--train.augment.policy", "trivialaugment")
+    assert train.augment == AugmentConfig(policy="trivialaugment")
+    data, model, _ = parsed("--model.patch-size", "6", "--image-size", "36")
+    assert (data.image_size, model) == ((36, 36), dataclasses.replace(recipe.model, image_size=36, patch_size=6))
+
+
+def test_before_training_a_figure_s_model_is_the_run_s(reproduced, tmp_path):
+    prepared = runs.reopen(reproduced / "tiny-seed0")
+    train = dataclasses.replace(prepared.config.train, whiten_patches=True, epochs=1)
+    prepared = dataclasses.replace(prepared, config=dataclasses.replace(prepared.config, train=train))
+    first = []
+
+    def observe(_, model):
+        first.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {}
+
+    runs.begin(prepared, tmp_path, report=False, observe=observe)
+    before = _untrained(prepared).state_dict()
+    assert before.keys() == first[0].keys()
+    assert all(torch.equal(before[name], first[0][name]) for name in before)
+    assert not all(torch.equal(before[name], first[-1][name]) for name in before)
 
 
 def test_what_cannot_be_reproduced_is_said(tmp_path, capsys):

@@ -373,9 +373,15 @@ class RunConfig:
             "whiten_patches needs a ViT with a linear stem: use --train.no-whiten-patches",
         )
         small, model = self.train.small_side, self.model
-        fits = isinstance(model, ViTConfig) and small and small % model.patch_size == 0 and small < min(model.size)
+        if small is not None:
+            if not isinstance(model, ViTConfig):
+                raise InputError(f"small_side is {small}: it needs a ViT; use --train.small-side None")
+            require(
+                small % model.patch_size == 0 and small < min(model.size),
+                f"small_side is {small}: it must be a multiple of the patch size ({model.patch_size}) below the image "
+                f"size ({min(model.size)}): use larger images (--image-size), or another --train.small-side",
+            )
         require(
-            small is None or bool(fits),
-            f"small_side is {small}: it needs a ViT, and must be a multiple of its patch size below its image size "
-            f"({min(model.size)} here): use larger images (--image-size), or a smaller --train.small-side",
+            linear or self.train.batch_size != 1,
+            "batch norm needs at least two images in a batch: use --batch-size 2 or more",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it
     """SIGINT or SIGTERM arrived and everything is saved (exit code 128 + signum)."""
 
     def __init__(self, signum: int, directory: Path | None = None) -> None:
-        goes_on = f"; all is saved, and 'vitrail resume {directory}' goes on" if directory else ""
+        goes_on = f"; all is saved, and 'vitrail resume {shlex.quote(str(directory))}' goes on" if directory else ""
         super().__init__(f"interrupted{goes_on}")
         self.signum = signum
 

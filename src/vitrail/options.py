@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -84,14 +85,19 @@ class DataOptions:
     track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
     """Also write TensorBoard's files [none]"""
 
-    def configs(self, train: TrainConfig, augmented: bool = True) -> tuple[DataConfig, TrainConfig]:
-        """The data's configuration, and `train`, which was `augmented` or not, with the flat options laid over it."""
+    def configs(self, train: TrainConfig, base: TrainConfig = TRAIN_DEFAULTS) -> tuple[DataConfig, TrainConfig]:
+        """The data's configuration, and `train`, which was `base` before its own options, under the flat ones."""
         data = {f.name: getattr(self, f.name) for f in fields(DataConfig) if f.name != "source"}
         flat = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "optimizer", "seed", "track")}
         train = replace(train, **{name: value for name, value in flat.items() if value is not None})
-        if self.augment != augmented:
-            train = replace(train, augment=AugmentConfig() if self.augment else NO_AUGMENTATION)
+        if self.augment != is_augmented(base):
+            named = {name: value for name, value in vars(train.augment).items() if value != vars(base.augment)[name]}
+            train = replace(train, augment=replace(AugmentConfig() if self.augment else NO_AUGMENTATION, **named))
         return DataConfig(self.data, **data), train
+
+
+def is_augmented(train: TrainConfig) -> bool:
+    return train.augment != NO_AUGMENTATION
 
 
 def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
@@ -150,3 +156,13 @@ def option(argv: Sequence[str], name: str) -> str | None:
         if argument.startswith(f"{name}="):
             found = argument.split("=", 1)[1]
     return found
+
+
+def renamed(argv: Sequence[str], name: str, new: str) -> list[str]:
+    """`name` and the numbers that follow it, under a new name; nothing where it is not given."""
+    for i, argument in enumerate(argv):
+        if argument == name:
+            return [new, *itertools.takewhile(str.isdecimal, argv[i + 1 :])]
+        if argument.startswith(f"{name}="):
+            return [new, argument.split("=", 1)[1]]
+    return []

@@ -18,6 +18,7 @@ from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection import watch
 from vitrail.models.initialization import whiten
 from vitrail.models.stems import patchify
+from vitrail.training.display import Display
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer
 
@@ -81,6 +82,19 @@ def test_the_first_steps_see_small_images(tmp_path, monkeypatch):
 def test_small_images_must_suit_the_model(changes):
     with pytest.raises(InputError, match="small_side is"):
         run_config(**changes)
+
+
+def test_one_image_is_no_batch_to_normalise_by():
+    run_config(batch_size=1)
+    for model in (CNN, dataclasses.replace(VIT, stem="pooled")):
+        with pytest.raises(InputError, match="batch norm needs at least two images"):
+            run_config(model, batch_size=1)
+
+
+def test_an_epoch_without_a_timed_step_is_shown(capsys):
+    row = {"epoch": 1, "val_accuracy": None, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": None}
+    Display("a run", 1, 1, 8).epoch({**row, "images_per_second": None, "seconds": 0.0})
+    assert "- img/s" in capsys.readouterr().out
 
 
 def test_whitened_tokens_of_training_images_are_uncorrelated(tmp_path):

@@ -26,6 +26,5 @@ TRAIN = replace(
     whiten_patches=False,
     augment=AugmentConfig(crop=1, flip=False),
     small_side=None,
-    small_until=0.5,
 )
 RECIPE = Recipe(DataConfig("mnist"), MODEL, TRAIN, "vit-mnist")

@@ -88,9 +88,11 @@ class Display:
         if now - self.last_epoch < _SECONDS_BETWEEN_EPOCHS and row["epoch"] < self.epochs:
             return
         self.last_epoch = now
+        # Where every step of the epoch was one that compiled, none was timed.
+        speed = "-" if row["images_per_second"] is None else f"{row['images_per_second']:,.0f}"
         say(
             f"{self.label}  epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}"
             f"  train loss {_figure(row['train_loss'])} acc {_figure(row['train_accuracy'], True)}"
             f"  val loss {_figure(row['val_loss'])} acc {_figure(row['val_accuracy'], True)}"
-            f"  {row['images_per_second']:,.0f} img/s  {duration(row['seconds'])}"
+            f"  {speed} img/s  {duration(row['seconds'])}"
         )

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from tyro.conf import AvoidSubcommands, Positional, arg
 
-from vitrail.configs import NO_AUGMENTATION, CNNConfig, ModelConfig, TrainConfig, ViTConfig
+from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
-from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, option, parse
+from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, is_augmented, option, parse, renamed
 from vitrail.recipes import recipe
 from vitrail.verbs.ending import done, quoted
 from vitrail.verbs.studying import show_reproduced, show_study
@@ -21,7 +21,11 @@ def train(argv: Sequence[str]) -> None:
     named, followed = option(argv, "--model"), option(argv, "--recipe")
     base = recipe(followed) if followed else None
     model_config: ModelConfig = preset(named) if named else base.model if base else ViTConfig()
+    train_base = base.train if base else TRAIN_DEFAULTS
     known = named or (base.model_name if base else None)
+    if option(argv, "--model.patch-size") and not option(argv, "--model.image-size"):
+        # New patches are checked against the model's own size, which is to be the images'.
+        argv = [*argv, *renamed(argv, "--image-size", "--model.image-size")]
 
     @dataclass(frozen=True)
     class Train(DataOptions):
@@ -36,15 +40,14 @@ def train(argv: Sequence[str]) -> None:
         recipe: Name = None
         """Data, model and training that belong together, see 'vitrail reproduce'; other options change it"""
         model_options: Annotated[ViTConfig | CNNConfig, arg(name="model"), AvoidSubcommands, RARE] = model_config
-        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = base.train if base else TRAIN_DEFAULTS
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = train_base
 
-    augmented = base is None or base.train.augment != NO_AUGMENTATION
     defaults = None
     if base:
-        fields = {**vars(base.data), "data": base.data.source, "augment": augmented}
+        fields = {**vars(base.data), "data": base.data.source, "augment": is_augmented(train_base)}
         defaults = Train(**{name: value for name, value in fields.items() if name != "source"})
     options = parse(Train, argv, "train", defaults)
-    data, train_config = options.configs(options.train_options, augmented)
+    data, train_config = options.configs(options.train_options, train_base)
     model: ModelConfig = options.model_options
     if model != model_config:
         if known is None:
