@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.reproduction.tables import shown_value, side_by_side
+from vitrail.reproduction.tables import measured, shown_value, side_by_side
 
 _INTRODUCTION = """\
 # Results
@@ -46,7 +47,7 @@ def results(records: Path) -> str:
     """Markdown of the records in a folder: `<recipe>.json`, `figures/` and `studies/` with their pictures."""
     parts = [_INTRODUCTION]
     of_recipes = [part for name in REPRODUCTIONS if (part := _reproduction(name, records))]
-    parts += [_RECIPES, *of_recipes] if of_recipes else []
+    parts += [_RECIPES, _in_short(records), *of_recipes] if of_recipes else []
     for introduction, folder in ((_FIGURES, records / "figures"), (_STUDIES, records / "studies")):
         found = [_finding(path, _read(path)) for path in sorted(folder.glob("*.json"))]
         parts += [introduction, *found] if found else []
@@ -55,6 +56,18 @@ def results(records: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _in_short(records: Path) -> str:
+    """A line for each recipe with a record."""
+    rows = [("recipe", "data", "training images", "parameters", "training", "validation accuracy", "test accuracy")]
+    for made in RECIPES:
+        if (path := records / f"{made}.json").is_file():
+            record = _read(path)
+            outcome = (measured(record, metric) for metric in ("seconds", "val_accuracy", "test_accuracy"))
+            counts = (f"{record['images']['train']:,}", f"{record['parameters']:,}")
+            rows.append((f"`{made}`", RECIPES[made].data.source, *counts, *outcome))
+    return _table(rows) + "\n"
 
 
 def _reproduction(name: str, records: Path) -> str | None:
