@@ -1,6 +1,7 @@
 """Training: resume equals uninterrupted, bit for bit; nothing saved is ever lost."""
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection import watch
 from vitrail.models.initialization import whiten
 from vitrail.models.stems import patchify
-from vitrail.training.display import Display
+from vitrail.models.summary import summarize
+from vitrail.training.display import Display, duration
+from vitrail.training.effort import effort
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer
 
@@ -93,8 +96,24 @@ def test_one_image_is_no_batch_to_normalise_by():
 
 def test_an_epoch_without_a_timed_step_is_shown(capsys):
     row = {"epoch": 1, "val_accuracy": None, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": None}
-    Display("a run", 1, 1, 8).epoch({**row, "images_per_second": None, "seconds": 0.0})
+    Display("a run", 1, 1, 8, lambda share: share).epoch({**row, "images_per_second": None, "seconds": 0.0})
     assert "- img/s" in capsys.readouterr().out
+
+
+def test_the_time_left_knows_that_small_images_come_first(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("vitrail.training.display.time.monotonic", lambda: clock[0])
+    train = run_config(small_side=4, small_until=0.5).train
+    small, full = (summarize(dataclasses.replace(VIT, image_size=side)).multiply_adds for side in (4, 8))
+    display = Display("a run", 1, 100, 8, functools.partial(effort, model=VIT, train=train))
+    with display.shown(0):
+        clock[0] = 100.0
+        display.step(50, 1.0)
+    assert f"  {duration(100 * full / small)} left  4 img/s" in capsys.readouterr().out
+    with display.shown(50):
+        clock[0] = 200.0
+        display.step(75, 1.0)
+    assert "  1:40 left  2 img/s" in capsys.readouterr().out
 
 
 def test_whitened_tokens_of_training_images_are_uncorrelated(tmp_path):

@@ -8,10 +8,10 @@ from typing import Any
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION, AugmentConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
-from vitrail.models.summary import summarize
 from vitrail.recipes.cifar10_fast import MODEL, TRAIN
 from vitrail.studies.setups import extent, images, mirrored
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
+from vitrail.training.effort import effort
 
 RECIPE_CELL = "recipe"
 _IMAGES, _QUICK_IMAGES = 45_000, 2_500
@@ -83,11 +83,11 @@ def plan(setting: Setting) -> list[Cell]:
         cells[stem] = (dataclasses.replace(model, stem=stem), dataclasses.replace(train, whiten_patches=False))
     if setting.quick:
         cells = {name: cells[name] for name in _QUICK}
-    affordable = min(budget, most) * _cost(model, train)
+    affordable = min(budget, most) * effort(1.0, model, train)
     counts = {}
     for name, (of, trained_by) in cells.items():
         unit = trained_by.batch_size or 1
-        counts[name] = min(most, round(affordable / _cost(of, trained_by) / unit) * unit)
+        counts[name] = min(most, round(affordable / effort(1.0, of, trained_by) / unit) * unit)
     return [
         Cell(name, images(setting, image_size=model.size, train_subset=counts[name]), *of) for name, of in cells.items()
     ]
@@ -102,15 +102,6 @@ def _adapted(setting: Setting) -> tuple[ViTConfig, TrainConfig]:
         )
         train = dataclasses.replace(train, batch_size=32, lr=1e-2, small_side=4, augment=AugmentConfig(crop=1))
     return model, dataclasses.replace(train, augment=dataclasses.replace(train.augment, flip=mirrored(setting)))
-
-
-def _cost(model: ViTConfig, train: TrainConfig) -> float:
-    """Multiply-adds of one image's forward pass, mean over the run: small images cost less."""
-    full = summarize(model).multiply_adds
-    if train.small_side is None:
-        return full
-    small = summarize(dataclasses.replace(model, image_size=train.small_side)).multiply_adds
-    return train.small_until * small + (1 - train.small_until) * full
 
 
 def conclude(results: Results) -> Finding:

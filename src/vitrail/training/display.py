@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +32,11 @@ def _figure(value: float | None, percent: bool = False) -> str:
 class Display:
     """Progress of one run; knows nothing but what it is told."""
 
-    def __init__(self, label: str, epochs: int, steps_per_epoch: int, batch_size: int) -> None:
-        self.label, self.epochs, self.batch_size = label, epochs, batch_size
+    def __init__(
+        self, label: str, epochs: int, steps_per_epoch: int, batch_size: int, effort: Callable[[float], float]
+    ) -> None:
+        """`effort` says how much of the work lies in the first share of the steps."""
+        self.label, self.epochs, self.batch_size, self.effort = label, epochs, batch_size, effort
         self.steps_per_epoch, self.total = steps_per_epoch, epochs * steps_per_epoch
         self.bar: Progress | None = None
         self.task = TaskID(0)
@@ -65,12 +68,12 @@ class Display:
         if now - self.last < (_BAR_REFRESH if self.bar else _SECONDS_BETWEEN_LINES) and step < self.total:
             return
         self.last = now
-        done = max(step - self.first_step, 1)
-        seconds_per_step = (now - self.started) / done
-        left = duration(seconds_per_step * (self.total - step))
+        first, here, end = (self.effort(k / self.total) for k in (self.first_step, step, self.total))
+        elapsed = now - self.started
+        left = duration(elapsed * (end - here) / (here - first))
         epoch = min((step - 1) // self.steps_per_epoch + 1, self.epochs)
         validated = "" if self.val_accuracy is None else f"  val {self.val_accuracy:.1%}"
-        speed = self.batch_size / seconds_per_step
+        speed = self.batch_size * (step - self.first_step) / elapsed
         status = f"{step:,}/{self.total:,} steps  {left} left  {speed:,.0f} img/s  loss {_figure(loss)}"
         if self.bar:
             where = f"{self.label}  epoch {epoch}/{self.epochs}"

@@ -6,6 +6,7 @@ so a position in training is two integers and needs no generator state.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
@@ -38,6 +39,7 @@ from vitrail.models.vit import ViT
 from vitrail.progress import say
 from vitrail.training import metrics
 from vitrail.training.display import Display
+from vitrail.training.effort import effort
 from vitrail.training.learner import Learner
 from vitrail.training.optim import learning_rate, load_state_tensors, state_tensors
 from vitrail.training.tracking import Tracker
@@ -138,7 +140,8 @@ class Trainer:
             self.record_observation()
         if self.train_config.compile == "on" and self.position.epochs < self.epochs:
             say("compiling: the first step takes up to a minute")
-        display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size)
+        work = functools.partial(effort, model=self.config.model, train=self.train_config)
+        display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size, work)
         with (
             Tracker(self.directory, self.train_config.track, self.step) as tracker,
             (self.directory / "steps.jsonl").open("a", encoding="utf-8") as self.steps_file,
