@@ -91,13 +91,15 @@ def test_one_failing_run_is_left_out_and_all_failing_runs_are_an_error(tmp_path,
 
 
 def test_an_interruption_names_the_plan_and_not_the_run(tmp_path, monkeypatch):
-    plan = a_plan(tmp_path)
+    place = tmp_path / "my runs"
+    place.mkdir()
+    plan = a_plan(place)
     plan.write()
-    stop = Interrupted(signal.SIGINT, tmp_path / "a-seed-seed3")
+    stop = Interrupted(signal.SIGINT, place / "a-seed-seed3")
     monkeypatch.setattr(plans, "begin", refusing(stop))
     with pytest.raises(Interrupted) as caught:
         plan.carry_out()
-    assert f"'vitrail resume {tmp_path}'" in str(caught.value)
+    assert f"vitrail resume '{place}'" in str(caught.value)
 
 
 def test_a_plan_is_carried_out_by_one_process_at_a_time(tmp_path):

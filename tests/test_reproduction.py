@@ -147,6 +147,12 @@ def test_flags_beat_the_recipe_and_the_recipe_beats_what_is_chosen(monkeypatch):
     assert train == dataclasses.replace(recipe.train, augment=AugmentConfig())
     _, _, train = parsed("--augment", "--train.augment.policy", "trivialaugment")
     assert train.augment == AugmentConfig(policy="trivialaugment")
+    _, _, train = parsed("--augment", "--train.augment.flip", "False")
+    assert train.augment == AugmentConfig(flip=False)
+    _, _, train = parsed("--augment", "--no-augment", "--train.augment.crop", "4")
+    assert train.augment == AugmentConfig(crop=4, flip=False)
+    data, *_ = parsed("--model.patch-size", "8", "--image-size", "40", "--image-size", "48")
+    assert data.image_size == (48, 48)
     data, model, _ = parsed("--model.patch-size", "6", "--image-size", "36")
     assert (data.image_size, model) == ((36, 36), dataclasses.replace(recipe.model, image_size=36, patch_size=6))
 

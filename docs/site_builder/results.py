@@ -24,9 +24,9 @@ slightly harder than the original.
 _RECIPES = """\
 ## Recipes
 
-Beside what is published, or what a recipe of our own set out to reach: mean ± standard deviation over seeds. Train and
-validation values are of the last epoch; the test was held once per run, and nothing was chosen by it (`annotated-600`
-validates on its test images, as its source does).
+In one line each, and then beside what is published, or what a recipe of our own set out to reach: mean ± standard
+deviation over seeds. Train and validation values are of the last epoch; the test was held once per run, and nothing
+was chosen by it (`annotated-600` validates on its test images, as its source does).
 """
 
 _FIGURES = """\
@@ -66,7 +66,7 @@ def _in_short(records: Path) -> str:
             record = _read(path)
             outcome = (measured(record, metric) for metric in ("seconds", "val_accuracy", "test_accuracy"))
             counts = (f"{record['images']['train']:,}", f"{record['parameters']:,}")
-            rows.append((f"`{made}`", RECIPES[made].data.source, *counts, *outcome))
+            rows.append((f"`{made}`", record["data"], *counts, *outcome))
     return _table(rows) + "\n"
 
 

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vitrail.errors import InputError, RunError
+from vitrail.errors import InputError, RunError, quoted
 from vitrail.files import TEMPORARY, flush_to_disk, sha256
 
 PARTS = ("model", "optimizer", "epoch")
@@ -88,7 +88,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         raise RunError(
             f"the checkpoint of step {checkpoint.step} could not be saved ({error}); earlier checkpoints are intact: "
-            f"free some space, then run 'vitrail resume {directory.parent}'"
+            f"free some space, then run 'vitrail resume {quoted(directory.parent)}'"
         ) from error
     for old in _step_directories(directory)[_KEPT:]:
         # Renamed first: a removal that is cut short must not leave a directory that looks like a checkpoint.

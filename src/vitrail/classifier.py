@@ -18,7 +18,7 @@ from torch import Tensor
 from vitrail import checkpoint, files
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.errors import InputError
+from vitrail.errors import InputError, quoted
 from vitrail.frozen import FrozenModel
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
@@ -143,4 +143,4 @@ def load(directory: str | Path) -> Classifier:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{directory / 'run.json'} does not fit its checkpoint: {reason}") from error
-    raise InputError(f"{directory} has no intact checkpoint: 'vitrail resume {directory}' goes on with the run")
+    raise InputError(f"{directory} has no intact checkpoint: 'vitrail resume {quoted(directory)}' goes on with the run")

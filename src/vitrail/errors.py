@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def quoted(path: Path | str) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
 class InputError(Exception):
     """What the user gave cannot be used: one line that names the thing and the cure (exit code 2)."""
 
@@ -20,7 +25,7 @@ class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it
     """SIGINT or SIGTERM arrived and everything is saved (exit code 128 + signum)."""
 
     def __init__(self, signum: int, directory: Path | None = None) -> None:
-        goes_on = f"; all is saved, and 'vitrail resume {shlex.quote(str(directory))}' goes on" if directory else ""
+        goes_on = f"; all is saved, and 'vitrail resume {quoted(directory)}' goes on" if directory else ""
         super().__init__(f"interrupted{goes_on}")
         self.signum = signum
 

@@ -20,7 +20,7 @@ from vitrail.configs import RunConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import KNOWN, Source, open_source
-from vitrail.errors import InputError
+from vitrail.errors import InputError, quoted
 from vitrail.hardware import choose_device
 from vitrail.inspection import views
 from vitrail.progress import track
@@ -97,7 +97,9 @@ def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} is missing or damaged: 'vitrail evaluate {directory}' makes it again") from error
+        raise InputError(
+            f"{path} is missing or damaged: 'vitrail evaluate {quoted(directory)}' makes it again"
+        ) from error
 
 
 def _spread_over(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:

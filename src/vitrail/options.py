@@ -85,19 +85,24 @@ class DataOptions:
     track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
     """Also write TensorBoard's files [none]"""
 
-    def configs(self, train: TrainConfig, base: TrainConfig = TRAIN_DEFAULTS) -> tuple[DataConfig, TrainConfig]:
-        """The data's configuration, and `train`, which was `base` before its own options, under the flat ones."""
+    def configs(self, train: TrainConfig) -> tuple[DataConfig, TrainConfig]:
+        """The data's configuration, and `train` with the flat options laid over it."""
         data = {f.name: getattr(self, f.name) for f in fields(DataConfig) if f.name != "source"}
         flat = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "optimizer", "seed", "track")}
         train = replace(train, **{name: value for name, value in flat.items() if value is not None})
-        if self.augment != is_augmented(base):
-            named = {name: value for name, value in vars(train.augment).items() if value != vars(base.augment)[name]}
-            train = replace(train, augment=replace(AugmentConfig() if self.augment else NO_AUGMENTATION, **named))
         return DataConfig(self.data, **data), train
 
 
 def is_augmented(train: TrainConfig) -> bool:
     return train.augment != NO_AUGMENTATION
+
+
+def augmented(argv: Sequence[str], train: TrainConfig) -> TrainConfig:
+    """`train` as `--augment` or `--no-augment` has it, before parsing: all of `--train.augment` is laid over that."""
+    wanted = [argument == "--augment" for argument in argv if argument in ("--augment", "--no-augment")]
+    if not wanted or wanted[-1] == is_augmented(train):
+        return train
+    return replace(train, augment=AugmentConfig() if wanted[-1] else NO_AUGMENTATION)
 
 
 def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
@@ -159,10 +164,11 @@ def option(argv: Sequence[str], name: str) -> str | None:
 
 
 def renamed(argv: Sequence[str], name: str, new: str) -> list[str]:
-    """`name` and the numbers that follow it, under a new name; nothing where it is not given."""
+    """The last `name` with the numbers that follow it, under a new name; nothing where no number does."""
+    found: list[str] = []
     for i, argument in enumerate(argv):
         if argument == name:
-            return [new, *itertools.takewhile(str.isdecimal, argv[i + 1 :])]
+            found = list(itertools.takewhile(str.isdecimal, argv[i + 1 :]))
         if argument.startswith(f"{name}="):
-            return [new, argument.split("=", 1)[1]]
-    return []
+            found = [argument.split("=", 1)[1]]
+    return [new, *found] if all(map(str.isdecimal, found)) and found else []

@@ -25,7 +25,7 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
 from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.data.splits import Splits, split
-from vitrail.errors import InputError, Interrupted
+from vitrail.errors import InputError, Interrupted, quoted
 from vitrail.evaluation import hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
@@ -150,7 +150,7 @@ def _lasting(source: str) -> str:
 def new_directory(out: Path | None, stem: str) -> Path:
     """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
     if out is not None:
-        return files.claim(out, f"name another --out, or go on with what is there by 'vitrail resume {out}'")
+        return files.claim(out, f"name another --out, or go on with what is there by 'vitrail resume {quoted(out)}'")
     number = 1
     while True:
         directory = Path("runs") / f"{stem}-{number}"
@@ -278,7 +278,9 @@ def evaluate(directory: Path) -> Path:
     path = directory / "evaluation.json"
     prepared = reopen(directory, to_train=False)
     if not path.is_file():
-        raise InputError(f"{directory} is not finished: 'vitrail resume {directory}' trains it to its end and tests it")
+        raise InputError(
+            f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
+        )
     _test(prepared, directory)
     return path
 

@@ -95,7 +95,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "position-similarity": Reproduction(
         "Similarity of position embeddings after training",
         ("vit-15-cifar10-32",),
-        claim="Patches in the same row and column have the most similar position embeddings.",
+        claim="Near patches have similar position embeddings, those in the same row or column the most similar.",
     ),
     "attention-distance": Reproduction(
         "Mean attention distance by layer and head",

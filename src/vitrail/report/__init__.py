@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vitrail import files
-from vitrail.errors import InputError
+from vitrail.errors import InputError, quoted
 
 
 def write_report(directory: Path | str) -> Path:
@@ -33,7 +33,9 @@ def write_report(directory: Path | str) -> Path:
     elif runs := sorted(directory.glob("*-seed*/run.json")):
         if any((directory / plan).is_file() for plan in ("study.json", "reproduction.json")):
             raise InputError(f"{directory} is no comparison: name one of the runs in it, such as {runs[0].parent}")
-        raise InputError(f"{directory} has no comparison.json yet: 'vitrail resume {directory}' completes its runs")
+        raise InputError(
+            f"{directory} has no comparison.json yet: 'vitrail resume {quoted(directory)}' completes its runs"
+        )
     else:
         raise InputError(f"{directory} is neither a run nor a comparison: it has no run.json and no comparison.json")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import numpy as np
 
+from vitrail.errors import quoted
 from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
 from vitrail.report.elements import Highlight, Notice, Table, render
 from vitrail.report.records import METRICS, Run, shown_name
@@ -66,7 +66,7 @@ def data_name(source: object) -> str:
 
 
 def resume_command(directory: Path) -> str:
-    return f"vitrail resume {shlex.quote(str(directory))}"
+    return f"vitrail resume {quoted(directory)}"
 
 
 def missing(run: Run) -> list[Notice]:
@@ -104,7 +104,7 @@ def _trust(run: Run, within: inside.Inside) -> trust.Trust | None:
     """Nothing at all for a run of which nothing inside is stored."""
     if within.measured is not None:
         return within.measured
-    command = f"vitrail explain {shlex.quote(str(run.directory))} --faithfulness"
+    command = f"vitrail explain {quoted(run.directory)} --faithfulness"
     return trust.Trust(command) if within.model or within.samples else None
 
 

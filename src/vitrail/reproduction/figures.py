@@ -22,7 +22,7 @@ from vitrail.models.vit import ViT
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs import Prepared, Run, reopen
-from vitrail.studies.position_similarity import structure, told
+from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.training.trainer import TrainingData, start_whitened
 
@@ -60,7 +60,7 @@ def _similarity(run: Run, prepared: Prepared) -> Measured:
     found: Measured = {}
     for when, model in (("before", _untrained(prepared)), ("after", run.classifier().model)):
         similarity = position_similarity(model)
-        found |= {f"{when}_{name}": value for name, value in structure(similarity).items()}
+        found |= {f"{when}_{name}": value for name, value in structure_measures(similarity).items()}
     return {**found, "similarity": similarity.tolist()}
 
 
@@ -69,7 +69,7 @@ def _similar_positions(of: Mapping[str, NDArray[np.float64]]) -> Finding:
         {name.removeprefix(when): values for name, values in of.items() if name.startswith(when)}
         for when in ("before_", "after_")
     )
-    return told(before, after, "training", plots.position_similarity(of["similarity"].mean(axis=0)))
+    return structure_finding(before, after, "training", plots.position_similarity(of["similarity"].mean(axis=0)))
 
 
 def _distances(run: Run, prepared: Prepared) -> Measured:

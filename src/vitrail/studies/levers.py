@@ -56,7 +56,7 @@ def plan(setting: Setting) -> list[Cell]:
         )
     # Whole batches of either size: what does not fill one is not trained on.
     budget, most = (count - count % (_LARGER * batch) for count in (_QUICK_IMAGES if setting.quick else _IMAGES, most))
-    train = dataclasses.replace(train, epochs=-(-budget // most))
+    train = dataclasses.replace(train, epochs=max(1, round(budget / most)))
     trained: dict[str, dict[str, Any]] = {
         RECIPE_CELL: {},
         "random-stem": {"whiten_patches": False},

@@ -30,10 +30,10 @@ def plan(setting: Setting) -> list[Cell]:
 
 
 def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
-    return structure(positions.position_similarity(model))
+    return structure_measures(positions.position_similarity(model))
 
 
-def structure(similarity: Float[Tensor, "height width height width"]) -> dict[str, float]:
+def structure_measures(similarity: Float[Tensor, "height width height width"]) -> dict[str, float]:
     """Mean similarity by kind of pair, and its correlation with nearness."""
     found = positions.position_structure(similarity)
     return {**{name: getattr(found, name) for name in _PAIRS}, "correlation": grid_correlation(similarity)}
@@ -64,13 +64,13 @@ def conclude(results: Results) -> Finding:
         "epochs",
         "mean similarity (cosine)",
     )
-    return told(before, after, f"{curves['apart'].shape[1] - 1} epochs", figure)
+    return structure_finding(before, after, f"{curves['apart'].shape[1] - 1} epochs", figure)
 
 
-def told(
+def structure_finding(
     before: Mapping[str, NDArray[np.float64]], after: Mapping[str, NDArray[np.float64]], when: str, figure: Figure
 ) -> Finding:
-    """What a model's positions were like before training and after it, as `structure` says it, (seed,) each."""
+    """What a model's positions were like before training and after: `structure_measures`, each over (seed,)."""
     gained = [interval(after[name] - after["apart"]) for name in ("same_row", "same_column")]
     start, end = interval(before["correlation"]), interval(after["correlation"])
     return Finding(

@@ -26,7 +26,7 @@ def cnn(setting: Setting) -> CNNConfig:
 
 
 def mirrored(setting: Setting) -> bool:
-    """Whether a mirrored image is of the same class: not where it may be a digit, or a shoe that points left."""
+    """Only colour images: a grey one may be a digit, or a shoe that points left."""
     return open_source(setting.data, setting.data_dir).channels == 3
 
 

@@ -9,10 +9,3 @@ def done(*files: Path, then: str) -> None:
     for file in files:
         say(f"wrote {file}")
     say(f"next: {then}")
-
-
-def quoted(path: Path | str) -> str:
-    """A path as a shell takes it."""
-    import shlex
-
-    return shlex.quote(str(path))

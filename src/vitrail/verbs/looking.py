@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from vitrail.errors import InputError
+from vitrail.errors import InputError, quoted
 from vitrail.options import Count, DataDir, Folder, Name, Pixels, parse
-from vitrail.verbs.ending import done, quoted
+from vitrail.verbs.ending import done
 
 if TYPE_CHECKING:
     from vitrail.inspection.explanation import Explanation

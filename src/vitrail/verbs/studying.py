@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from vitrail.errors import quoted
 from vitrail.options import Count, DataDir, Folder, Name, parse
-from vitrail.verbs.ending import done, quoted
+from vitrail.verbs.ending import done
 
 if TYPE_CHECKING:
     from rich.table import Table

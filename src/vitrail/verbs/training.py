@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from tyro.conf import AvoidSubcommands, Positional, arg
 
 from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
-from vitrail.errors import InputError
+from vitrail.errors import InputError, quoted
 from vitrail.models.presets import preset
-from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, is_augmented, option, parse, renamed
+from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, augmented, is_augmented, option, parse, renamed
 from vitrail.recipes import recipe
-from vitrail.verbs.ending import done, quoted
+from vitrail.verbs.ending import done
 from vitrail.verbs.studying import show_reproduced, show_study
 
 
@@ -21,7 +21,7 @@ def train(argv: Sequence[str]) -> None:
     named, followed = option(argv, "--model"), option(argv, "--recipe")
     base = recipe(followed) if followed else None
     model_config: ModelConfig = preset(named) if named else base.model if base else ViTConfig()
-    train_base = base.train if base else TRAIN_DEFAULTS
+    train_base = augmented(argv, base.train if base else TRAIN_DEFAULTS)
     known = named or (base.model_name if base else None)
     if option(argv, "--model.patch-size") and not option(argv, "--model.image-size"):
         # New patches are checked against the model's own size, which is to be the images'.
@@ -47,7 +47,7 @@ def train(argv: Sequence[str]) -> None:
         fields = {**vars(base.data), "data": base.data.source, "augment": is_augmented(train_base)}
         defaults = Train(**{name: value for name, value in fields.items() if name != "source"})
     options = parse(Train, argv, "train", defaults)
-    data, train_config = options.configs(options.train_options, train_base)
+    data, train_config = options.configs(options.train_options)
     model: ModelConfig = options.model_options
     if model != model_config:
         if known is None:
@@ -128,6 +128,7 @@ def resume(argv: Sequence[str]) -> None:
 
 def compare(argv: Sequence[str]) -> None:
     """Train several models on the same batches in the same order, and report them side by side."""
+    train_base = augmented(argv, TRAIN_DEFAULTS)
 
     @dataclass(frozen=True)
     class Compare(DataOptions):
@@ -140,7 +141,7 @@ def compare(argv: Sequence[str]) -> None:
         """Presets, see 'vitrail summary'."""
         seeds: Annotated[int, arg(metavar="N")] = 1
         """Runs per model, from --seed on."""
-        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = TRAIN_DEFAULTS
+        train_options: Annotated[TrainConfig, arg(name="train"), RARE] = train_base
 
     options = parse(Compare, argv, "compare")
     data, train_config = options.configs(options.train_options)

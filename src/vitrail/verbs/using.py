@@ -8,10 +8,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.errors import InputError
+from vitrail.errors import InputError, quoted
 from vitrail.models.presets import PRESETS, preset
 from vitrail.options import DATA_HELP, DataDir, Folder, parse
-from vitrail.verbs.ending import done, quoted
+from vitrail.verbs.ending import done
 
 
 def evaluate(argv: Sequence[str]) -> None:
