@@ -10,15 +10,16 @@ from typing import Any
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.reproduction.tables import measured, shown_value, side_by_side
+from vitrail.text import plural
 
 _INTRODUCTION = """\
 # Results
 
-What the recipes and the studies of this project gave when they were run, each with the command that does it again;
-the records in `results/` hold every epoch of every seed. A record is of the code of its day. Outcomes that disappoint
-are here like the others.
+What the recipes and the studies of this project gave when they were run, each with the command that does it again. The
+records are in `results/`: of a recipe every epoch of every seed, of a study every value of every seed. A record is of
+the code of its day. Outcomes that disappoint are here like the others.
 `cifar10-jpeg.zip` is CIFAR-10 (JPEG): the 60,000 images of CIFAR-10, re-encoded as JPEG by their publisher, and
-slightly harder than the original.
+slightly harder than the original. Nothing downloads it: without `--data`, the commands take the original.
 """
 
 _RECIPES = """\
@@ -78,7 +79,7 @@ def _reproduction(name: str, records: Path) -> str | None:
         return None
     costs = [
         f"`{made}`: {record['data']}, {record['images']['train']:,} training images, {record['parameters']:,} "
-        f"parameters, {_count(len(record['seeds']), 'seed')}, "
+        f"parameters, {plural(len(record['seeds']), 'seed')}, "
         f"{shown_value('seconds', record['seconds']['mean'], record['seconds']['std'])} of training each, "
         f"{_made_by(record)}"
         for made, record in found.items()
@@ -96,10 +97,6 @@ def _reproduction(name: str, records: Path) -> str | None:
         )
         + "\n"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _made_by(record: Mapping[str, Any]) -> str:

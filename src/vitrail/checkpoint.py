@@ -25,8 +25,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vitrail.errors import InputError, RunError, quoted
+from vitrail.errors import InputError, RunError
 from vitrail.files import TEMPORARY, flush_to_disk, sha256
+from vitrail.text import quoted
 
 PARTS = ("model", "optimizer", "epoch")
 _KEPT = 2

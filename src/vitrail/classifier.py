@@ -18,11 +18,12 @@ from torch import Tensor
 from vitrail import checkpoint, files
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.errors import InputError, quoted
+from vitrail.errors import InputError
 from vitrail.frozen import FrozenModel
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
 from vitrail.serialization import model_from_json, model_to_json
+from vitrail.text import quoted
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
 Precision = Literal["fp32", "bf16"]
@@ -143,4 +144,5 @@ def load(directory: str | Path) -> Classifier:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{directory / 'run.json'} does not fit its checkpoint: {reason}") from error
-    raise InputError(f"{directory} has no intact checkpoint: 'vitrail resume {quoted(directory)}' goes on with the run")
+    cure = f"'vitrail resume {quoted(directory)}' goes on with the run" if "fingerprint" in stored else "save it again"
+    raise InputError(f"{directory} has no intact checkpoint: {cure}")

@@ -50,7 +50,7 @@ class DataConfig:
     val_split: Literal["train", "test"] = "train"
     """Validate each epoch on images held out of the training set, or on the test images (the run then says so)."""
     val_fraction: float = 0.1
-    """The share of the training set that validates."""
+    """The share of the training set that validates; of all images where they come without a split."""
     split_seed: int = 0
     """Moves subsets and splits; --seed never does."""
     image_size: int | Size | None = None
@@ -327,7 +327,7 @@ class TrainConfig:
     """auto: where the run is long enough to repay it."""
     device: str = "auto"
     threads: int | None = None
-    """CPU threads; all cores."""
+    """CPU threads; all cores, or one where a step is too small to share."""
     seed: int = 0
     """Moves initialisation, order, dropout and augmentation, never the split."""
     checkpoint_every: int | None = None
@@ -338,14 +338,27 @@ class TrainConfig:
         object.__setattr__(self, "betas", tuple(self.betas))
         check_kinds(self)
         require_seed("seed", self.seed)
-        require(self.threads is None or self.threads <= _MOST_THREADS, f"threads is {self.threads}: too many")
-        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
-        require(self.weight_decay is None or self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: at least 0")
-        require_fractions(self, "label_smoothing", "momentum", "small_until")
-        require(self.warmup is None or 0 <= self.warmup < 1, f"warmup is {self.warmup}: a share of the steps, below 1")
-        require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}: between 0 and 1")
         require(
-            len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas {self.betas}: two numbers below 1"
+            self.threads is None or self.threads <= _MOST_THREADS,
+            f"threads is {self.threads}: it must be at most {_MOST_THREADS}",
+        )
+        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
+        require(
+            self.weight_decay is None or self.weight_decay >= 0,
+            f"weight_decay is {self.weight_decay}: it must be at least 0",
+        )
+        require_fractions(self, "label_smoothing", "momentum", "small_until")
+        require(
+            self.warmup is None or 0 <= self.warmup < 1,
+            f"warmup is {self.warmup}: it must be a share of the steps, below 1",
+        )
+        require(
+            self.ema_decay is None or 0 < self.ema_decay < 1,
+            f"ema_decay is {self.ema_decay}: it must lie between 0 and 1",
+        )
+        require(
+            len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas),
+            f"betas is {self.betas}: it must be two numbers below 1",
         )
 
 

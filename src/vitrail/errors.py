@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-
-def quoted(path: Path | str) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
+from vitrail.text import quoted
 
 
 class InputError(Exception):

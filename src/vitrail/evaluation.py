@@ -20,10 +20,11 @@ from vitrail.configs import RunConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import KNOWN, Source, open_source
-from vitrail.errors import InputError, quoted
+from vitrail.errors import InputError
 from vitrail.hardware import choose_device
 from vitrail.inspection import views
 from vitrail.progress import track
+from vitrail.text import quoted
 from vitrail.training import metrics
 
 _SAMPLES = 12

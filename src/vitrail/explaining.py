@@ -19,7 +19,6 @@ from vitrail.configs import ViTConfig
 from vitrail.data import shapes
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.sources import open_source
-from vitrail.data.text import listed, slug
 from vitrail.errors import InputError, nearest
 from vitrail.evaluation import labelled
 from vitrail.hardware import choose_device, fast_bf16
@@ -32,6 +31,7 @@ from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.runs import reopen
+from vitrail.text import listed, plural, slug
 
 COUNT = 200
 """Images that faithfulness is measured on."""
@@ -275,7 +275,7 @@ def _rightly_classified(
 ) -> NDArray[np.int64]:
     """As many as asked for, or as there are, of the test images that the model classifies rightly, drawn at random."""
     if count < 2:
-        raise InputError(f"{count} images are too few for an interval: at least 2")
+        raise InputError(f"{plural(count, 'image')}: too few for an interval, which needs 2 or more")
     right: list[int] = []
     order = np.random.default_rng(0).permutation(test)
     with track("looking for images that are classified rightly", count, "images") as advance:

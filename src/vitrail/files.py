@@ -81,7 +81,9 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 def claim(directory: Path, cure: str) -> Path:
     """Make an empty directory. Raises InputError with the cure where it is not empty or cannot be made."""
     try:
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        if directory.exists() and not directory.is_dir():
+            raise InputError(f"{directory} is a file: {cure}")
+        if directory.exists() and any(directory.iterdir()):
             raise InputError(f"{directory} is not empty: {cure}")
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

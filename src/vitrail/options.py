@@ -73,7 +73,7 @@ class DataOptions:
     val_split: Annotated[Literal["train", "test"], RARE] = "train"
     """Validate on held-out training images, or on the test images, as some papers do"""
     val_fraction: Annotated[float, arg(metavar="X"), RARE] = 0.1
-    """The share of the training images that validates"""
+    """The share of the training images that validates; of all images where there is no split yet"""
     split_seed: Annotated[int, arg(metavar="N"), RARE] = 0
     """Of subsets and splits"""
     mean: Annotated[Numbers, RARE] = None

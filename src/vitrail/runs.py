@@ -25,7 +25,7 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
 from vitrail.data.sources import KNOWN, Source, open_source
 from vitrail.data.splits import Splits, split
-from vitrail.errors import InputError, Interrupted, quoted
+from vitrail.errors import InputError, Interrupted
 from vitrail.evaluation import hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
@@ -35,6 +35,7 @@ from vitrail.models.summary import summarize
 from vitrail.progress import say, warn
 from vitrail.report import write_report
 from vitrail.serialization import run_from_json, run_to_json
+from vitrail.text import plural, quoted
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.trainer import Trainer, TrainingData
 
@@ -150,7 +151,10 @@ def _lasting(source: str) -> str:
 def new_directory(out: Path | None, stem: str) -> Path:
     """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
     if out is not None:
-        return files.claim(out, f"name another --out, or go on with what is there by 'vitrail resume {quoted(out)}'")
+        cure = "name another --out"
+        if out.is_dir() and any(out.glob("*.json")):  # A run, or the plan of several.
+            cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
+        return files.claim(out, cure)
     number = 1
     while True:
         directory = Path("runs") / f"{stem}-{number}"
@@ -233,7 +237,9 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
         raise InputError(f"{directory} is not a run: it has no run.json")
     stored = files.read_json(directory / "run.json")
     if "fingerprint" not in stored:
-        raise InputError(f"{directory} is a saved model that was not trained here: there is nothing to go on with")
+        if to_train:
+            raise InputError(f"{directory} is a saved model that was not trained here: there is nothing to go on with")
+        raise InputError(f"{directory} has no data of its own: name some by --data")
     try:
         config = run_from_json(stored["config"])
         if not to_train:
@@ -305,7 +311,8 @@ def announce(prepared: Prepared, directory: Path) -> None:
     summary = summarize(config.model)
     say(
         f"{config.model_name}: {summary.parameters:,} parameters, {summary.multiply_adds / 1e6:,.1f}M multiply-adds; "
-        f"{config.train.epochs} epochs of {len(splits.train) // (config.train.batch_size or 1):,} batches of "
+        f"{plural(config.train.epochs or 0, 'epoch')} of "
+        f"{plural(len(splits.train) // (config.train.batch_size or 1), 'batch', 'batches')} of "
         f"{config.train.batch_size}, {config.train.optimizer}, learning rate {config.train.lr:g}"
     )
     for note in prepared.notes:

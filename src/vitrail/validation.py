@@ -34,9 +34,15 @@ def check_kinds(config: Any) -> None:
         choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
         require(not choices or value in choices, f"{name} is {value!r}: use one of {', '.join(choices)}")
         if isinstance(value, tuple):
-            require(all(not isinstance(n, float) or math.isfinite(n) for n in value), f"{name} is {value}: all finite")
+            require(
+                all(not isinstance(n, float) or math.isfinite(n) for n in value),
+                f"{name} is {value}: all must be finite",
+            )
         elif int in kinds or float in kinds:
-            require(isinstance(value, int | float) and not isinstance(value, bool), f"{name} is {value!r}: a number")
+            require(
+                isinstance(value, int | float) and not isinstance(value, bool),
+                f"{name} is {value!r}: it must be a number",
+            )
             require(float in kinds or isinstance(value, int), f"{name} is {value}: it must be a whole number")
             require(math.isfinite(value), f"{name} is {value}: it must be finite")
 

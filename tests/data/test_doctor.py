@@ -60,7 +60,7 @@ def test_all_planted_problems_are_found_at_once(tmp_path, data_dir, kind):
     assert not diagnosis.ok
     problems = "\n".join(diagnosis.problems)
     for expected in (
-        "class stranger has test images but no training image",
+        "train/ has no image of class stranger, which val/ or test/ has",
         "train/cat/huge.png: 2,500 megapixels",
         "2 of 77 images cannot be read",
         "class lonely has 1 training image: at least 2",

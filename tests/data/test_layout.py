@@ -5,7 +5,7 @@ import re
 import pytest
 
 from vitrail.data.layout import TEST, TRAIN, VAL, arrange
-from vitrail.data.text import listed, natural_key, shown, slug
+from vitrail.text import listed, natural_key, shown, slug
 
 CLASSES = ("cat/1.jpg", "dog/1.jpg")
 
@@ -94,7 +94,7 @@ def test_folders_beside_train_are_said():
         (["readme.txt"], "no image"),
         (["1.jpg", "2.jpg"], "no class folder"),
         (["cat/1.jpg", "cat/2.jpg"], r"only one class \(cat\)"),
-        ([*under("train", "test"), "test/bird/1.jpg"], "class bird has test images but no training image"),
+        ([*under("train", "test"), "test/bird/1.jpg"], "train/ has no image of class bird, which val/ or test/ has"),
         (under("val", "test"), "no train/ folder"),
     ],
 )

@@ -194,7 +194,7 @@ class TestBadInput:
         assert source.skipped == (("cat/bad.png", "not an image"),)
         assert len(source.labels) == len(source.image_names) == len(source.load(6)) == 120
         assert "cat/bad.png" not in source.image_names
-        assert "1 unreadable images are skipped: cat/bad.png" in source.notes[0]
+        assert "skipped 1 unreadable image: cat/bad.png" in source.notes[0]
 
     def test_more_than_one_in_a_hundred_is_refused(self, tmp_path, data_dir):
         content = small_files(per_class=20) | {"cat/bad.png": encoded(noise(0))[:60]}
@@ -285,7 +285,7 @@ class TestBadInput:
 
     def test_a_test_class_that_is_not_trained(self, tmp_path, data_dir):
         content = split_files(train=2, test=2) | {"test/bird/1.png": encoded(noise(0))}
-        assert "class bird has test images but no training" in refused(write_tree(tmp_path / "x", content), data_dir)
+        assert "train/ has no image of class bird" in refused(write_tree(tmp_path / "x", content), data_dir)
 
 
 class TestIDX:

@@ -12,9 +12,9 @@ from vitrail.adoption.origin import Adopted
 from vitrail.adoption.sources import read
 from vitrail.classifier import Classifier
 from vitrail.configs import Size, ViTConfig, as_size
-from vitrail.data.text import shown
 from vitrail.models.build import build_model, count_parameters
 from vitrail.progress import say
+from vitrail.text import shown
 
 __all__ = ["Account", "adopt", "adopt_with_account"]
 

@@ -9,8 +9,8 @@ from typing import Literal, NoReturn
 
 from torch import Tensor
 
-from vitrail.data.text import listed, shown
 from vitrail.errors import InputError
+from vitrail.text import listed, plural, shown
 
 Kind = Literal["copied", "resampled", "summed", "newly initialised", "dropped", "assumed"]
 
@@ -46,7 +46,7 @@ class Row:
     numbers: int = 0
 
     def __str__(self) -> str:
-        count = f" ({self.tensors:,} tensor{'s' if self.tensors > 1 else ''}, {self.numbers:,} numbers)"
+        count = f" ({plural(self.tensors, 'tensor')}, {plural(self.numbers, 'number')})"
         return f"{self.what}{count if self.tensors else ''}"
 
 

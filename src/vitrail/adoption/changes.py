@@ -129,7 +129,7 @@ def _with_classes(model: Adopted, num_classes: int) -> Adopted:
     tensors = {f"{name}.weight": weight, f"{name}.bias": torch.zeros(num_classes)}
     gone = [model.tensors[name] for name in tensors if name in model.tensors]
     rows = [counted("dropped", f"the head for {config.num_classes} classes", *gone)] if gone else []
-    rows.append(counted("newly initialised", f"a head for {num_classes} classes, to be trained", *tensors.values()))
+    rows.append(counted("newly initialised", f"a head for {num_classes} classes, of random weights", *tensors.values()))
     names = tuple(f"class {i}" for i in range(num_classes))
     return dataclasses.replace(_with(model, tensors, *rows, num_classes=num_classes, head=kind), class_names=names)
 

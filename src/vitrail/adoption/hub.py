@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from torch import nn
 
 from vitrail.adoption.optional import optional
-from vitrail.data.text import shown
 from vitrail.errors import InputError
+from vitrail.text import shown
 
 T = TypeVar("T")
 

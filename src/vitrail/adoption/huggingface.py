@@ -16,8 +16,8 @@ from vitrail.adoption.pictures import HALF, IMAGENET, PILLOW, preprocessing
 from vitrail.configs import Readout, Size, as_size
 from vitrail.data.decoding import Fit
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.text import listed
 from vitrail.errors import InputError
+from vitrail.text import listed
 
 _FAMILIES = {"vit": "ViT", "deit": "DeiT", "dinov2": "Dinov2", "dinov2_with_registers": "Dinov2WithRegisters"}
 _PLACED: dict[str, tuple[PrefixToken, ...]] = {"deit": ("cls", "dist")}

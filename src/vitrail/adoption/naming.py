@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vitrail.adoption.account import Row, counted
 from vitrail.adoption.origin import Tensors
-from vitrail.data.text import listed
 from vitrail.errors import InputError
+from vitrail.text import listed
 
 
 def renamed(tensors: Mapping[str, Tensor], rules: Mapping[str, str]) -> tuple[Tensors, Tensors]:

@@ -19,9 +19,9 @@ from vitrail.adoption import google, hub, huggingface, timm, torchvision
 from vitrail.adoption.account import Row, unknown
 from vitrail.adoption.origin import Adopted
 from vitrail.configs import Size
-from vitrail.data.text import listed, shown
 from vitrail.errors import InputError
 from vitrail.files import read_json
+from vitrail.text import listed, shown
 
 _PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 _FORMS = "timm:NAME, hf:NAME, a folder with config.json, or a .safetensors, .npz or (with --allow-pickle) .pth file"

@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from vitrail.data.cache import replacing
 from vitrail.data.members import Container, Listing, Member
-from vitrail.data.text import shown
 from vitrail.errors import InputError
 from vitrail.progress import track
+from vitrail.text import shown
 
 MAX_EXPANSION = 100
 """An archive may expand to this many times its size,"""

@@ -10,8 +10,8 @@ import numpy as np
 
 from vitrail.data.layout import TEST, TRAIN
 from vitrail.data.pixels import LabelledArrays
-from vitrail.data.text import natural_key, shown
 from vitrail.errors import InputError
+from vitrail.text import natural_key, shown
 
 _PIXEL_BYTES = 3 * 32 * 32
 _CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

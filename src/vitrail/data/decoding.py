@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vitrail.configs import Size
-from vitrail.data.text import shown
 from vitrail.errors import InputError
+from vitrail.text import shown
 
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded: a small file can declare any size."""

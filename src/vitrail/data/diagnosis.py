@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.configs import Size
-from vitrail.data.text import listed
+from vitrail.text import listed, plural
 
 Group = tuple[str, ...]
 
@@ -61,8 +61,11 @@ class Diagnosis:
 
     def to_lines(self) -> list[str]:
         """The diagnosis as plain text."""
-        total = sum(sum(of_split) for of_split in self.counts.values())
-        lines = [f"{self.source}: {self.kind}, {total:,} images, {len(self.class_names)} classes"] if self.kind else []
+        lines = []
+        if self.kind:
+            total = sum(sum(of_split) for of_split in self.counts.values())
+            classes = plural(len(self.class_names), "class", "classes")
+            lines.append(f"{self.source}: {self.kind}, {plural(total, 'image')}, {classes}")
         lines += self._count_lines()
         if self.sizes:
             common = ", ".join(f"{h} x {w} ({n:,})" for (h, w), n in self.sizes[:3])
@@ -90,7 +93,7 @@ class Diagnosis:
         lines += [f"problem: {problem}" for problem in self.problems]
         return [
             *lines,
-            "ready to train" if self.ok else f"not ready to train: {_plural(len(self.problems), 'problem')}",
+            "ready to train" if self.ok else f"not ready to train: {plural(len(self.problems), 'problem')}",
         ]
 
     def _count_lines(self) -> list[str]:
@@ -104,7 +107,3 @@ class Diagnosis:
         ]
         total = "total".ljust(width) + "".join(f"{sum(of_split):9,}" for of_split in self.counts.values())
         return [header, *rows, total]
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -21,9 +21,9 @@ from vitrail.data.members import Container, Member, read_member
 from vitrail.data.pixels import resized
 from vitrail.data.sources import KNOWN, MAX_UNREADABLE, Source, find, open_source, resolve, source_name
 from vitrail.data.splits import MIN_IMAGES_PER_CLASS
-from vitrail.data.text import listed, shown
 from vitrail.data.workers import over_chunks
 from vitrail.errors import InputError
+from vitrail.text import listed, plural, shown
 
 SAMPLES_PER_CLASS = 10
 THUMBNAIL: Size = (64, 64)
@@ -215,11 +215,11 @@ def _warnings(
 ) -> list[str]:
     warnings = []
     if same["across"]:
-        warnings.append(f"{len(same['across']):,} images are in more than one split: test results will flatter")
+        warnings.append(f"in more than one split: {plural(len(same['across']), 'image')}; test results will flatter")
     if same["classes"]:
-        warnings.append(f"{len(same['classes']):,} images are in more than one class")
+        warnings.append(f"in more than one class: {plural(len(same['classes']), 'image')}")
     if same["within"]:
-        warnings.append(f"{len(same['within']):,} images are there more than once")
+        warnings.append(f"there more than once: {plural(len(same['within']), 'image')}")
     if images.split is None and same["within"]:
         warnings.append("the split is drawn at random: copies of one image may come to train and to test")
     learned = counts.get("train", counts.get("all", ()))

@@ -19,9 +19,9 @@ from vitrail.data.decoding import IMAGE_EXTENSIONS, Framing, decode_bytes
 from vitrail.data.layout import Layout, arrange
 from vitrail.data.members import Container, Listing, Member, list_folder, read_member
 from vitrail.data.scan import Scanned, scan
-from vitrail.data.text import shown, slug
 from vitrail.data.workers import over_chunks
 from vitrail.errors import InputError
+from vitrail.text import shown, slug
 
 
 @dataclass(frozen=True)

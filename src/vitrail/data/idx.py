@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from vitrail.data.layout import TEST, TRAIN
 from vitrail.data.pixels import LabelledArrays
-from vitrail.data.text import shown
 from vitrail.errors import InputError
+from vitrail.text import shown
 
 MAX_BYTES = 8 * 2**30
 """A header that declares more is refused."""

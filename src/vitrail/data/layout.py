@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from vitrail.data.decoding import IMAGE_EXTENSIONS
-from vitrail.data.text import listed, natural_key, shown
+from vitrail.text import listed, natural_key, shown
 
 TRAIN: Final = 0
 VAL: Final = 1
@@ -95,7 +95,7 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
     class_of = {at: p[depth] for at, p in parts.items()}
     learned = {c for at, c in class_of.items() if split_of is None or split_of[at] == TRAIN}
     if unlearned := sorted(set(class_of.values()) - learned, key=natural_key):
-        problems.append(f"class {listed(unlearned)} has test images but no training image")
+        problems.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
     if empty := _empty_classes(directories, set(class_of.values()), depth, has_splits, parts):
         notes.append(f"class folders without an image are left out: {listed(empty)}")
     classes = sorted(set(class_of.values()), key=natural_key)

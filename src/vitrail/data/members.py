@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from vitrail.data.text import shown
 from vitrail.errors import InputError
+from vitrail.text import shown
 
 
 class Member(NamedTuple):

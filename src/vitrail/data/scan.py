@@ -10,8 +10,8 @@ from typing import NamedTuple
 from vitrail.data.archives import MAX_FILE_BYTES
 from vitrail.data.decoding import Header, OversizedImageError, UnreadableImageError, read_through
 from vitrail.data.members import Container, Member, read_member
-from vitrail.data.text import shown
 from vitrail.data.workers import over_chunks
+from vitrail.text import shown
 
 
 class Scanned(NamedTuple):

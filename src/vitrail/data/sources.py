@@ -24,8 +24,8 @@ from vitrail.data.files import Survey, decoded_images, list_archive, locate, rec
 from vitrail.data.layout import TEST, TRAIN, VAL
 from vitrail.data.members import Listing, list_folder, read_member
 from vitrail.data.pixels import LabelledArrays, resized
-from vitrail.data.text import listed, shown, slug
 from vitrail.errors import InputError
+from vitrail.text import listed, plural, shown, slug
 
 __all__ = ["KNOWN", "MAX_UNREADABLE", "TEST", "TRAIN", "VAL", "Source", "data_option", "open_source", "shown_source"]
 
@@ -247,7 +247,7 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
     members = [member for member, _ in readable]
     notes = found.layout.notes
     if skipped:
-        notes = (*notes, f"{len(skipped):,} unreadable images are skipped: {listed(name for name, _ in skipped)}")
+        notes = (*notes, f"skipped {plural(len(skipped), 'unreadable image')}: {listed(name for name, _ in skipped)}")
     split = found.layout.split
     return Source(
         name=source_name(path),

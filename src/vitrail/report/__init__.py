@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vitrail import files
-from vitrail.errors import InputError, quoted
+from vitrail.errors import InputError
+from vitrail.text import quoted
 
 
 def write_report(directory: Path | str) -> Path:
@@ -27,7 +28,8 @@ def write_report(directory: Path | str) -> Path:
         run = read_run(directory)
         if run.config and "train" not in run.config:
             raise InputError(
-                f"{directory} is a saved model that was not trained here: try 'vitrail explain {directory} IMAGE...'"
+                f"{directory} is a saved model that was not trained here: try 'vitrail explain {quoted(directory)} "
+                "IMAGE...'"
             )
         html = run_page(run)
     elif runs := sorted(directory.glob("*-seed*/run.json")):

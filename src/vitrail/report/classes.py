@@ -12,6 +12,7 @@ from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import inline_svg
 from vitrail.report.records import ClassResult, Evaluation
+from vitrail.text import plural
 
 _MOST_DRAWN = 20
 _MOST_PAIRS = 10
@@ -69,9 +70,8 @@ def confusions(evaluation: Evaluation) -> Confusions:
     pairs = _pairs(matrix)
     if pairs:
         true, predicted = pairs[0]
-        alt += (
-            f" Most frequent confusion: {names[true]} taken for {names[predicted]}, {matrix[true, predicted]:,} times."
-        )
+        often = plural(int(matrix[true, predicted]), "time")
+        alt += f" Most frequent confusion: {names[true]} taken for {names[predicted]}, {often}."
     drawing = Drawing(inline_svg(plots.confusion_matrix(matrix, names), "confusion", alt), wide=len(names) > 12)
     return Confusions(drawing, _pair_table(evaluation.per_class, matrix, pairs), _matrix_table(names, matrix))
 

@@ -13,6 +13,7 @@ from vitrail.report.embedding import inline_svg
 from vitrail.report.pairs import read_pair
 from vitrail.report.records import METRICS, Comparison, ModelSummary, Spread
 from vitrail.report.run_page import data_name, missing, resume_command
+from vitrail.text import plural
 
 _MAIN = ("accuracy", "loss")
 
@@ -73,7 +74,7 @@ def _lede(comparison: Comparison) -> str:
     seeds = max((_seeds(model) for model in comparison.models), default=0)
     over = "once" if seeds == 1 else f"with {seeds} seeds each"
     return (
-        f"{len(comparison.models)} models trained {over} on the same images with the same splits. "
+        f"{plural(len(comparison.models), 'model')} trained {over} on the same images with the same splits. "
         "A seed changes the initial weights and the order of the images, never which images are which."
     )
 
@@ -179,7 +180,7 @@ def _seed_table(models: tuple[ModelSummary, ...]) -> Table | None:
             values = model.test[metric].values if metric in model.test else ()
             cells = [numbers.metric(metric, v) for v in values] + [numbers.NONE] * (most - len(values))
             rows.append([f"{model.name}, test {numbers.METRIC_NAMES[metric]}", *cells])
-    return Table("Test results of each seed", ["", *(f"seed {i + 1} of {most}" for i in range(most))], rows)
+    return Table("Test results of each seed", ["", *(f"run {i + 1} of {most}" for i in range(most))], rows)
 
 
 def _run_lines(model: ModelSummary) -> list[RunLine]:

@@ -11,6 +11,7 @@ from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import inline_svg
 from vitrail.report.records import METRICS, ModelSummary, Run
+from vitrail.text import plural
 
 _TABLE_ROWS = 40
 
@@ -24,7 +25,7 @@ def epoch_drawings(run: Run, validation: str) -> list[Drawing]:
         curves = {name: values for name, values in curves.items() if np.isfinite(values).any()}
         if curves:
             figure = plots.metric_curves(epochs, {k: _scaled(metric, v) for k, v in curves.items()}, _title(metric))
-            alt = f"{numbers.METRIC_NAMES[metric]} over {_epoch_count(len(epochs))}. " + " ".join(
+            alt = f"{numbers.METRIC_NAMES[metric]} over {plural(len(epochs), 'epoch')}. " + " ".join(
                 _in_words(name, metric, epochs, values) for name, values in curves.items()
             )
             drawings.append(Drawing(inline_svg(figure, f"epoch-{metric}", alt)))
@@ -152,10 +153,6 @@ def _in_words(name: str, metric: str, epochs: Float[ndarray, " e"], values: Floa
     best = int(known[np.argmin(values[known]) if metric == "loss" else np.argmax(values[known])])
     peak = numbers.metric(metric, float(values[best]))
     return f"{name}: from {first} to {last}, best {peak} in epoch {epochs[best]:.0f}."
-
-
-def _epoch_count(epochs: int) -> str:
-    return "one epoch" if epochs == 1 else f"{epochs} epochs"
 
 
 def _mean(values: Float[ndarray, " n"]) -> float:

@@ -19,6 +19,7 @@ from vitrail.report.embedding import data_uri, draw, is_small
 from vitrail.report.gallery import Guess
 from vitrail.report.records import shown_name
 from vitrail.report.trust import measured_trust
+from vitrail.text import plural
 
 if TYPE_CHECKING:
     from vitrail.inspection.explanation import Explanation
@@ -64,13 +65,12 @@ def explanation_page(
         layer: the only one of which attention is shown; all of them by default.
         head: the only one of which attention is shown; all of them by default.
     """
-    count = _counted(len(images), "image")
-    methods = max((len(image.methods.rows) for image in images), default=0)
+    count = plural(len(images), "image")
     return render(
         "explanation.html",
         {
             "title": shown_name(title),
-            "lede": f"{count.capitalize()}, explained by {_counted(methods, 'method')} of attribution.",
+            "lede": f"{count}, explained by methods of attribution, beside controls that know nothing of the model.",
             "test_is_validation": False,
             "notices": [],
             "images": images,
@@ -222,7 +222,7 @@ def _alts(one: Explanation, names: list[str], layer: int | None, head: int | Non
         "attention": f"Attention over {image}{_chosen(layer, head)}.",
         "rollout": f"Attention rollout over {image}.",
         "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",
-        "features": f"Feature maps of {image} at {_counted(len(one.features), 'depth')}.",
+        "features": f"Feature maps of {image} at {plural(len(one.features), 'depth')}.",
     }
     if one.lens is not None:
         each = ", ".join(numbers.percent(float(p)) for p in one.lens[:, one.target])
@@ -247,10 +247,6 @@ def _alts(one: Explanation, names: list[str], layer: int | None, head: int | Non
 def _chosen(layer: int | None, head: int | None) -> str:
     parts = [f"{what} {number}" for what, number in (("layer", layer), ("head", head)) if number is not None]
     return f", {' and '.join(parts)} only" if parts else ""
-
-
-def _counted(count: int, what: str) -> str:
-    return f"one {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _signed(value: float) -> str:

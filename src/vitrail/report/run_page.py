@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vitrail.errors import quoted
 from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
 from vitrail.report.elements import Highlight, Notice, Table, render
 from vitrail.report.records import METRICS, Run, shown_name
+from vitrail.text import plural, quoted
 
 HELD_OUT = "validation"
 ON_TEST = "validation (test images)"
@@ -118,9 +118,9 @@ def _lede(run: Run) -> str:
     kind = {"vit": "A Vision Transformer", "cnn": "A convolutional network"}.get(str(run.model.get("kind")), "A model")
     splits = run.info.get("splits")
     images = splits.get("train") if isinstance(splits, dict) else None
-    parts = [f"{kind} trained for {_epochs(len(run.epochs))}"]
+    parts = [f"{kind} trained for {plural(len(run.epochs), 'epoch')}"]
     if isinstance(images, int):
-        parts.append(f"on {images:,} images")
+        parts.append(f"on {plural(images, 'image')}")
     if run.class_names:
         parts.append(f"of {len(run.class_names):,} classes")
     seed, device = run.info.get("seed"), run.info.get("device")
@@ -128,10 +128,6 @@ def _lede(run: Run) -> str:
     after += [f"on {run.info.get('hardware') or device}"] if device else []
     sentence = ", ".join(after)
     return " ".join(parts) + "." + (f" {sentence[0].upper()}{sentence[1:]}." if sentence else "")
-
-
-def _epochs(number: int) -> str:
-    return "one epoch" if number == 1 else f"{number:,} epochs"
 
 
 def _highlights(run: Run) -> list[Highlight]:
@@ -154,7 +150,7 @@ def _highlights(run: Run) -> list[Highlight]:
         shown.append(Highlight("Multiply-adds", numbers.short_count(multiply_adds), "to classify one image"))
     seconds = training_seconds(run)
     if seconds is not None:
-        shown.append(Highlight("Training time", numbers.duration(seconds), f"for {_epochs(len(run.epochs))}"))
+        shown.append(Highlight("Training time", numbers.duration(seconds), f"for {plural(len(run.epochs), 'epoch')}"))
     speed = run.curve("images_per_second")
     if np.isfinite(speed).any():
         shown.append(Highlight("Images per second", f"{np.nanmedian(speed):,.0f}", "in training, median over epochs"))
@@ -172,7 +168,7 @@ def _final_table(run: Run, validation: str) -> Table | None:
         rows.append([_named(metric), *(numbers.metric(metric, value) for value in values)])
     if evaluation:
         rows.append([_named("ece"), numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))])
-    return Table(f"Metrics after {_epochs(len(run.epochs))}", ["metric", "training", validation, "test"], rows)
+    return Table(f"Metrics after {plural(len(run.epochs), 'epoch')}", ["metric", "training", validation, "test"], rows)
 
 
 def _named(metric: str) -> str:

@@ -24,6 +24,7 @@ from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs import Prepared, Run, reopen
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
+from vitrail.text import plural
 from vitrail.training.trainer import TrainingData, start_whitened
 
 _IMAGES = 256
@@ -143,7 +144,7 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
     source = files.read_json(runs[0].directory / "run.json")["config"]["data"]["source"]
     data, given = shown_source(source), data_option(source, recipe(made).data.source)
-    seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+    seeds = plural(len(runs), "seed")
     record = {
         "figure": name,
         "claim": known.claim,

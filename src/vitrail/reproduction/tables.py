@@ -19,6 +19,7 @@ from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.reproduction.figures import DRAWINGS, draw
 from vitrail.runs import Run, new_directory, prepare
+from vitrail.text import plural
 
 RECORDS = Path(__file__).parents[3] / "results"
 """Where a checkout of the project keeps the records of its own runs."""
@@ -204,11 +205,10 @@ def outcome(made: str) -> str | None:
     found = _kept(f"{made}.json")
     if found is None:
         return None
-    count = len(found["seeds"])
     return (
         f"{made}: validation accuracy {measured(found, 'val_accuracy')}, test accuracy "
         f"{measured(found, 'test_accuracy')} after {measured(found, 'seconds')} of training on {found['data']} "
-        f"({count} seed{'s' if count > 1 else ''}; {found['hardware']})."
+        f"({plural(len(found['seeds']), 'seed')}; {found['hardware']})."
     )
 
 

@@ -56,7 +56,7 @@ def conclude(results: Results) -> Finding:
             f"After training on all images the last layer looks {number(farther, 1)} pixels farther than the first "
             f"(mean over heads), whose heads lie {number(interval(spread[:, 0]), 1)} pixels apart, those of the last "
             f"{number(interval(spread[:, -1]), 1)}; before training these are "
-            f"{number(interval(at_first[:, 0]), 1)} and {number(interval(at_first[:, -1]), 1)}."
+            f"{number(interval(at_first[:, 0]), 1)} and {number(interval(at_first[:, -1]), 1)}." + results.reserve
         ),
         head=("layer", *curves, "nearest to farthest head, after"),
         rows=[

@@ -64,7 +64,7 @@ def conclude(results: Results) -> Finding:
             f"After {last} epochs (test accuracy {percent(results.interval('vit', 'test_accuracy'))}) the last layer's "
             f"class token has {percent(interval(end))} of its attention on the object, {points(gained)} more than "
             f"before training, and {points(beyond)} against a centred Gaussian ({percent(interval(centre))}); the "
-            f"object's share of the area is {percent(interval(area))}."
+            f"object's share of the area is {percent(interval(area))}." + results.reserve
         ),
         head=("layer", "before training", "after"),
         rows=[

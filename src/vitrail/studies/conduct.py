@@ -22,6 +22,7 @@ from vitrail.progress import track
 from vitrail.runs import Run, new_directory, prepare, reopen
 from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
+from vitrail.text import plural
 
 RECORD = "record.json"
 _PLAN, _MEASURED = "study.json", "measured.json"
@@ -119,7 +120,7 @@ def resume_study(directory: Path) -> Conducted:
 
 def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
     """With what it was measured on in front: it says nothing of more than that."""
-    extent = f"{'quick, ' if setting.quick else ''}{seeds} seed{'s' if seeds > 1 else ''}"
+    extent = f"{'quick, ' if setting.quick else ''}{plural(seeds, 'seed')}"
     where = f"{finding.verdict.capitalize()} on {shown_source(setting.data)} ({extent})"
     return dataclasses.replace(finding, sentence=f"{where}: {finding.sentence}")
 

@@ -38,7 +38,7 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(ahead, closes),
         sentence=(
             f"With {least:,} training images the CNN is {points(ahead)} ahead of the ViT in test accuracy, with "
-            f"{most:,} {points(interval(gaps[most]))}; the gap shrinks by {points(closes)}."
+            f"{most:,} it is {points(interval(gaps[most]))}; the gap shrinks by {points(closes)}."
         ),
         head=("training images", "ViT", "CNN", "CNN − ViT"),
         rows=[

@@ -26,6 +26,7 @@ from vitrail.studies.study import (
     percent,
     verdict,
 )
+from vitrail.text import plural
 
 Head = tuple[int, int]
 _IMAGES = 400
@@ -91,7 +92,8 @@ def conclude(results: Results) -> Finding:
             f"{percent(interval(removable))} of the {count} heads can go, the least important first, before test "
             f"accuracy falls by more than a point from {percent(interval(least[:, 0]))}; without the {half} most "
             f"important it is {percent(interval(most[:, half]))}. By what they mainly do, one model's heads are of "
-            f"{min(kinds)}{f' to {max(kinds)}' if max(kinds) > min(kinds) else ''} of the kinds that can be told apart."
+            f"{f'{min(kinds)} to ' if max(kinds) > min(kinds) else ''}{plural(max(kinds), 'kind')} of those that can "
+            "be told apart." + results.reserve
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[

@@ -96,7 +96,7 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(*later) if results.learned else "undecided",
         sentence=(
             "From the first features to the logits' input, linear probes change: "
-            f"{'; '.join(told(name) for name in results.cells)}."
+            f"{'; '.join(told(name) for name in results.cells)}." + results.reserve
         ),
         head=("model and depth", *TARGETS),
         rows=[

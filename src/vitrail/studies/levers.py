@@ -114,9 +114,13 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(*(worth[name] for name in LEVERS if name in worth)),
         sentence=(
             f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
-            f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. Beyond the spread of seeds it "
-            "is better than with "
-            + ("; ".join(f"{titles[name]} ({points(worth[name])})" for name in paying) or "none of the changes")
+            f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. "
+            + (
+                "Beyond the spread of seeds it is better than with "
+                + "; ".join(f"{titles[name]} ({points(worth[name])})" for name in paying)
+                if paying
+                else "No change makes it worse beyond the spread of seeds"
+            )
             + "."
         ),
         head=("changed to", "validation accuracy", "the recipe is better by", "seconds", "thousand images"),

@@ -44,8 +44,8 @@ def conclude(results: Results) -> Finding:
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
-            f"On {count:,} training images, against {percent(found[_NONE])} test accuracy with none of it: "
-            + "; ".join(f"{titles[name]} {points(gain)}" for name, gain in gains.items())
+            f"On {count:,} training images, gains on {percent(found[_NONE])} test accuracy with none of it: "
+            + "; ".join(f"{titles[name]}: {points(gain)}" for name, gain in gains.items())
             + "."
         ),
         head=("regularisation", "test accuracy", "training accuracy", "gain"),

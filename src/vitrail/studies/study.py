@@ -52,6 +52,11 @@ class Results:
         """Whether every model is right more often than not: of one that is not, the inside says nothing."""
         return all(self.interval(cell, "test_accuracy").mean > 0.5 for cell in self.cells)
 
+    @property
+    def reserve(self) -> str:
+        """What a sentence about the inside of models ends with where one of them has learned too little."""
+        return "" if self.learned else " A model is right in half of the images or fewer: its inside says little."
+
     def values(self, cell: str, measure: str) -> NDArray[np.float64]:
         """(seed, ...)."""
         return np.array([measured[measure] for measured in self.measured[cell]], dtype=np.float64)

@@ -66,6 +66,9 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         optimizer = "muon" if wide else "adamw"
         if wide:
             said.append("optimizer muon: a ViT of this width learns faster with it than with adamw")
+    elif optimizer == "muon" and not isinstance(model, ViTConfig):
+        optimizer = "adamw"
+        said.append("optimizer adamw: a CNN has no matrices for muon")
     train = dataclasses.replace(train, optimizer=optimizer)
 
     precision = train.precision
@@ -99,6 +102,11 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         if tiny:
             said.append("1 thread: a step is too small to share")
 
+    augment = _resolve_augmentation(train.augment, model, epochs)
+    if augment != train.augment:
+        crops = f"crops shifted by up to {augment.crop} pixels" if augment.crop else "no crops"
+        said.append(f"augmentation: {crops}, {'mirroring' if augment.flip else 'no mirroring'}")
+
     resolved = dataclasses.replace(
         train,
         epochs=epochs,
@@ -106,7 +114,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         lr=train.lr if train.lr is not None else _default_lr(train, model),
         weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[optimizer],
         warmup=train.warmup if train.warmup is not None else (0.0 if train.schedule == "constant" else 0.05),
-        augment=_resolve_augmentation(train.augment, model, epochs),
+        augment=augment,
         precision=precision,
         compile=compile_,
         device=str(device),

@@ -139,7 +139,8 @@ class Trainer:
         if self.step == 0:
             self.record_observation()
         if self.train_config.compile == "on" and self.position.epochs < self.epochs:
-            say("compiling: the first step takes up to a minute")
+            again = " and so does, later, the first one of full size" if self.train_config.small_side else ""
+            say(f"compiling: the first step takes up to a minute{again}")
         work = functools.partial(effort, model=self.config.model, train=self.train_config)
         display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size, work)
         with (

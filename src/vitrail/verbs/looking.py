@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from vitrail.errors import InputError, quoted
+from vitrail.errors import InputError
 from vitrail.options import Count, DataDir, Folder, Name, Pixels, parse
+from vitrail.text import quoted
 from vitrail.verbs.ending import done
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def explain(argv: Sequence[str]) -> None:
         out: Folder = None
         """A new or empty directory [the first free RUN/explanation-1, -2, ...]"""
         faithfulness: bool = False
-        """Measure every method and write RUN/faithfulness.json; minutes."""
+        """Measure every method and write RUN/faithfulness.json, or faithfulness-NAME.json of --data; minutes."""
         count: Annotated[int, arg(metavar="N")] = 200
         """Measure on so many test images."""
         data: Name = None
@@ -71,7 +72,8 @@ def explain(argv: Sequence[str]) -> None:
         _show(found)
         files.append(path)
     if not options.images:
-        shows = (run / "report.html").is_file()
+        # The report shows what was measured on the run's own data.
+        shows = path.name == explaining.FAITHFULNESS and (run / "report.html").is_file()
         done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
     made = explaining.explain(**wanted)
@@ -100,8 +102,8 @@ def _show(found: "Faithfulness") -> None:
 
 
 def _say_predictions(explanations: Sequence["Explanation"], class_names: Sequence[str]) -> None:
-    from vitrail.data.text import shown
     from vitrail.progress import say
+    from vitrail.text import shown
 
     for explanation in explanations:
         top = int(explanation.probabilities.argmax())
@@ -128,7 +130,7 @@ def adopt(argv: Sequence[str]) -> None:
         in_channels: Count = None
         """1 for grey images, or 3 [the source's]"""
         num_classes: Count = None
-        """Another number than the source's means a new head, not trained yet [the source's]"""
+        """Another number than the source's means a new head, of random weights [the source's]"""
         num_heads: Count = None
         """For a file whose width is no standard one [from the width]"""
         pretrained: bool = True
@@ -139,8 +141,8 @@ def adopt(argv: Sequence[str]) -> None:
     options = parse(Adopt, argv, "adopt")
     from vitrail import files
     from vitrail.adoption import adopt as adopt_model
-    from vitrail.data.text import slug
     from vitrail.runs import new_directory
+    from vitrail.text import slug
 
     if options.out is not None and options.out.exists():
         files.claim(options.out, "name another --out")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.errors import quoted
 from vitrail.options import Count, DataDir, Folder, Name, parse
+from vitrail.text import quoted
 from vitrail.verbs.ending import done
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def study(argv: Sequence[str]) -> None:
         """Test a claim of the literature by a controlled experiment: a grid of runs, measured and compared.
 
         It writes a figure, a table with 95 % intervals over seeds, the record, and a sentence with the outcome.
+        Without --quick, most are of CIFAR-10, which is downloaded, for 30 epochs a run: hours, better with a GPU.
+        '--data digits' takes minutes.
         'vitrail resume DIR' goes on with one that was interrupted.
         """
 
@@ -150,7 +152,10 @@ def show_reproduced(made: "Reproduced") -> None:
         say(figure["sentence"])
         written = [f"{made.name}.{ending}" for ending in ("png", "svg", "json")]
     run = next(path.parent for path in sorted(made.directory.glob("*-seed*/run.json")))
-    done(*(made.directory / name for name in written), then=f"vitrail resume {quoted(run)}")
+    done(
+        *(made.directory / name for name in written),
+        then=f"vitrail resume {quoted(run)}, which writes that run's report",
+    )
 
 
 def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":

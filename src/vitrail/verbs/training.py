@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from tyro.conf import AvoidSubcommands, Positional, arg
 
 from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
-from vitrail.errors import InputError, quoted
+from vitrail.errors import InputError
 from vitrail.models.presets import preset
 from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, augmented, is_augmented, option, parse, renamed
 from vitrail.recipes import recipe
+from vitrail.text import plural, quoted
 from vitrail.verbs.ending import done
 from vitrail.verbs.studying import show_reproduced, show_study
 
@@ -86,7 +87,7 @@ def show_run(directory: Path) -> None:
         raise InputError(f"{directory / 'evaluation.json'} is damaged: remove it, and 'vitrail resume' measures again")
     say(
         f"test accuracy {evaluation['accuracy']:.2%} and loss {evaluation['loss']:.3f} "
-        f"on {evaluation['images']:,} images"
+        f"on {plural(evaluation['images'], 'image')}"
         + (" (which also validated each epoch)" if evaluation["val_split"] == "test" else "")
     )
     done(

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.errors import InputError, quoted
+from vitrail.errors import InputError
 from vitrail.models.presets import PRESETS, preset
 from vitrail.options import DATA_HELP, DataDir, Folder, parse
+from vitrail.text import plural, quoted
 from vitrail.verbs.ending import done
 
 
@@ -42,7 +43,7 @@ def evaluate(argv: Sequence[str]) -> None:
     for name in ("accuracy", "top5", "auroc", "f1", "precision", "recall", "loss", "ece"):
         if result[name] is not None:
             say(f"{name:>9}  {result[name]:.4f}")
-    say(f"on {result['images']:,} images")
+    say(f"on {plural(result['images'], 'image')}")
     run = quoted(options.run)
     done(path, then=f"vitrail report {run}" if options.data is None else f"vitrail predict {run} IMAGE...")
 
@@ -69,8 +70,8 @@ def predict(argv: Sequence[str]) -> None:
     if options.top < 1:
         raise InputError(f"--top is {options.top}: it must be at least 1")
     from vitrail.classifier import load
-    from vitrail.data.text import shown
     from vitrail.progress import say
+    from vitrail.text import shown
 
     classifier = load(options.run)
     # All are read before anything is printed, so that a bad file is an error and not half an answer.

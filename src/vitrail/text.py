@@ -1,9 +1,11 @@
-"""Names from outside, made safe to print in one line; and the order people expect names in."""
+"""Names, paths and counts as a message says them; and the order people expect names in."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def shown(name: str) -> str:
@@ -16,6 +18,16 @@ def listed(names: Iterable[str], limit: int = 3) -> str:
     names = list(names)
     text = ", ".join(shown(name) for name in names[:limit])
     return text if len(names) <= limit else f"{text} and {len(names) - limit:,} more"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: `1 image`, `1,200 images`; `many` where the plural is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
