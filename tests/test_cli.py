@@ -110,6 +110,27 @@ def test_evaluating_again_gives_the_same_numbers(finished, capsys):
     assert f"{before['accuracy']:.4f}" in capsys.readouterr().out
 
 
+def test_a_run_leaves_the_threads_of_its_caller(finished):
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert run(["evaluate", str(finished)]) == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_underscores_are_hyphens(tmp_path):
+    out = tmp_path / "run"
+    argv = ["train", "digits", *SMALL, "--epochs", "1", "--no_augment", "--model.patch_size", "4", "--out", str(out)]
+    assert run(argv) == 0
+    config = files.read_json(out / "run.json")["config"]
+    assert config["model"]["patch_size"] == 4
+    assert (config["train"]["augment"]["crop"], config["train"]["augment"]["flip"]) == (0, False)
+
+
 def test_other_data_is_evaluated_by_class_name(tmp_path, capsys):
     data = images(tmp_path / "two", classes=("a", "b"))
     assert run(["train", str(data), "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
@@ -226,6 +247,9 @@ def test_what_is_there_is_never_harmed(finished, capsys):
     before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
     message = fails(["train", "digits", "--out", str(finished)], capsys, "is not empty", "another --out")
     assert "vitrail resume" in message
+    message = fails(["train", "digits", "--out", str(finished / "checkpoints")], capsys, "is not empty")
+    assert "vitrail resume" not in message
+    fails(["train", "digits", "--out", str(finished / "run.json")], capsys, "is a file: name another --out")
     fails(["demo", "--out", str(finished)], capsys, "not a demo")
     assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
 

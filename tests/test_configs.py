@@ -40,6 +40,12 @@ def test_what_does_not_fit_is_refused_by_name(kind, field, value, message):
         kind(**{field: value})
 
 
+@pytest.mark.parametrize("changes", [{"std": ()}, {"mean": ()}, {"image_size": 32.0}])
+def test_odd_kinds_of_data_options_are_refused(changes):
+    with pytest.raises(InputError):
+        DataConfig("digits", **changes)
+
+
 def test_data_is_checked_too():
     for field, value in (("val_split", "val"), ("subset_order", "random"), ("std", 0.0), ("val_fraction", 1)):
         with pytest.raises(InputError, match=field):

@@ -1,5 +1,6 @@
 """`explain`, from the command line to the files: what it writes is what the inspection computes."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -181,6 +182,24 @@ def test_methods_measured_on_the_same_images_are_kept_and_no_others_lost(measure
     assert {of["method"]: of["values"] for of in found["methods"]} == {
         of["method"]: of["values"] for of in whole["methods"]
     }
+
+
+def test_a_cnn_whose_map_the_cells_do_not_divide_is_explained(tmp_path):
+    """Grad-CAM's map has 12 values a side, and there are 8 cells."""
+    config = dataclasses.replace(CNN_, image_size=48)
+    preprocessing = Preprocessing((48, 48), 3, (0.5,) * 3, (0.25,) * 3)
+    Classifier(CNN(config).eval(), preprocessing, shapes.CLASS_NAMES).save(tmp_path / "cnn")
+    explained = explaining.explain(tmp_path / "cnn", [picture(tmp_path / "image.png")], ["grad-cam"])
+    assert explained.explanations[0].maps.shape == (1, 48, 48)
+
+
+def test_folders_of_one_name_have_a_measurement_each(measured, tmp_path):
+    path = tmp_path / "faithfulness-test.json"
+    assert explaining._measured_on(path, "/a/test") == (path, None)
+    files.write_json(path, {**files.read_json(measured / "faithfulness.json"), "data": "/a/test"})
+    again, before = explaining._measured_on(path, "/a/test")
+    assert (again, before.data) == (path, "/a/test")
+    assert explaining._measured_on(path, "/b/test") == (tmp_path / "faithfulness-test-2.json", None)
 
 
 def test_bad_images_are_said_before_minutes_of_measuring(saved, capsys):

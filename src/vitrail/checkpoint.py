@@ -32,6 +32,7 @@ from vitrail.text import quoted
 PARTS = ("model", "optimizer", "epoch")
 _KEPT = 2
 _NAME = re.compile(r"step-\d{8,}")
+_SUPERSEDED = "-superseded"
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,17 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
         flush_to_disk(temporary / "state.json")
         flush_to_disk(temporary)
         if target.exists():
-            # Damaged, or of an epoch that was interrupted while validating. The one before is still there.
-            os.rename(target, directory / f"{TEMPORARY}{target.name}-superseded")
+            # Damaged, or of an epoch that was interrupted while validating.
+            os.rename(target, directory / f"{TEMPORARY}{target.name}{_SUPERSEDED}")
         os.rename(temporary, target)
         flush_to_disk(directory)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        # What is saved without having been trained has no step.
+        goes_on = f", then run 'vitrail resume {quoted(directory.parent)}'" if checkpoint.step else ""
         raise RunError(
             f"the checkpoint of step {checkpoint.step} could not be saved ({error}); earlier checkpoints are intact: "
-            f"free some space, then run 'vitrail resume {quoted(directory.parent)}'"
+            f"free some space{goes_on}"
         ) from error
     for old in _step_directories(directory)[_KEPT:]:
         # Renamed first: a removal that is cut short must not leave a directory that looks like a checkpoint.
@@ -128,5 +131,10 @@ def from_latest(directory: Path) -> Iterator[Checkpoint | DamagedCheckpoint]:
 
 
 def clear_unfinished(directory: Path) -> None:
+    """Remove what was being saved when the process was killed; what it would have superseded stands again."""
+    for path in directory.glob(f"{TEMPORARY}*{_SUPERSEDED}"):
+        target = directory / path.name.removeprefix(TEMPORARY).removesuffix(_SUPERSEDED)
+        if not target.exists():
+            os.rename(path, target)
     for path in directory.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vitrail.errors import InputError, Interrupted, RunError, nearest
+from vitrail.options import hyphenated
 from vitrail.verbs import looking, studying, training, using
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -56,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         if argv[0] not in VERBS:
             raise InputError(f"unknown verb {argv[0]!r}: {nearest(argv[0], VERBS)}")
-        VERBS[argv[0]](argv[1:])
+        VERBS[argv[0]](hyphenated(argv[1:]))
     except InputError as error:
         print(f"vitrail: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -71,7 +72,8 @@ def run(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader of the output has gone: that is its choice, and no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", str(error))):
             raise

@@ -29,7 +29,7 @@ _MOST_THREADS = 1024
 
 def as_size(size: int | Size | list[int]) -> Size:
     """`32` or `(32, 48)` (height, width), as a pair."""
-    pair = (size, size) if isinstance(size, int) else tuple(size)
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
         raise InputError(f"image size {size!r}: one or two whole numbers of at least 1 are needed")
     return pair
@@ -71,6 +71,7 @@ class DataConfig:
         require_positive(self, "train_subset", "test_subset")
         require_seed("split_seed", self.split_seed)
         require(0 < self.val_fraction < 1, f"val_fraction is {self.val_fraction}: it must lie between 0 and 1")
+        require(self.mean != () and self.std != (), "mean and std: at least one number is needed for each")
         require(self.std is None or min(self.std) > 0, f"std is {self.std}: every entry must be above 0")
 
 

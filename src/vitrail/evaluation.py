@@ -19,7 +19,8 @@ from vitrail.classifier import Classifier, load, predict_logits
 from vitrail.configs import RunConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
-from vitrail.data.sources import KNOWN, Source, open_source
+from vitrail.data.sources import Source, lasting, open_source
+from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.hardware import choose_device
 from vitrail.inspection import views
@@ -71,7 +72,7 @@ def look_inside(directory: Path, dataset: ImageDataset, test: NDArray[np.int64],
     """What the report shows of the inside of a tested model, from a spread of its test images: `views.FILE`."""
     classifier = load(directory)
     classifier.model.to(torch.device(config.train.device))
-    chosen = _spread_over(test, _LOOKED_AT)
+    chosen = spread_over(test, _LOOKED_AT)
     samples = _stored_samples(directory)["images"]
     views.store(
         directory / views.FILE,
@@ -89,7 +90,7 @@ def compare_inside(
         classifier.model.to(choose_device("auto"))
     samples = _stored_samples(directories[0])
     first = samples["mistake"] == 0
-    images = dataset.read(_spread_over(test, _COMPARED))
+    images = dataset.read(spread_over(test, _COMPARED))
     views.store(path, views.view_pair(names, pair, images, samples["images"][first], samples["labels"][first]))
 
 
@@ -101,10 +102,6 @@ def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
         raise InputError(
             f"{path} is missing or damaged: 'vitrail evaluate {quoted(directory)}' makes it again"
         ) from error
-
-
-def _spread_over(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(np.int64)]
 
 
 def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
@@ -120,7 +117,7 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
         logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
     result = {
         "split": "test" if len(indices) < len(dataset) else "all",
-        "data": data if data in KNOWN else str(Path(data).resolve()),
+        "data": lasting(data),
         **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
     }
     path, number = directory / f"evaluation-{source.name}.json", 1

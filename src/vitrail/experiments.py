@@ -215,7 +215,8 @@ def demo(directory: Path = Path("runs/demo")) -> Comparison:
     if directory.exists():
         earlier = directory.is_dir() and is_experiment(directory) and files.read_json(directory / _PLAN)
         if isinstance(earlier, dict) and earlier.get("kind") == "demo":
-            shutil.rmtree(directory)
+            with files.locked(directory / _PLAN):
+                shutil.rmtree(directory)
         elif not directory.is_dir() or any(directory.iterdir()):
             raise InputError(f"{directory} holds something that is not a demo: name another --out")
     train = TrainConfig(epochs=_DEMO_EPOCHS)

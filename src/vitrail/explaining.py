@@ -18,7 +18,7 @@ from vitrail.classifier import Classifier, Picture, Precision, load, predict_log
 from vitrail.configs import ViTConfig
 from vitrail.data import shapes
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.sources import open_source
+from vitrail.data.sources import lasting, open_source
 from vitrail.errors import InputError, nearest
 from vitrail.evaluation import labelled
 from vitrail.hardware import choose_device, fast_bf16
@@ -179,11 +179,11 @@ def measure_faithfulness(
     device = choose_device("auto")
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
-    path = directory / FAITHFULNESS
-    if data is not None and _has_data(directory):
-        path = path.with_stem(f"{path.stem}-{slug(Path(data).stem)}")
-    before = read_faithfulness(path)
     dataset, test, name = _test_images(directory, classifier, data, data_dir)
+    path = directory / FAITHFULNESS
+    before = read_faithfulness(path)
+    if data is not None and _has_data(directory):
+        path, before = _measured_on(path.with_stem(f"{path.stem}-{slug(Path(data).stem)}"), name)
     right = _rightly_classified(classifier, dataset, test, count)
     kept = () if before is None else tuple(of for of in before.scores if of.method not in {m.name for m in chosen})
     if before is not None and kept and (before.data, before.num_images) != (name, len(right)):
@@ -250,6 +250,15 @@ def _stems(names: Sequence[str]) -> list[str]:
     return [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
 
 
+def _measured_on(path: Path, name: str) -> tuple[Path, Faithfulness | None]:
+    """The file for data of this name, and what it holds: numbered where other data has the path."""
+    first, number = path, 1
+    while (before := read_faithfulness(path)) is not None and before.data != name:
+        number += 1
+        path = first.with_stem(f"{first.stem}-{number}")
+    return path, before
+
+
 def _has_data(directory: Path) -> bool:
     return "fingerprint" in files.read_json(directory / "run.json")
 
@@ -267,7 +276,7 @@ def _test_images(
             raise InputError(f"{error}; or name other images by --data") from error
         return prepared.dataset, prepared.splits.test, prepared.config.data.source
     dataset, test = labelled(classifier, open_source(data, data_dir))
-    return dataset, test, data
+    return dataset, test, lasting(data)
 
 
 def _rightly_classified(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.errors import InputError, RunError
+from vitrail.text import quoted
 
 TEMPORARY = ".tmp-"
 
@@ -42,9 +44,10 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        raise RunError(f"{path} could not be written ({error.strerror}); what was there before is untouched") from error
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"{path} could not be written ({error.strerror}); what was there before is untouched") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -79,16 +82,33 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def claim(directory: Path, cure: str) -> Path:
-    """Make an empty directory. Raises InputError with the cure where it is not empty or cannot be made."""
+    """Make an empty directory. Raises InputError with the cure where it is not empty or cannot be made.
+
+    What a killed process left half-written does not count.
+    """
     try:
         if directory.exists() and not directory.is_dir():
             raise InputError(f"{directory} is a file: {cure}")
-        if directory.exists() and any(directory.iterdir()):
+        if directory.exists() and any(not path.name.startswith(TEMPORARY) for path in directory.iterdir()):
             raise InputError(f"{directory} is not empty: {cure}")
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{directory} cannot be made: {getattr(error, 'strerror', None) or error}") from error
     return directory
+
+
+@contextlib.contextmanager
+def room_for(directory: Path) -> Iterator[None]:
+    """Raises RunError in one line where the disk is full while a run is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunError(
+            f"{directory} could not be written to ({error.strerror}): free some space, then run "
+            f"'vitrail resume {quoted(directory)}'"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 
 import torch
 
@@ -24,6 +26,18 @@ def choose_device(wanted: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {wanted!r} cannot be used here: {str(error).splitlines()[0]}") from error
     return device
+
+
+@contextlib.contextmanager
+def settings_kept() -> Iterator[None]:
+    """A run sets PyTorch's threads and determinism for itself: whoever asked for it finds theirs again."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
 
 
 def available_cores() -> int:

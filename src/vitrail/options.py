@@ -152,6 +152,11 @@ def _without_rare(kind: type[T]) -> type[T]:
     return type(kind.__name__, (kind,), {"__annotations__": rare, "__doc__": kind.__doc__})
 
 
+def hyphenated(argv: Sequence[str]) -> list[str]:
+    """Options with hyphens where they were written with underscores, which tyro takes as well."""
+    return [re.sub(r"^--[^=]+", lambda name: name[0].replace("_", "-"), argument) for argument in argv]
+
+
 def option(argv: Sequence[str], name: str) -> str | None:
     """The last value of `--name value` or `--name=value`, before parsing: it decides what the other options are."""
     found = None

@@ -16,7 +16,8 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Whoever read the output has gone (`| head`): fall silent, and let the work go on."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 console = _Console(highlight=False, soft_wrap=True)

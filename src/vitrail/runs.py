@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import os
 import platform
 import shlex
 import sys
@@ -23,7 +24,7 @@ from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
-from vitrail.data.sources import KNOWN, Source, open_source
+from vitrail.data.sources import Source, lasting, open_source
 from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError, Interrupted
 from vitrail.evaluation import hold_test, look_inside
@@ -122,7 +123,7 @@ def prepare(
     resolved, said = resolve_training(train or TrainConfig(), model, len(splits.train))
     dataset = source.load(model.size)
     preprocessing = preprocessing_for(data, dataset, splits.train)
-    stored = dataclasses.replace(data, source=_lasting(data.source), image_size=model.size)
+    stored = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
     return Prepared(
         config=RunConfig(stored, model, resolved, model_name or "custom"),
         dataset=dataset,
@@ -143,16 +144,11 @@ def _fingerprint(source: Source, splits: Splits) -> str:
     return digest.hexdigest()
 
 
-def _lasting(source: str) -> str:
-    """A path as it reads from any folder; the name of a known data set as it is."""
-    return source if source in KNOWN else str(Path(source).expanduser().resolve())
-
-
 def new_directory(out: Path | None, stem: str) -> Path:
     """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
     if out is not None:
         cure = "name another --out"
-        if out.is_dir() and any(out.glob("*.json")):  # A run, or the plan of several.
+        if os.path.isdir(out) and any(out.glob("*.json")):  # A run, or the plan of several.
             cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
         return files.claim(out, cure)
     number = 1
@@ -264,9 +260,9 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     """
     seen = None if observe is None else functools.partial(observe, prepared)
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
-    with files.locked(directory / "run.json"):
+    with files.locked(directory / "run.json"), hardware.settings_kept():
         try:
-            with interruptible() as check:
+            with files.room_for(directory), interruptible() as check:
                 Trainer(prepared.config, data, directory, check, seen).fit()
                 _test(prepared, directory, check)
                 check()
@@ -287,7 +283,11 @@ def evaluate(directory: Path) -> Path:
         raise InputError(
             f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
         )
-    _test(prepared, directory)
+    with hardware.settings_kept():
+        _test(prepared, directory)
+        if (directory / views.FILE).is_file():
+            # Its maps are of the sample images, which the test has chosen anew.
+            _look_inside(prepared, directory)
     return path
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from vitrail.data.layout import TEST, TRAIN, VAL, arrange
-from vitrail.text import listed, natural_key, shown, slug
+from vitrail.text import listed, natural_key, plural, quoted, shown, slug
 
 CLASSES = ("cat/1.jpg", "dog/1.jpg")
 
@@ -50,6 +50,13 @@ def test_a_class_may_be_called_train():
     layout = arrange(["train/1.jpg", "car/1.jpg", "car/x/2.jpg"])
     assert layout.class_names == ("car", "train")
     assert layout.split is None
+
+
+def test_an_image_beside_what_wraps_the_splits_is_passed_over():
+    layout = arrange(["preview.jpg", *(f"data/{name}" for name in under("train", "test"))])
+    assert layout.class_names == ("cat", "dog")
+    assert len(layout.kept) == 4
+    assert layout.ignored == (("images outside train/, val/ and test/", 1),)
 
 
 def test_a_test_folder_without_classes_is_passed_over():
@@ -120,3 +127,21 @@ def test_names_are_shown_in_one_line():
     assert listed("abcde") == "a, b, c and 2 more"
     assert slug("My Photos (2).v1") == "my-photos-2-v1"
     assert slug("写真") == "images"
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "said"),
+    [
+        (0, ("image",), "0 images"),
+        (1, ("image",), "1 image"),
+        (1200, ("image",), "1,200 images"),
+        (1, ("class", "classes"), "1 class"),
+        (3, ("class", "classes"), "3 classes"),
+    ],
+)
+def test_a_count_with_its_noun(count, words, said):
+    assert plural(count, *words) == said
+
+
+def test_a_path_as_a_shell_takes_it():
+    assert quoted("runs/a b") == "'runs/a b'"

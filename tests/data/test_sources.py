@@ -124,6 +124,7 @@ class TestCache:
         path = write()
         os.utime(path / "cat/0.png" if path.is_dir() else path, ns=(1, 1))
         after = open_source(path, data_dir).load(6).images
+        assert len(list((data_dir / "decoded").iterdir())) == 1, "what was kept of the data as it was is removed"
         assert not np.array_equal(before[0], after[0])
         assert np.array_equal(before[1:], after[1:])
 
@@ -182,6 +183,9 @@ class TestBadInput:
         (tmp_path / "flowers").mkdir()
         assert "flowers?" in refused(str(tmp_path / "flower"), data_dir)
         assert "no such file" in refused("x" * 5000, data_dir)
+
+    def test_the_home_of_nobody(self, data_dir):
+        assert "no such file or folder" in refused("~nobody-of-this-name/x", data_dir)
 
     def test_an_empty_folder(self, tmp_path, data_dir):
         (tmp_path / "empty").mkdir()
@@ -281,6 +285,7 @@ class TestBadInput:
         path = write_tree(tmp_path / "x", small_files())
         (path / "cat/again").symlink_to(path, target_is_directory=True)
         (path / "cat/nowhere.png").symlink_to(path / "none.png")
+        (path / "cat/itself.png").symlink_to(path / "cat/itself.png")
         assert len(open_source(path, data_dir).labels) == 8
 
     def test_a_test_class_that_is_not_trained(self, tmp_path, data_dir):
@@ -310,6 +315,7 @@ class TestIDX:
             ("t10k-images-idx3-ubyte", idx_bytes(np.zeros((10, 6, 4))), "differ in image size"),
             ("t10k-images-idx3-ubyte", b"\0\0\x08\x03" + b"\xff" * 12, "over the limit"),
             ("t10k-labels-idx1-ubyte", gzip.compress(idx_bytes(np.zeros(10)), mtime=0)[:-12], "corrupt"),
+            ("t10k-labels-idx1-ubyte", gzip.compress(idx_bytes(np.arange(10) % 3), mtime=0)[:-8], "corrupt"),
             ("t10k-labels-idx1-ubyte", None, "there is no test-labels file"),
         ],
     )
@@ -321,6 +327,20 @@ class TestIDX:
             content[name] = data
         with pytest.raises(InputError, match=said):
             open_source(write_tree(tmp_path / "x", content), data_dir)
+
+    def test_classes_are_those_that_there_are(self, tmp_path, data_dir):
+        content, _ = idx_files(compressed=False)
+        for name, count in (("train", 20), ("t10k", 10)):
+            content[f"{name}-labels-idx1-ubyte"] = idx_bytes(1 + 25 * (np.arange(count) % 2))
+        source = open_source(write_tree(tmp_path / "letters", content), data_dir)
+        assert source.class_names == ("1", "26")
+        assert source.labels.tolist() == [0, 1] * 15
+
+    def test_images_of_one_class_are_refused(self, tmp_path, data_dir):
+        content, _ = idx_files(compressed=False)
+        for name, count in (("train", 20), ("t10k", 10)):
+            content[f"{name}-labels-idx1-ubyte"] = idx_bytes(np.zeros(count))
+        assert "all images are of one class" in refused(write_tree(tmp_path / "x", content), data_dir)
 
     def test_two_sets_are_not_mixed(self, tmp_path, data_dir):
         content, _ = idx_files()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vitrail.configs import DataConfig
 from vitrail.data.layout import TEST, TRAIN, VAL
-from vitrail.data.splits import quotas, split
+from vitrail.data.splits import quotas, split, spread_over
 from vitrail.errors import InputError
 
 
@@ -160,3 +160,20 @@ def test_a_class_with_one_image_is_refused_by_name(source_split):
 def test_a_class_without_a_readable_image_is_refused():
     with pytest.raises(InputError, match="class gone has 0 images"):
         split(np.zeros(20, np.int64), None, config(), ("there", "gone"))
+
+
+def test_a_training_set_too_small_to_validate_is_refused():
+    labels = np.repeat([0, 1], [2, 10])
+    with pytest.raises(InputError, match="no image is left to validate with"):
+        split(labels, None, config(train_subset=2))
+
+
+@given(st.integers(1, 300), st.integers(1, 100))
+def test_what_is_spread_over_a_sorted_list_is_of_all_its_parts(count, most):
+    indices = np.arange(1000, 1000 + count)
+    some = spread_over(indices, most)
+    assert len(some) == len(set(some.tolist())) == min(most, count)
+    assert set(some.tolist()) <= set(indices.tolist())
+    if most > 1:
+        assert (some[0], some[-1]) == (indices[0], indices[-1])
+        assert np.ptp(np.diff(some)) <= 1 if len(some) > 1 else True

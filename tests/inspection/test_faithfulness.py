@@ -27,6 +27,10 @@ class TestCells:
         maps = torch.arange(24.0).view(1, 4, 6)
         assert cell_means(maps, (2, 3)).tolist() == [[3.5, 5.5, 7.5, 15.5, 17.5, 19.5]]
 
+    def test_cells_that_do_not_divide_the_map_overlap(self):
+        assert cell_means(torch.arange(3.0).expand(1, 3, 3), (2, 2)).tolist() == [[0.5, 1.5, 0.5, 1.5]]
+        assert cell_means(torch.ones(1, 12, 12), (8, 8)).eq(1).all()
+
     @given(st.integers(1, 300), st.integers(0, 9))
     def test_groups_are_even_and_in_order(self, num_cells, seed):
         ranked = np.random.default_rng(seed).permutation(num_cells)[None]
@@ -230,7 +234,7 @@ def edges(model, images, target, seed):
 
 
 def planted(name, function):
-    return Method(name, function, False, (ViT, CNN), "planted")
+    return Method(name, function, False, (ViT, CNN))
 
 
 @pytest.fixture(scope="module")

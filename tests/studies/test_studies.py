@@ -20,13 +20,13 @@ from vitrail.models.positions import sincos_2d
 from vitrail.models.summary import summarize
 from vitrail.studies import (
     STUDIES,
+    ablation,
     attention_on_object,
     compute,
     data_size,
     heads,
     hierarchy,
     hybrid,
-    levers,
     patch_size,
     position_similarity,
     translation,
@@ -91,7 +91,7 @@ def accuracy(value: float, **more: float) -> dict:
     return {"test_accuracy": value, "train_accuracy": 1.0, "multiply_adds": 2e6, **more}
 
 
-LEVERS = [name.replace("-", "__") for name in (levers.RECIPE_CELL, *levers.LEVERS, *levers.OTHERS)]
+CHOICES = [name.replace("-", "__") for name in (ablation.RECIPE_CELL, *ablation.CHOICES, *ablation.ADDITIONS)]
 CLAIMS = [
     ("data-size", "supported", {"vit__100": accuracy(0.5), "cnn__100": accuracy(0.7), "vit__1000": accuracy(0.9), "cnn__1000": accuracy(0.91)}),
     ("data-size", "contradicted", {"vit__100": accuracy(0.8), "cnn__100": accuracy(0.7), "vit__1000": accuracy(0.9), "cnn__1000": accuracy(0.91)}),
@@ -114,8 +114,8 @@ CLAIMS = [
     ("compute", "supported", {name: accuracy(value, total=1e12, operations=[1e11, 1e12], curve=[0.1, value]) for name, value in (("vit", 0.9), ("hybrid", 0.8), ("cnn", 0.7))}),
     ("convergence", "supported", {name: {"steps": [0, 10, 20], "curve": [0.1, 0.6, 1], "best": 1.0} | {f"{unit}_to_{n}": k for unit in ("steps", "seconds") for n in (50, 80, 95)} for name, k in (("vit", 20), ("cnn", 10))}),
     ("patch-size", "supported", {f"patch{p}": accuracy(0.5 + 1 / p, patches=(64 / p) ** 2, milliseconds=1 / p**2, bytes=1e4 / p**2) | {"multiply_adds": 1e9 / p**3} for p in (8, 4, 2)}),
-    ("levers", "supported", {name: {"val_accuracy": 0.6 if name == "recipe" else 0.5, "seconds": 120} for name in LEVERS}),
-    ("levers", "contradicted", {name: {"val_accuracy": 0.7 if name == "dropout" else 0.6, "seconds": 120} for name in LEVERS}),
+    ("ablation", "supported", {name: {"val_accuracy": 0.6 if name == "recipe" else 0.5, "seconds": 120} for name in CHOICES}),
+    ("ablation", "contradicted", {name: {"val_accuracy": 0.7 if name == "dropout" else 0.6, "seconds": 120} for name in CHOICES}),
     ("heads", "supported", {"vit": accuracy(0.9) | {"least_first": [0.9, 0.9, 0.9, 0.5, 0.1], "most_first": [0.9, 0.5, 0.3, 0.2, 0.1], "removable": 0.7, "names": ["mixed"] * 4}}),
 ]  # fmt: skip
 
@@ -150,11 +150,11 @@ def test_a_model_that_has_learned_nothing_decides_nothing():
 
 
 class TestPlans:
-    def test_too_few_images_for_the_levers_are_named(self, monkeypatch):
-        monkeypatch.setattr(levers, "extent", lambda setting: (900, 10))
-        monkeypatch.setattr(levers, "mirrored", lambda setting: True)
+    def test_too_few_images_for_the_ablation_are_named(self, monkeypatch):
+        monkeypatch.setattr(ablation, "extent", lambda setting: (900, 10))
+        monkeypatch.setattr(ablation, "mirrored", lambda setting: True)
         with pytest.raises(InputError, match="at least 1,024"):
-            levers.plan(Setting("finds", quick=False))
+            ablation.plan(Setting("finds", quick=False))
 
     def test_only_colour_images_are_mirrored(self, tmp_path):
         for mode, colour in (("RGB", True), ("L", False)):
@@ -164,18 +164,18 @@ class TestPlans:
             assert mirrored(Setting(str(tmp_path / mode), quick=True)) is colour
 
     def test_every_lever_is_pulled(self):
-        assert sorted(cell.name for cell in levers.plan(Setting("digits", quick=False))) == sorted(
-            ["recipe", *levers.LEVERS, *levers.OTHERS]
+        assert sorted(cell.name for cell in ablation.plan(Setting("digits", quick=False))) == sorted(
+            ["recipe", *ablation.CHOICES, *ablation.ADDITIONS]
         )
 
     @pytest.mark.parametrize(
         ("data", "count", "within"), [("finds", 50_000, 0.01), ("finds", 3_000, 0.06), ("digits", 1258, 0.02)]
     )
     def test_every_lever_has_the_same_compute(self, data, count, within, monkeypatch):
-        monkeypatch.setattr(levers, "extent", lambda setting: (count, 10))
-        monkeypatch.setattr(levers, "mirrored", lambda setting: setting.data == "finds")
+        monkeypatch.setattr(ablation, "extent", lambda setting: (count, 10))
+        monkeypatch.setattr(ablation, "mirrored", lambda setting: setting.data == "finds")
         spent = []
-        for cell in levers.plan(Setting(data, quick=False)):
+        for cell in ablation.plan(Setting(data, quick=False)):
             assert cell.train.augment.flip == (data == "finds" and cell.name != "no-augmentation")
             assert cell.data.image_size == cell.model.size
             seen, until = cell.data.train_subset, cell.train.small_until if cell.train.small_side else 0.0
@@ -241,6 +241,12 @@ class TestMeasures:
         uniform, all_inside = torch.ones(2, 3, 4, 4), masks[:, None].expand(2, 3, 4, 4)
         assert attention_on_object.inside(uniform, masks).tolist() == [0.5] * 3
         assert attention_on_object.inside(all_inside, masks).tolist() == [1.0] * 3
+
+    @pytest.mark.parametrize(
+        ("accuracy", "gone"), [([0.9, 0.9, 0.8, 0.9], 1), ([0.9, 0.5, 0.9], 0), ([0.9, 0.92, 0.895], 2)]
+    )
+    def test_heads_are_spared_until_accuracy_first_falls(self, accuracy, gone):
+        assert heads.spared(accuracy) == gone
 
     def test_without_heads_the_order_of_patches_is_all_that_is_lost(self):
         torch.manual_seed(0)

@@ -109,6 +109,25 @@ def test_muon_is_for_wide_vision_transformers():
     assert set(chosen.values()) == {"adamw", "muon"}
 
 
+def test_a_cnn_has_nothing_for_muon_and_that_is_said():
+    resolved, said = resolve_training(TrainConfig(optimizer="muon"), preset("cnn-compare"), 1000)
+    assert resolved.optimizer == "adamw"
+    assert any("a CNN has no matrices for muon" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("model", "train", "line"),
+    [
+        ("vit-compare", TrainConfig(), "augmentation: crops shifted by up to 4 pixels, mirroring"),
+        ("vit-compare", TrainConfig(epochs=2), "augmentation: no crops, no mirroring"),
+        ("vit-compare", TrainConfig(augment=AugmentConfig(crop=2, flip=False)), None),
+    ],
+)
+def test_augmentation_that_was_chosen_is_said(model, train, line):
+    _, said = resolve_training(train, preset(model), 1000)
+    assert [words for words in said if words.startswith("augmentation")] == ([line] if line else [])
+
+
 def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():
     few = resolve_training(TrainConfig(epochs=4), preset("vit-compare"), 500)[0]
     assert few.augment == AugmentConfig(crop=0, flip=False)

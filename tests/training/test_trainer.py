@@ -218,6 +218,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path, caps
     assert "is damaged" in capsys.readouterr().out
 
 
+def test_a_kill_between_two_renames_loses_no_checkpoint(tmp_path):
+    """The first checkpoint is saved again, and the process ends when the old one has made room for the new one."""
+    config = run_config()
+    whole = fit(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        fit(config, tmp_path / "run", interrupting_after(2))
+    checkpoints = tmp_path / "run" / "checkpoints"
+    [only] = checkpoints.iterdir()
+    only.rename(checkpoints / f".tmp-{only.name}-superseded")
+    (checkpoints / f".tmp-{only.name}-123").mkdir()
+    checkpoint.clear_unfinished(checkpoints)
+    assert [path.name for path in checkpoints.iterdir()] == [only.name]
+    assert fit(config, tmp_path / "run") == whole
+
+
 def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
     config = run_config()
     whole = fit(config, tmp_path / "whole")

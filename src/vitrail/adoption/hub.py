@@ -67,14 +67,18 @@ def folder(name: str, allow_pickle: bool) -> Path:
 def random_model(name: str) -> nn.Module:
     """A model with the configuration of a hub repository and random weights."""
     library = optional("transformers")
+    repository, _, revision = name.partition("@")
     with _quiet():
         config = _tried(
-            lambda: library.AutoConfig.from_pretrained(name), f"hf:{shown(name)} could not be configured", _CURE
+            lambda: library.AutoConfig.from_pretrained(repository, revision=revision or None),
+            f"hf:{shown(name)} could not be configured",
+            _CURE,
         )
-    architecture = (config.architectures or ["none"])[0]
-    if not hasattr(library, architecture):
-        raise InputError(f"hf:{shown(name)} is a {shown(architecture)}, which transformers does not know")
-    return getattr(library, architecture)(config)
+    architecture = str((config.architectures or ["none"])[0])
+    kind = getattr(library, architecture, None)
+    if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
+        raise InputError(f"hf:{shown(name)} is a {shown(architecture)}, which transformers does not know as a model")
+    return _tried(lambda: kind(config), f"hf:{shown(name)} could not be built", _CURE)
 
 
 def _weights(repository: str, safe: str, pickled: str, allow_pickle: bool) -> Path:

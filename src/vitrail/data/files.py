@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -94,8 +95,16 @@ def survey(path: Path, listing: Listing, cached: Path, tolerant: bool = False) -
     found = Survey(listing.container, members[: len(scanned)], scanned, layout, problems)
     if not problems:
         with replacing(cached / "survey.json") as temporary:
-            temporary.write_text(json.dumps(_to_json(found)), "utf-8")
+            temporary.write_text(json.dumps({"source": str(path), **_to_json(found)}), "utf-8")
+        _remove_superseded(path, cached)
     return found
+
+
+def _remove_superseded(path: Path, cached: Path) -> None:
+    """What was kept of the same folder or archive before it changed: decoded images take space."""
+    for stored in cached.parent.glob(f"{cached.name.rpartition('-')[0]}-*/survey.json"):
+        if stored.parent != cached and json.loads(stored.read_text("utf-8")).get("source") == str(path):
+            shutil.rmtree(stored.parent, ignore_errors=True)
 
 
 def decoded_images(

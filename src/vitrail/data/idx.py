@@ -59,13 +59,13 @@ def read(found: Mapping[str, str], contents: Mapping[str, bytes]) -> LabelledArr
             )
     if len({i.shape[1:] for i in images}) > 1:
         raise InputError(f"{shown(found['train-images'])} and {shown(found['test-images'])} differ in image size")
-    all_labels = np.concatenate(labels).astype(np.int64)
+    present, all_labels = np.unique(np.concatenate(labels), return_inverse=True)
     sizes = [len(part) for part in labels]
     return LabelledArrays(
         images=np.concatenate(images)[:, None],
-        labels=all_labels,
+        labels=all_labels.astype(np.int64),
         split=None if len(sizes) == 1 else np.repeat(np.array([TRAIN, TEST], np.uint8), sizes),
-        class_names=tuple(str(label) for label in range(int(all_labels.max(initial=0)) + 1)),
+        class_names=tuple(map(str, present.tolist())),
         image_names=tuple(f"{split}-images #{at}" for split, n in zip(splits, sizes, strict=True) for at in range(n)),
     )
 
@@ -87,6 +87,7 @@ def parse(data: bytes, name: str, dimensions: int) -> NDArray[np.uint8]:
         if size > MAX_BYTES:
             raise InputError(f"{name}: declares {size:,} bytes, over the limit of {MAX_BYTES >> 30} GiB")
         content = stream.read(size)
+        stream.read(1)  # Gzip's checksum lies behind the content, and is compared when the end is read.
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name}: the file is corrupt ({error}): fetch it again") from error
     if len(content) < size:

@@ -70,7 +70,8 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
         beside = sorted({p[depth] for p in parts.values() if len(p) > depth + 1 and _place(p[depth]) is None})
         if beside:
             notes.append(f"ignored beside train/ and the like: {listed(beside)}")
-        split_of = {at: place for at, p in parts.items() if (place := _place(p[depth])) is not None}
+        lying = {at: _place(p[depth]) for at, p in parts.items() if len(p) > depth}
+        split_of = {at: place for at, place in lying.items() if place is not None}
         ignored["images outside train/, val/ and test/"] += len(parts) - len(split_of)
         parts, depth = {at: parts[at] for at in split_of}, depth + 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from collections.abc import Iterator
@@ -80,9 +81,10 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
             name = prefix + entry.name
             try:
                 status = entry.stat()
-            except FileNotFoundError:
-                # A link that leads nowhere.
-                continue
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP):
+                    continue  # A link that leads nowhere, or to itself.
+                raise
             if entry.is_dir():
                 yield True, name, status
                 yield from _walk(entry.path, name + "/", above | {identity})

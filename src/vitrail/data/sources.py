@@ -161,12 +161,13 @@ def resolve(source: str | Path) -> Path:
     Raises:
         InputError: there is no such file or folder.
     """
-    path = Path(source).expanduser()
+    path = Path(source)
     try:
+        path = path.expanduser()
         if path.exists():
             return path.resolve()
-    except (OSError, ValueError):
-        # Longer than a file name may be, or with a NUL in it: it does not exist either.
+    except (OSError, ValueError, RuntimeError):
+        # Longer than a file name may be, with a NUL in it, or in the home of nobody: it does not exist either.
         pass
     close = difflib.get_close_matches(str(source).lower(), KNOWN, n=1)
     if not close and path.parent.is_dir():
@@ -174,6 +175,11 @@ def resolve(source: str | Path) -> Path:
         close = [shown(str(path.with_name(name))) for name in beside]
     hint = f"; did you mean {close[0]}?" if close else ""
     raise InputError(f"{shown(str(source))}: no such file or folder, nor a known data set ({', '.join(KNOWN)}){hint}")
+
+
+def lasting(source: str) -> str:
+    """A path as it reads from any folder; the name of a known data set as it is."""
+    return source if source in KNOWN else str(Path(source).expanduser().resolve())
 
 
 def source_name(path: Path) -> str:
@@ -208,7 +214,9 @@ def arrays_in(listing: Listing) -> tuple[str, LabelledArrays] | None:
 
 
 def from_arrays(name: str, kind: str, arrays: LabelledArrays) -> Source:
-    """A source of images that are all in memory."""
+    """A source of images that are all in memory. Raises InputError where all are of one class."""
+    if len(arrays.class_names) < 2:
+        raise InputError(f"{name}: all images are of one class: two or more are needed")
     _, channels, height, width = arrays.images.shape
     return Source(
         name=name,

@@ -83,7 +83,14 @@ def split(
             size = max(1, round(size * len(train) / len(pool)))
             val = _stratified(train, labels, size, -train_rank, leave_one=True)
             train = np.setdiff1d(train, val)
+        if not len(val):
+            raise InputError("no image is left to validate with: give each class more, or train on fewer of them")
     return Splits(train, val, test, val_is_test=False)
+
+
+def spread_over(indices: Indices, most: int) -> Indices:
+    """At most so many of them, evenly spaced: the first ones of a folder are all of one class."""
+    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(np.int64)]
 
 
 def _subset(

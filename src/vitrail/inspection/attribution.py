@@ -49,7 +49,6 @@ class Method:
     depends_on_class: bool
     """Whether the map is of the target class, or of whatever the model looked at."""
     models: tuple[type, ...]
-    paper: str
     is_control: bool = False
     """It knows nothing of the model: a method worth having beats it."""
 
@@ -266,16 +265,16 @@ _VIT, _BOTH = (ViT,), (ViT, CNN)
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("attention", raw_attention, False, _VIT, "Dosovitskiy et al. 2021"),
-        Method("rollout", rollout, False, _VIT, "Abnar & Zuidema 2020"),
-        Method("attention-gradient", attention_gradient, True, _VIT, "Chefer et al. 2021 (generic)"),
-        Method("relevancy", relevancy, True, _VIT, "Chefer et al. 2021 (generic)"),
-        Method("legrad", legrad, True, _VIT, "Bousselham et al. 2024"),
-        Method("grad-cam", grad_cam, True, _BOTH, "Selvaraju et al. 2017"),
-        Method("integrated-gradients", integrated_gradients, True, _BOTH, "Sundararajan et al. 2017"),
-        Method("occlusion", occlusion, True, _BOTH, "Zeiler & Fergus 2014"),
-        Method("random", random, False, _BOTH, "control", is_control=True),
-        Method("centre", centre, False, _BOTH, "control", is_control=True),
+        Method("attention", raw_attention, False, _VIT),
+        Method("rollout", rollout, False, _VIT),
+        Method("attention-gradient", attention_gradient, True, _VIT),
+        Method("relevancy", relevancy, True, _VIT),
+        Method("legrad", legrad, True, _VIT),
+        Method("grad-cam", grad_cam, True, _BOTH),
+        Method("integrated-gradients", integrated_gradients, True, _BOTH),
+        Method("occlusion", occlusion, True, _BOTH),
+        Method("random", random, False, _BOTH, is_control=True),
+        Method("centre", centre, False, _BOTH, is_control=True),
     )
 }
 

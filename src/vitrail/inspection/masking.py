@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
@@ -47,10 +47,13 @@ def _unheard(n: int) -> None:
 
 
 def cell_means(maps: Float[Tensor, "batch height width"], cells: Size) -> Float[Tensor, "batch cell"]:
-    """Maps averaged over a grid (rows, columns) of cells, row by row; a map that is coarser is enlarged first."""
+    """Maps averaged over a grid (rows, columns) of cells, row by row; a map that is coarser is enlarged first.
+
+    Cells overlap where they do not divide the map.
+    """
     if maps.shape[1] < cells[0] or maps.shape[2] < cells[1]:
         maps = F.interpolate(maps[:, None], size=cells, mode="bilinear")[:, 0]
-    return reduce(maps, "batch (row tall) (column wide) -> batch (row column)", "mean", row=cells[0], column=cells[1])
+    return F.adaptive_avg_pool2d(maps[:, None], cells).flatten(1)
 
 
 def stand_in(

@@ -54,7 +54,7 @@ class ModelView:
     """Cosine."""
     patch_filters: Float[ndarray, "filter channel y x"] | None = None
     explained: Float[ndarray, " filter"] | None = None
-    """Share of the variance; of a CNN's kernels, share of their squared length."""
+    """Share of the layer's squared weights; of a CNN's kernels, share of their squared length."""
     moved: Float[ndarray, " share"] | None = None
     """Shares of the patches that changed places ..."""
     moved_accuracy: Float[ndarray, " share"] | None = None

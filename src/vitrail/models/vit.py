@@ -155,8 +155,6 @@ class ViT(nn.Module):
         last = [] if config.head == "none" else [nn.Linear(dim if hidden else width, config.num_classes)]
         self.head = nn.Sequential(*hidden, *last)
         self.initialize()
-        for layer in last:
-            nn.init.trunc_normal_(layer.weight, std=0.02)
 
     @property
     def num_prefix(self) -> int:
@@ -184,6 +182,8 @@ class ViT(nn.Module):
                 nn.init.normal_(getattr(self, name), std=self.config.pos_init_std)
         if self.registers is not None:
             nn.init.normal_(self.registers, std=0.02)
+        for layer in [*self.head][-1:]:
+            nn.init.trunc_normal_(layer.weight, std=0.02)
 
     def positions(self, height: int, width: int) -> Float[Tensor, "1 token dim"] | None:
         """Embeddings for an image of this size in pixels, resampled where it is not the configured one.

@@ -65,14 +65,14 @@ class Trust:
     """Sentences: on what it was measured, and what to compare with."""
 
 
-def measured_trust(measured: Faithfulness, command: str = "") -> Trust:
+def measured_trust(measured: Faithfulness) -> Trust:
     """Every method's numbers beside those of the controls."""
     from vitrail.inspection.faithfulness import table
 
     head, rows = table(measured)
     known = {name for scores in measured.scores for name in scores.values}
     return Trust(
-        command=command,
+        command="",
         table=Table(
             "Means over images ± half of their 95 % interval",
             list(head),

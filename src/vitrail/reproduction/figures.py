@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vitrail import files, plots
 from vitrail.data.sources import data_option, shown_source
+from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.experiments import provenance
 from vitrail.inspection.capture import inspect
@@ -53,7 +54,7 @@ def _untrained(prepared: Prepared) -> Model:
 
 
 def _test_images(prepared: Prepared) -> torch.Tensor:
-    some = prepared.splits.test[:_IMAGES]
+    some = spread_over(prepared.splits.test, _IMAGES)
     return prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(some)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vitrail.studies import (
+    ablation,
     attention_distance,
     attention_on_object,
     compute,
@@ -11,7 +12,6 @@ from vitrail.studies import (
     heads,
     hierarchy,
     hybrid,
-    levers,
     patch_size,
     position_similarity,
     positions,
@@ -36,5 +36,5 @@ STUDIES: dict[str, Study] = {
     "patch-size": patch_size.STUDY,
     "hybrid": hybrid.STUDY,
     "regularisation": regularisation.STUDY,
-    "levers": levers.STUDY,
+    "ablation": ablation.STUDY,
 }

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vitrail import plots
+from vitrail.data.splits import spread_over
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
 from vitrail.runs import Prepared, Run
@@ -32,7 +33,7 @@ def plan(setting: Setting) -> list[Cell]:
 
 def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
     """Mean attention distance in pixels by layer and head, over validation images."""
-    some = torch.from_numpy(prepared.dataset.read(prepared.splits.val[:_IMAGES]))
+    some = torch.from_numpy(prepared.dataset.read(spread_over(prepared.splits.val, _IMAGES)))
     return {"distance": inspect(model, prepared.preprocessing.normalize(some)).attention_distance().tolist()}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vitrail import plots
 from vitrail.data import shapes
+from vitrail.data.splits import spread_over
 from vitrail.inspection.attribution import METHODS, apply
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
@@ -33,7 +34,7 @@ def inside(maps: Float[Tensor, "batch ... row column"], masks: Float[Tensor, "ba
 
 def observe(prepared: Prepared, model: Model) -> dict[str, Any]:
     """The share of the class token's attention on the object by layer, of a centred Gaussian, and of the area."""
-    chosen = prepared.splits.val[:_IMAGES]
+    chosen = spread_over(prepared.splits.val, _IMAGES)
     inputs = prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(chosen)))
     looks = inspect(model, inputs).class_attention().mean(dim=2)
     full = torch.from_numpy(shapes.masks(chosen, prepared.preprocessing.framing)).float()

@@ -13,7 +13,7 @@ import torch
 
 from vitrail import files, plans
 from vitrail.configs import RunConfig
-from vitrail.data.sources import KNOWN, data_option, shown_source
+from vitrail.data.sources import data_option, lasting, shown_source
 from vitrail.errors import InputError, RunError, nearest
 from vitrail.experiments import provenance
 from vitrail.inspection.measures import mean_interval
@@ -88,8 +88,7 @@ def study(
         config = prepare(cell.data, cell.model, train, cache, cell.name).config
         runs |= plans.over_seeds(cell.name, config, seeds)
     directory = new_directory(Path(out) if out else None, f"study-{name}")
-    source = setting.data if setting.data in KNOWN else str(Path(setting.data).expanduser().resolve())
-    about = {"study": name, "quick": quick, "data": source}
+    about = {"study": name, "quick": quick, "data": lasting(setting.data)}
     Plan(directory / _PLAN, runs, cache, about=about).write()
     return resume_study(directory)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitrail import plots
+from vitrail.data.splits import spread_over
 from vitrail.inspection.heads import name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
 from vitrail.runs import Prepared, Run
@@ -57,6 +58,12 @@ def accuracy_without(
         return float((model(inputs, tap).argmax(dim=1) == labels).float().mean())
 
 
+def spared(accuracy: Sequence[float]) -> int:
+    """How many can go before accuracy falls by more than a point, from the accuracy without the first 0, 1, 2, ..."""
+    fallen = np.flatnonzero(np.array(accuracy) < accuracy[0] - _TOLERATED)
+    return int(fallen[0]) - 1 if len(fallen) else len(accuracy) - 1
+
+
 def measure(run: Run, prepared: Prepared) -> Measured:
     """Test accuracy as heads go, in the order of what validation accuracy loses by each alone, and its reverse."""
     classifier, config = run.classifier(), prepared.config.model
@@ -64,7 +71,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
     every = [(layer, head) for layer in range(depth) for head in range(heads)]
 
     def some(indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        chosen = indices[:_IMAGES]
+        chosen = spread_over(indices, _IMAGES)
         pixels = torch.from_numpy(prepared.dataset.read(chosen))
         return prepared.preprocessing.normalize(pixels), torch.from_numpy(prepared.dataset.labels[chosen])
 
@@ -75,9 +82,8 @@ def measure(run: Run, prepared: Prepared) -> Measured:
         name: [accuracy_without(classifier.model, *test, order[:count]) for count in range(len(every) + 1)]
         for name, order in (("least_first", least_first), ("most_first", least_first[::-1]))
     }
-    spared = np.flatnonzero(np.array(curves["least_first"]) >= curves["least_first"][0] - _TOLERATED)
     names = [name for layer in name_heads(profile_heads(classifier, val[0])) for name in layer]
-    return {**curves, "removable": float(spared.max() / len(every)), "names": names}
+    return {**curves, "removable": spared(curves["least_first"]) / len(every), "names": names}
 
 
 def conclude(results: Results) -> Finding:

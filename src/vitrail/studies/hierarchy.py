@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vitrail import plots
 from vitrail.data import shapes
+from vitrail.data.splits import spread_over
 from vitrail.inspection.features import feature_maps
 from vitrail.runs import Prepared, Run
 from vitrail.studies.setups import shapes_cells
@@ -41,7 +42,7 @@ def plan(setting: Setting) -> list[Cell]:
 
 def measure(run: Run, prepared: Prepared) -> Measured:
     """Accuracy of a linear probe for every target, from the mean feature over places at every depth."""
-    chosen = prepared.splits.test[:_PROBED]
+    chosen = spread_over(prepared.splits.test, _PROBED)
     pixels = prepared.dataset.read(chosen)
     maps = feature_maps(run.classifier(), prepared.preprocessing.normalize(torch.from_numpy(pixels)))
     targets = {

@@ -10,6 +10,7 @@ from numpy import ndarray
 from vitrail import plots
 from vitrail.classifier import Classifier
 from vitrail.configs import AugmentConfig
+from vitrail.data.splits import spread_over
 from vitrail.runs import Prepared, Run
 from vitrail.studies.setups import cell, cnn, vit
 from vitrail.studies.study import (
@@ -51,7 +52,7 @@ def shifted(images: UInt8[ndarray, "n c h w"], down: int, right: int) -> UInt8[n
 
 def measure(run: Run, prepared: Prepared) -> Measured:
     """The share of test images whose predicted class stays, by shift; mean over the four directions."""
-    classifier, images = run.classifier(), prepared.dataset.read(prepared.splits.test[:_IMAGES])
+    classifier, images = run.classifier(), prepared.dataset.read(spread_over(prepared.splits.test, _IMAGES))
     before = _predicted(classifier, images)
     shares = []
     for shift in _SHIFTS:

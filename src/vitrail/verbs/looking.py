@@ -57,6 +57,7 @@ def explain(argv: Sequence[str]) -> None:
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
     from vitrail import explaining
+    from vitrail.inspection.faithfulness import FILE
 
     run, files = options.run, []
     wanted: dict[str, Any] = {
@@ -73,7 +74,7 @@ def explain(argv: Sequence[str]) -> None:
         files.append(path)
     if not options.images:
         # The report shows what was measured on the run's own data.
-        shows = path.name == explaining.FAITHFULNESS and (run / "report.html").is_file()
+        shows = path.name == FILE and (run / "report.html").is_file()
         done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
     made = explaining.explain(**wanted)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from tyro.conf import AvoidSubcommands, Positional, arg
 
-from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig
+from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig, as_size
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
 from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, augmented, is_augmented, option, parse, renamed
@@ -56,7 +56,9 @@ def train(argv: Sequence[str]) -> None:
         taken = [n for n in ("in_channels", "num_classes") if getattr(model, n) != getattr(model_config, n)]
         if taken:
             raise InputError(f"--model.{taken[0].replace('_', '-')} comes from the data; leave it out")
-        if model.size != model_config.size and data.image_size is None:
+        if model.size != model_config.size:
+            if data.image_size is not None and as_size(data.image_size) != model.size:
+                raise InputError("--image-size and --model.image-size differ: leave one of them out")
             data = replace(data, image_size=model.size)
 
     from vitrail.runs import start

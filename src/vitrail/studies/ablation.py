@@ -17,7 +17,7 @@ RECIPE_CELL = "recipe"
 _IMAGES, _QUICK_IMAGES = 45_000, 2_500
 """How many the recipe sees: the first is about two minutes on two cores."""
 _LARGER = 4
-LEVERS = {
+CHOICES = {
     "xavier": "random attention at the start",
     "learned": "learned positions",
     "random-stem": "a random patch embedding at the start",
@@ -33,7 +33,7 @@ LEVERS = {
     "no-augmentation": "no augmentation",
 }
 """What stands in the place of a choice that is said to pay."""
-OTHERS = {
+ADDITIONS = {
     "trivialaugment": "TrivialAugment as well",
     "conv": "a stem of strided convolutions",
     "pooled": "a stem of pooled convolutions",
@@ -108,10 +108,10 @@ def conclude(results: Results) -> Finding:
     found = {name: results.interval(name, "val_accuracy") for name in results.cells}
     worth = {name: results.difference(RECIPE_CELL, name, "val_accuracy") for name in found if name != RECIPE_CELL}
     order = [RECIPE_CELL, *sorted(worth, key=lambda name: -worth[name].mean)]
-    titles = {RECIPE_CELL: "nothing", **LEVERS, **OTHERS}
+    titles = {RECIPE_CELL: "nothing", **CHOICES, **ADDITIONS}
     paying = [name for name in order[1:] if worth[name].half is not None and worth[name].low > 0]
     return Finding(
-        verdict=verdict(*(worth[name] for name in LEVERS if name in worth)),
+        verdict=verdict(*(worth[name] for name in CHOICES if name in worth)),
         sentence=(
             f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
             f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. "
