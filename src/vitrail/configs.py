@@ -327,6 +327,7 @@ class TrainConfig:
     compile: Literal["auto", "on", "off"] = "auto"
     """auto: where the run is long enough to repay it."""
     device: str = "auto"
+    """cpu, cuda, cuda:1, mps or xpu; auto: the first CUDA GPU, else the CPU."""
     threads: int | None = None
     """CPU threads; all cores, or one where a step is too small to share."""
     seed: int = 0
