@@ -168,6 +168,12 @@ def test_damaged_files_are_unreadable_with_a_reason(data, said):
             read(data)
 
 
+def test_a_thread_of_pixels_is_no_image():
+    data = encoded(np.zeros((1, 6000, 3), np.uint8))
+    with pytest.raises(UnreadableImageError, match="1 x 6000: one side is over 100 times the other"):
+        decode_bytes(data, Framing((96, 96)), 3)
+
+
 @pytest.mark.parametrize("side", [50_000, 14_000])
 def test_a_header_of_too_many_pixels_is_refused_before_decoding(side, tmp_path):
     with pytest.raises(OversizedImageError, match=rf"{side * side / 1e6:,.0f} megapixels, over the limit of 178"):

@@ -24,6 +24,7 @@ from vitrail.text import shown
 
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded: a small file can declare any size."""
+_MOST_ELONGATED = 100
 
 IMAGE_EXTENSIONS = frozenset(
     f".{name}"
@@ -203,6 +204,11 @@ def _open(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=_formats())
     if image.width * image.height > MAX_PIXELS:
         raise _oversized(image.width * image.height)
+    # Its shorter side is made to fit: the longer one would take gigabytes.
+    if max(image.size) > _MOST_ELONGATED * min(image.size):
+        raise UnreadableImageError(
+            f"{image.height} x {image.width}: one side is over {_MOST_ELONGATED} times the other"
+        )
     return image
 
 
