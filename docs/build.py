@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
+
 from site_builder.errors import BuildError
-from site_builder.results import results
+from site_builder.results import CURVES, curves, results
 from site_builder.site import build
 
 _DOCS = Path(__file__).parent
@@ -20,6 +22,9 @@ def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
     out = parser.parse_args(arguments).out
     records = docs.parent / "results"
     if records.is_dir():
+        if figure := curves(records):
+            with rc_context({"svg.hashsalt": CURVES}):
+                figure.savefig(records / CURVES, bbox_inches="tight", metadata={"Date": None})
         (docs / "results.md").write_text(results(records), encoding="utf-8")
     try:
         build(docs, out)

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
+
+from vitrail import plots
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.reproduction.tables import measured, shown_value, side_by_side
@@ -30,6 +34,9 @@ deviation over seeds. Train and validation values are of the last epoch; the tes
 was chosen by it (`annotated-600` validates on its test images, as its source does).
 """
 
+CURVES = "recipes.svg"
+_CURVES_SHOW = "Validation accuracy by minutes of training, a line for each recipe."
+
 _FIGURES = """\
 ## Figures of the literature
 
@@ -48,11 +55,33 @@ def results(records: Path) -> str:
     """Markdown of the records in a folder: `<recipe>.json`, `figures/` and `studies/` with their pictures."""
     parts = [_INTRODUCTION]
     of_recipes = [part for name in REPRODUCTIONS if (part := _reproduction(name, records))]
-    parts += [_RECIPES, _in_short(records), *of_recipes] if of_recipes else []
+    picture = records / CURVES
+    drawn = [f"![{_CURVES_SHOW}](../results/{CURVES})\n"] if picture.is_file() else []
+    parts += [_RECIPES, _in_short(records), *drawn, *of_recipes] if of_recipes else []
     for introduction, folder in ((_FIGURES, records / "figures"), (_STUDIES, records / "studies")):
         found = [_finding(path, _read(path)) for path in sorted(folder.glob("*.json"))]
         parts += [introduction, *found] if found else []
     return "\n".join(parts)
+
+
+def curves(records: Path) -> Figure | None:
+    """Validation accuracy over minutes of training, for the recipes of the data that most of them share."""
+    of_data: dict[str, dict[str, list[tuple[float, float, float | None]]]] = {}
+    for made in RECIPES:
+        if (path := records / f"{made}.json").is_file():
+            record = _read(path)
+            of_data.setdefault(record["data"], {})[made] = _curve(record)
+    if not of_data:
+        return None
+    data, lines = max(of_data.items(), key=lambda item: len(item[1]))
+    return plots.interval_lines(lines, f"minutes of training, {data}", "validation accuracy, %", log=True)
+
+
+def _curve(record: Mapping[str, Any]) -> list[tuple[float, float, float | None]]:
+    """After every epoch: minutes and percent, means over seeds."""
+    epochs = [[(row["seconds"], row["val_accuracy"]) for row in seed["epochs"]] for seed in record["seeds"]]
+    seconds, accuracy = np.array(epochs).mean(axis=0).T
+    return [(minutes, 100 * share, None) for minutes, share in zip(seconds.cumsum() / 60, accuracy, strict=True)]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from site_builder.results import results
+from site_builder.results import CURVES, curves, results
 from vitrail.recipes import RECIPES, recipe
 from vitrail.serialization import run_from_json
 
@@ -17,6 +17,20 @@ RECORDS = ROOT / "results"
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
 def test_the_page_is_what_the_records_give():
     assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results(RECORDS)
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
+def test_every_curve_ends_where_its_record_does():
+    ends = [line.get_xydata()[-1].tolist() for line in curves(RECORDS).axes[0].lines]
+    recorded = [json.loads((RECORDS / f"{name}.json").read_text()) for name in RECORDED]
+    known = [[of["seconds"]["mean"] / 60, 100 * of["val"]["accuracy"]["mean"]] for of in recorded]
+    assert len(ends) > 1
+    assert all(any(end == pytest.approx(values) for values in known) for end in ends)
+    assert CURVES in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+def test_without_records_there_are_no_curves(tmp_path):
+    assert curves(tmp_path) is None
 
 
 RECORDED = [name for name in RECIPES if (RECORDS / f"{name}.json").is_file()]

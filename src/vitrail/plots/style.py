@@ -99,7 +99,8 @@ def bare(size: tuple[float, float]) -> tuple[Figure, Axes]:
 def line(i: int, points: int) -> dict[str, Any]:
     """The look of the i-th line, with a mark on each point where they are few."""
     marker = "o" if points <= _FEW_POINTS else ""
-    style = {"color": SERIES[i % len(SERIES)], "linestyle": _DASHES[i % len(_DASHES)]}
+    # Colours that come again do so with other dashes.
+    style = {"color": SERIES[i % len(SERIES)], "linestyle": _DASHES[(i + i // len(SERIES)) % len(_DASHES)]}
     return {**style, "linewidth": 1.8, "marker": marker, "markersize": 4}
 
 
