@@ -1,0 +1,25 @@
+"""Frozen configurations: every choice that affects a result is a field here, and is validated here.
+
+`None` in a field means "chosen automatically, and said". A `RunConfig` has no such field left: it is what
+`run.json` stores and all that `resume` needs.
+"""
+
+from vitrail.configs.data import DataConfig
+from vitrail.configs.models import CNNConfig, ModelConfig, Readout, ViTConfig
+from vitrail.configs.runs import RunConfig
+from vitrail.configs.size import Size, as_size
+from vitrail.configs.training import NO_AUGMENTATION, AugmentConfig, TrainConfig
+
+__all__ = [
+    "NO_AUGMENTATION",
+    "AugmentConfig",
+    "CNNConfig",
+    "DataConfig",
+    "ModelConfig",
+    "Readout",
+    "RunConfig",
+    "Size",
+    "TrainConfig",
+    "ViTConfig",
+    "as_size",
+]

@@ -1,0 +1,49 @@
+"""A run: data, model and training with nothing left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vitrail.configs.data import DataConfig
+from vitrail.configs.models import ModelConfig, ViTConfig
+from vitrail.configs.training import TrainConfig
+from vitrail.errors import InputError
+from vitrail.validation import require
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's weights, with nothing left to choose."""
+
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    model_name: str = "custom"
+
+    def __post_init__(self) -> None:
+        unresolved = [
+            name
+            for name in ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup", "threads")
+            if getattr(self.train, name) is None
+        ]
+        unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]
+        unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
+        require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
+        linear = isinstance(self.model, ViTConfig) and self.model.stem == "linear"
+        require(
+            linear or not self.train.whiten_patches,
+            "whiten_patches needs a ViT with a linear stem: use --train.no-whiten-patches",
+        )
+        small, model = self.train.small_side, self.model
+        if small is not None:
+            if not isinstance(model, ViTConfig):
+                raise InputError(f"small_side is {small}: it needs a ViT; use --train.small-side None")
+            require(
+                small % model.patch_size == 0 and small < min(model.size),
+                f"small_side is {small}: it must be a multiple of the patch size ({model.patch_size}) below the image "
+                f"size ({min(model.size)}): use larger images (--image-size), or another --train.small-side",
+            )
+        require(
+            linear or self.train.batch_size != 1,
+            "batch norm needs at least two images in a batch: use --batch-size 2 or more",
+        )

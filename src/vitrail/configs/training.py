@@ -1,0 +1,117 @@
+"""How a model is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from vitrail.validation import check_kinds, require, require_fractions, require_positive, require_seed
+
+_MOST_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes to training images, drawn per image (mixup and CutMix: one share per batch)."""
+
+    crop: int | None = None
+    """Pad by this many pixels (reflecting) and crop back at random; an eighth of images of 16 pixels or more,
+    from 5 epochs on."""
+    flip: bool | None = None
+    """Mirror left and right, half of the time; on for colour images from 5 epochs on."""
+    cutout: int = 0
+    """Side in pixels of a random square set to the mean (DeVries & Taylor 2017, arXiv:1708.04552)."""
+    color_jitter: float = 0.0
+    """Brightness, contrast and saturation are each scaled by up to this fraction."""
+    policy: Literal["none", "randaugment", "trivialaugment"] = "none"
+    """RandAugment (Cubuk et al. 2020, arXiv:1909.13719) or TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (Zhang et al. 2018, arXiv:1710.09412); 0 is off."""
+    cutmix: float = 0.0
+    """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv:1905.04899); 0 is off."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        for f in fields(self):
+            value = getattr(self, f.name)
+            require(
+                value is None or isinstance(value, str) or value >= 0,
+                f"augment.{f.name} is {value}: it must be at least 0",
+            )
+
+
+NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained. Every `None` is resolved, from configuration and data, before the first step."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] | None = None
+    """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the weights between a ViT's
+    hidden layers and AdamW the rest."""
+    lr: float | None = None
+    """Peak learning rate."""
+    weight_decay: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    """Of SGD; Muon uses 0.95."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """The learning rate after the warm-up: constant, or falling to 0."""
+    warmup: float | None = None
+    """The share of all steps over which the learning rate rises from 0."""
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    """Scale gradients down to this norm."""
+    ema_decay: float | None = None
+    """Keep an exponential moving average of the weights, and evaluate and save it."""
+    whiten_patches: bool = False
+    """A linear stem starts by decorrelating the training images' patches (Jordan 2024, arXiv:2404.00498)."""
+    augment: AugmentConfig = AugmentConfig()
+    small_side: int | None = None
+    """A ViT's first steps see images of this height and width: fewer tokens, more images in the same time (progressive
+    resizing, Tan & Le 2021, arXiv:2104.00298, section 4)."""
+    small_until: float = 0.5
+    """The share of all steps that do, where `small_side` is given."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware multiplies it faster; strided convolutions of a stem stay in float32 on a CPU."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """auto: where the run is long enough to repay it."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps or xpu; auto: the first CUDA GPU, else the CPU."""
+    threads: int | None = None
+    """CPU threads; all cores, or one where a step is too small to share."""
+    seed: int = 0
+    """Moves initialisation, order, dropout and augmentation, never the split."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; one is saved after every epoch in any case."""
+    track: Literal["none", "tensorboard"] = "none"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))
+        check_kinds(self)
+        require_seed("seed", self.seed)
+        require(
+            self.threads is None or self.threads <= _MOST_THREADS,
+            f"threads is {self.threads}: it must be at most {_MOST_THREADS}",
+        )
+        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
+        require(
+            self.weight_decay is None or self.weight_decay >= 0,
+            f"weight_decay is {self.weight_decay}: it must be at least 0",
+        )
+        require_fractions(self, "label_smoothing", "momentum", "small_until")
+        require(
+            self.warmup is None or 0 <= self.warmup < 1,
+            f"warmup is {self.warmup}: it must be a share of the steps, below 1",
+        )
+        require(
+            self.ema_decay is None or 0 < self.ema_decay < 1,
+            f"ema_decay is {self.ema_decay}: it must lie between 0 and 1",
+        )
+        require(
+            len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas),
+            f"betas is {self.betas}: it must be two numbers below 1",
+        )
