@@ -18,9 +18,10 @@ from vitrail.evaluation import compare_inside
 from vitrail.inspection import views
 from vitrail.models.presets import preset
 from vitrail.plans import Plan
+from vitrail.preparation import prepare
 from vitrail.progress import warn
 from vitrail.report import write_report
-from vitrail.runs import Run, configs, new_directory, prepare, reopen
+from vitrail.runs import Run, configs, new_directory, reopen
 from vitrail.training.metrics import METRICS
 
 _PLAN = "experiment.json"

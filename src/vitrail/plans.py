@@ -11,8 +11,9 @@ from typing import Any
 from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.errors import InputError, Interrupted, RunError
+from vitrail.preparation import announce, prepare
 from vitrail.progress import say
-from vitrail.runs import Observer, Run, announce, begin, prepare, resume
+from vitrail.runs import Observer, Run, begin, resume
 from vitrail.serialization import run_from_json, run_to_json
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,41 +20,20 @@ import torch
 
 from vitrail import files, hardware
 from vitrail.classifier import Classifier, load
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
-from vitrail.data.dataset import ImageDataset
-from vitrail.data.preprocessing import Preprocessing, preprocessing_for
-from vitrail.data.sources import Source, lasting, open_source
-from vitrail.data.splits import Splits, split
+from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.evaluation import hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
-from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
-from vitrail.progress import say, warn
+from vitrail.preparation import Prepared, announce, prepare
+from vitrail.progress import warn
 from vitrail.report import write_report
 from vitrail.serialization import run_from_json, run_to_json
-from vitrail.text import plural, quoted
-from vitrail.training.choices import choose_image_size, choose_model, resolve_training
+from vitrail.text import quoted
 from vitrail.training.trainer import Trainer, TrainingData
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A configuration with nothing left to choose, and the images it is for."""
-
-    config: RunConfig
-    dataset: ImageDataset
-    splits: Splits
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
-    image_names: Sequence[str]
-    notes: tuple[str, ...]
-    """What was chosen automatically and why, and what the data needed."""
-    source_name: str
-    fingerprint: str
-    """Changes when the classes, the labels or the choice of images change."""
 
 
 @dataclass(frozen=True)
@@ -89,59 +67,6 @@ class Run:
 
 Observer = Callable[[Prepared, Model], dict[str, Any]]
 """What to record of a model in training, as plain JSON."""
-
-
-def prepare(
-    data: DataConfig,
-    model: str | ModelConfig | None = None,
-    train: TrainConfig | None = None,
-    data_dir: Path | None = None,
-    model_name: str | None = None,
-    began_with: str | None = None,
-) -> Prepared:
-    """Open the data and choose all that was left open.
-
-    Raises InputError for what cannot be used, and for data whose fingerprint is not `began_with`.
-    """
-    source = open_source(data.source, data_dir)
-    notes = list(source.notes)
-    if model is None:
-        model = choose_model(source.native_size)
-        notes.append(f"model {model}: the preset for images of this size")
-    if isinstance(model, str):
-        model_name, model = model_name or model, preset(model)
-    splits = split(source.labels, source.split, data, source.class_names)
-    fingerprint = _fingerprint(source, splits)
-    if began_with is not None and fingerprint != began_with:
-        raise InputError(f"{data.source} is no longer the data that the run began with: start a new run")
-    image_size = data.image_size or choose_image_size(model, source.native_size)
-    model = dataclasses.replace(
-        model, image_size=image_size, in_channels=source.channels, num_classes=len(source.class_names)
-    )
-    if source.native_size != model.size:
-        notes.append(f"images resized to {model.size[0]} x {model.size[1]}: shorter side, then centre crop")
-    resolved, said = resolve_training(train or TrainConfig(), model, len(splits.train))
-    dataset = source.load(model.size)
-    preprocessing = preprocessing_for(data, dataset, splits.train)
-    stored = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
-    return Prepared(
-        config=RunConfig(stored, model, resolved, model_name or "custom"),
-        dataset=dataset,
-        splits=splits,
-        preprocessing=preprocessing,
-        class_names=source.class_names,
-        image_names=source.image_names,
-        notes=(*notes, *said),
-        source_name=source.name,
-        fingerprint=fingerprint,
-    )
-
-
-def _fingerprint(source: Source, splits: Splits) -> str:
-    digest = hashlib.sha256(repr(source.class_names).encode())
-    for array in (source.labels, splits.train, splits.val, splits.test):
-        digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
-    return digest.hexdigest()
 
 
 def new_directory(out: Path | None, stem: str) -> Path:
@@ -297,29 +222,6 @@ def _test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambd
 
 def _look_inside(prepared: Prepared, directory: Path) -> None:
     look_inside(directory, prepared.dataset, prepared.splits.test, prepared.config)
-
-
-def announce(prepared: Prepared, directory: Path) -> None:
-    """Say what is about to happen, and everything that was chosen."""
-    config, splits = prepared.config, prepared.splits
-    height, width = config.model.size
-    say(
-        f"{prepared.source_name}: {len(splits.train):,} training, {len(splits.val):,} validation, "
-        f"{len(splits.test):,} test images of {height} x {width} x {config.model.in_channels} "
-        f"in {len(prepared.class_names)} classes"
-    )
-    summary = summarize(config.model)
-    say(
-        f"{config.model_name}: {summary.parameters:,} parameters, {summary.multiply_adds / 1e6:,.1f}M multiply-adds; "
-        f"{plural(config.train.epochs or 0, 'epoch')} of "
-        f"{plural(len(splits.train) // (config.train.batch_size or 1), 'batch', 'batches')} of "
-        f"{config.train.batch_size}, {config.train.optimizer}, learning rate {config.train.lr:g}"
-    )
-    for note in prepared.notes:
-        say(f"  {note}")
-    if splits.val_is_test:
-        say("  validation uses the test images: the test result is not of unseen images")
-    say(f"writing to {directory}")
 
 
 def train(

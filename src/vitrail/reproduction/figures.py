@@ -20,9 +20,10 @@ from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
 from vitrail.models.build import Model, build_model
 from vitrail.models.vit import ViT
+from vitrail.preparation import Prepared
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.runs import Prepared, Run, reopen
+from vitrail.runs import Run, reopen
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.text import plural

@@ -14,11 +14,12 @@ from vitrail.data.sources import data_option, shown_source
 from vitrail.errors import InputError, RunError, nearest
 from vitrail.experiments import aggregate, provenance
 from vitrail.plans import Plan
+from vitrail.preparation import prepare
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.reproduction.figures import DRAWINGS, draw
-from vitrail.runs import Run, new_directory, prepare
+from vitrail.runs import Run, new_directory
 from vitrail.text import plural
 
 RECORDS = Path(__file__).parents[3] / "results"

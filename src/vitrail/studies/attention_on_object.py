@@ -15,7 +15,8 @@ from vitrail.data.splits import spread_over
 from vitrail.inspection.attribution import METHODS, apply
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, percent, points, verdict
 

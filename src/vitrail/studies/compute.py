@@ -5,7 +5,8 @@ from __future__ import annotations
 from vitrail import plots
 from vitrail.configs import ModelConfig
 from vitrail.models.summary import summarize
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, cnn, training, vit
 from vitrail.studies.study import (
     Cell,

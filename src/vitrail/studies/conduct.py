@@ -18,8 +18,9 @@ from vitrail.errors import InputError, RunError, nearest
 from vitrail.experiments import provenance
 from vitrail.inspection.measures import mean_interval
 from vitrail.plans import Plan
+from vitrail.preparation import prepare
 from vitrail.progress import track
-from vitrail.runs import Run, new_directory, prepare, reopen
+from vitrail.runs import Run, new_directory, reopen
 from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
 from vitrail.text import plural

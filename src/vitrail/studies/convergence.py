@@ -6,7 +6,8 @@ import numpy as np
 
 from vitrail import plots
 from vitrail.configs import AugmentConfig
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, cnn, vit
 from vitrail.studies.study import (
     Cell,

@@ -13,7 +13,8 @@ from vitrail import plots
 from vitrail.data.splits import spread_over
 from vitrail.inspection.heads import name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,

@@ -14,7 +14,8 @@ from vitrail import plots
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
 from vitrail.inspection.features import feature_maps
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import (
     Cell,

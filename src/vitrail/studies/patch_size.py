@@ -10,7 +10,8 @@ from vitrail import plots
 from vitrail.configs import ViTConfig
 from vitrail.inspection.measures import Interval
 from vitrail.models.build import build_model
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,

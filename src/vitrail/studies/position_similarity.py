@@ -16,7 +16,8 @@ from torch import Tensor
 from vitrail import plots
 from vitrail.inspection import positions
 from vitrail.models.build import Model
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
 

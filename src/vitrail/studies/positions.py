@@ -6,7 +6,8 @@ import torch
 
 from vitrail import plots
 from vitrail.inspection.positions import accuracy_by_moved
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.inspection.measures import Interval, mean_interval
-from vitrail.runs import Observer, Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Observer, Run
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Measured = dict[str, Any]

@@ -11,7 +11,8 @@ from vitrail import plots
 from vitrail.classifier import Classifier
 from vitrail.configs import AugmentConfig
 from vitrail.data.splits import spread_over
-from vitrail.runs import Prepared, Run
+from vitrail.preparation import Prepared
+from vitrail.runs import Run
 from vitrail.studies.setups import cell, cnn, vit
 from vitrail.studies.study import (
     Cell,
