@@ -44,7 +44,11 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """One row per finished epoch; see `metrics.jsonl` in the design of a run directory."""
+        """One row per finished epoch.
+
+        `epoch`, `step`, `lr`; `seconds` and `images_per_second` of the training pass, without validation, saving and
+        compilation; `train_` and `val_` each of loss, accuracy, top5, auroc, f1, precision, recall (None: undefined).
+        """
         return files.read_json_lines(self.directory / "metrics.jsonl")
 
     @property
