@@ -110,7 +110,7 @@ def test_evaluating_again_gives_the_same_numbers(finished, capsys):
     assert f"{before['accuracy']:.4f}" in capsys.readouterr().out
 
 
-def test_a_run_leaves_the_threads_of_its_caller(finished):
+def test_a_run_leaves_the_threads_of_its_caller(finished, tmp_path):
     import torch
 
     before = torch.get_num_threads()
@@ -118,17 +118,55 @@ def test_a_run_leaves_the_threads_of_its_caller(finished):
         torch.set_num_threads(3)
         assert run(["evaluate", str(finished)]) == 0
         assert torch.get_num_threads() == 3
+        assert run(["train", "digits", *SMALL, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+        assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
 
 
+def test_evaluating_again_renews_the_maps_of_its_samples(finished, monkeypatch):
+    from vitrail import runs
+
+    before = (finished / "inspection.safetensors").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "look_inside", lambda *given: None)
+        assert run(["evaluate", str(finished)]) == 0
+        assert not (finished / "inspection.safetensors").exists(), "an old one does not outlive its samples"
+    assert run(["resume", str(finished)]) == 0
+    assert run(["evaluate", str(finished)]) == 0
+    assert (finished / "inspection.safetensors").read_bytes() == before
+
+
+def test_two_image_sizes_are_refused(capsys):
+    argv = ["train", "digits", "--model", "vit-compare", "--image-size", "64", "--model.image-size", "32"]
+    fails(argv, capsys, "--image-size and --model.image-size differ")
+
+
+def test_a_full_disk_in_the_middle_of_training_is_one_line(tmp_path, capsys, monkeypatch):
+    from vitrail.training.trainer import Trainer
+
+    def full(trainer):
+        raise OSError(28, "No space left on device", str(trainer.directory / "steps.jsonl"))
+
+    monkeypatch.setattr(Trainer, "train_step", full)
+    argv = ["train", "digits", *SMALL, "--epochs", "1", "--out", str(tmp_path / "run")]
+    fails(argv, capsys, "steps.jsonl could not be written (No space left on device)", "vitrail resume", code=1)
+
+
+def test_what_a_killed_process_left_half_written_does_not_count(tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".tmp-run.json-1").touch()
+    assert run(["train", "digits", *SMALL, "--epochs", "1", "--out", str(out)]) == 0
+
+
 def test_underscores_are_hyphens(tmp_path):
     out = tmp_path / "run"
-    argv = ["train", "digits", *SMALL, "--epochs", "1", "--no_augment", "--model.patch_size", "4", "--out", str(out)]
-    assert run(argv) == 0
+    argv = ["train", "digits", *SMALL, "--epochs", "6", "--no_augment", "--model.patch_size", "3", "--image_size", "18"]
+    assert run([*argv, "--out", str(out)]) == 0
     config = files.read_json(out / "run.json")["config"]
-    assert config["model"]["patch_size"] == 4
-    assert (config["train"]["augment"]["crop"], config["train"]["augment"]["flip"]) == (0, False)
+    assert config["model"]["patch_size"] == 3
+    assert config["train"]["augment"]["crop"] == 0, "by itself it would be an eighth of 18 pixels"
 
 
 def test_other_data_is_evaluated_by_class_name(tmp_path, capsys):

@@ -35,7 +35,7 @@ was chosen by it (`annotated-600` validates on its test images, as its source do
 """
 
 CURVES = "recipes.svg"
-_CURVES_SHOW = "Validation accuracy by minutes of training, a line for each recipe."
+_CURVES_SHOW = "Validation accuracy by minutes of training, a line for each recipe of the data named below."
 
 _FIGURES = """\
 ## Figures of the literature

@@ -106,7 +106,7 @@ def room_for(directory: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise RunError(
-            f"{directory} could not be written to ({error.strerror}): free some space, then run "
+            f"{error.filename or directory} could not be written ({error.strerror}): free some space, then run "
             f"'vitrail resume {quoted(directory)}'"
         ) from error
 

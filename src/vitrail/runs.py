@@ -73,11 +73,17 @@ Observer = Callable[[Prepared, Model], dict[str, Any]]
 """What to record of a model in training, as plain JSON."""
 
 
+def _can_go_on(directory: Path) -> bool:
+    """Whether `resume` has something to do in it: a run that was trained here, or several."""
+    own = directory / "run.json"
+    return (own.is_file() and b'"fingerprint"' in own.read_bytes()) or any(directory.glob("*-seed*/run.json"))
+
+
 def new_directory(out: Path | None, stem: str) -> Path:
     """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
     if out is not None:
         cure = "name another --out"
-        if os.path.isdir(out) and any(out.glob("*.json")):  # A run, or the plan of several.
+        if os.path.isdir(out) and _can_go_on(out):
             cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
         return files.claim(out, cure)
     number = 1
@@ -212,10 +218,13 @@ def evaluate(directory: Path) -> Path:
         raise InputError(
             f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
         )
-    with hardware.settings_kept():
+    inside = directory / views.FILE
+    seen = inside.is_file()
+    with files.locked(directory / "run.json"), hardware.settings_kept():
+        # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
+        inside.unlink(missing_ok=True)
         _test(prepared, directory)
-        if (directory / views.FILE).is_file():
-            # Its maps are of the sample images, which the test has chosen anew.
+        if seen:
             _look_inside(prepared, directory)
     return path
 

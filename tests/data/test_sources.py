@@ -123,8 +123,13 @@ class TestCache:
         content["cat/0.png"] = encoded(noise(99))
         path = write()
         os.utime(path / "cat/0.png" if path.is_dir() else path, ns=(1, 1))
+        [kept] = (data_dir / "decoded").iterdir()
+        os.utime(kept / "survey.json", (1, 1))
+        (data_dir / "decoded" / f"{kept.name[:-16]}damaged").mkdir()
+        (data_dir / "decoded" / f"{kept.name[:-16]}damaged" / "survey.json").write_text("{")
         after = open_source(path, data_dir).load(6).images
-        assert len(list((data_dir / "decoded").iterdir())) == 1, "what was kept of the data as it was is removed"
+        assert len(list((data_dir / "decoded").iterdir())) == 2, "what was kept of the data as it was is removed"
+        assert not kept.exists()
         assert not np.array_equal(before[0], after[0])
         assert np.array_equal(before[1:], after[1:])
 

@@ -164,8 +164,9 @@ def test_a_class_without_a_readable_image_is_refused():
 
 def test_a_training_set_too_small_to_validate_is_refused():
     labels = np.repeat([0, 1], [2, 10])
-    with pytest.raises(InputError, match="no image is left to validate with"):
+    with pytest.raises(InputError, match=r"no image is left to validate with: .* a larger --train-subset"):
         split(labels, None, config(train_subset=2))
+    assert len(split(labels, None, config(train_subset=3)).val)
 
 
 @given(st.integers(1, 300), st.integers(1, 100))

@@ -38,7 +38,7 @@ def vit() -> Page:
 def test_the_answer_comes_first(vit: Page) -> None:
     assert vit.says("Explained is fish, the class that the model predicts, with 80.0 %.")
     assert vit.says("fish (explained) 80.0 % cat 10.0 % dog 10.0 %")
-    assert vit.says("1 image, explained by methods of attribution, beside controls that know nothing of the model.")
+    assert vit.says("What the model goes by in 1 image.")
 
 
 def test_another_class_can_be_explained() -> None:

@@ -91,7 +91,7 @@ def accuracy(value: float, **more: float) -> dict:
     return {"test_accuracy": value, "train_accuracy": 1.0, "multiply_adds": 2e6, **more}
 
 
-CHOICES = [name.replace("-", "__") for name in (ablation.RECIPE_CELL, *ablation.CHOICES, *ablation.ADDITIONS)]
+ABLATED = [name.replace("-", "__") for name in (ablation.RECIPE_CELL, *ablation.CHOICES, *ablation.ADDITIONS)]
 CLAIMS = [
     ("data-size", "supported", {"vit__100": accuracy(0.5), "cnn__100": accuracy(0.7), "vit__1000": accuracy(0.9), "cnn__1000": accuracy(0.91)}),
     ("data-size", "contradicted", {"vit__100": accuracy(0.8), "cnn__100": accuracy(0.7), "vit__1000": accuracy(0.9), "cnn__1000": accuracy(0.91)}),
@@ -114,8 +114,8 @@ CLAIMS = [
     ("compute", "supported", {name: accuracy(value, total=1e12, operations=[1e11, 1e12], curve=[0.1, value]) for name, value in (("vit", 0.9), ("hybrid", 0.8), ("cnn", 0.7))}),
     ("convergence", "supported", {name: {"steps": [0, 10, 20], "curve": [0.1, 0.6, 1], "best": 1.0} | {f"{unit}_to_{n}": k for unit in ("steps", "seconds") for n in (50, 80, 95)} for name, k in (("vit", 20), ("cnn", 10))}),
     ("patch-size", "supported", {f"patch{p}": accuracy(0.5 + 1 / p, patches=(64 / p) ** 2, milliseconds=1 / p**2, bytes=1e4 / p**2) | {"multiply_adds": 1e9 / p**3} for p in (8, 4, 2)}),
-    ("ablation", "supported", {name: {"val_accuracy": 0.6 if name == "recipe" else 0.5, "seconds": 120} for name in CHOICES}),
-    ("ablation", "contradicted", {name: {"val_accuracy": 0.7 if name == "dropout" else 0.6, "seconds": 120} for name in CHOICES}),
+    ("ablation", "supported", {name: {"val_accuracy": 0.6 if name == "recipe" else 0.5, "seconds": 120} for name in ABLATED}),
+    ("ablation", "contradicted", {name: {"val_accuracy": 0.7 if name == "dropout" else 0.6, "seconds": 120} for name in ABLATED}),
     ("heads", "supported", {"vit": accuracy(0.9) | {"least_first": [0.9, 0.9, 0.9, 0.5, 0.1], "most_first": [0.9, 0.5, 0.3, 0.2, 0.1], "removable": 0.7, "names": ["mixed"] * 4}}),
 ]  # fmt: skip
 
@@ -146,7 +146,20 @@ def test_every_study_is_planned_quickly_and_in_full():
 
 def test_a_model_that_has_learned_nothing_decides_nothing():
     measured = accuracy(0.13, layers=[[0.1, 0.1], [0.2, 0.2]], centre=0.3, area=0.1)
-    assert attention_on_object.conclude(results(vit=measured)).verdict == "undecided"
+    finding = attention_on_object.conclude(results(vit=measured))
+    assert finding.verdict == "undecided"
+    assert "right in half of the images or fewer" in finding.sentence
+
+
+def test_of_one_seed_no_spread_is_told():
+    cells = {name.replace("__", "-"): {"val_accuracy": 0.6, "seconds": 120} for name in ABLATED}
+    finding = ablation.conclude(
+        Results(
+            {name: Cell(name, DataConfig("digits"), ViTConfig(), TrainConfig()) for name in cells},
+            {name: [measured] for name, measured in cells.items()},
+        )
+    )
+    assert "One seed has no spread" in finding.sentence
 
 
 class TestPlans:
@@ -163,7 +176,7 @@ class TestPlans:
                 Image.new(mode, (8, 8)).save(tmp_path / mode / f"class{k % 2}" / f"{k}.png")
             assert mirrored(Setting(str(tmp_path / mode), quick=True)) is colour
 
-    def test_every_lever_is_pulled(self):
+    def test_every_choice_is_changed(self):
         assert sorted(cell.name for cell in ablation.plan(Setting("digits", quick=False))) == sorted(
             ["recipe", *ablation.CHOICES, *ablation.ADDITIONS]
         )
@@ -171,7 +184,7 @@ class TestPlans:
     @pytest.mark.parametrize(
         ("data", "count", "within"), [("finds", 50_000, 0.01), ("finds", 3_000, 0.06), ("digits", 1258, 0.02)]
     )
-    def test_every_lever_has_the_same_compute(self, data, count, within, monkeypatch):
+    def test_every_change_has_the_same_compute(self, data, count, within, monkeypatch):
         monkeypatch.setattr(ablation, "extent", lambda setting: (count, 10))
         monkeypatch.setattr(ablation, "mirrored", lambda setting: setting.data == "finds")
         spent = []

@@ -67,7 +67,7 @@ def folder(name: str, allow_pickle: bool) -> Path:
 def random_model(name: str) -> nn.Module:
     """A model with the configuration of a hub repository and random weights."""
     library = optional("transformers")
-    repository, _, revision = name.partition("@")
+    repository, _, revision = (name, "", "") if Path(name).is_dir() else name.partition("@")
     with _quiet():
         config = _tried(
             lambda: library.AutoConfig.from_pretrained(repository, revision=revision or None),
@@ -78,7 +78,7 @@ def random_model(name: str) -> nn.Module:
     kind = getattr(library, architecture, None)
     if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
         raise InputError(f"hf:{shown(name)} is a {shown(architecture)}, which transformers does not know as a model")
-    return _tried(lambda: kind(config), f"hf:{shown(name)} could not be built", _CURE)
+    return _tried(lambda: kind(config), f"hf:{shown(name)} could not be built", "see its config.json")
 
 
 def _weights(repository: str, safe: str, pickled: str, allow_pickle: bool) -> Path:

@@ -16,8 +16,8 @@ from vitrail.errors import InputError
 
 DATA_DIR_VARIABLE = "VITRAIL_DATA_DIR"
 
-_DAY_SECONDS = 86_400
-_FORMAT_VERSION = "1"
+DAY_SECONDS = 86_400
+_FORMAT_VERSION = "2"
 _DISK_ERRORS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
@@ -81,7 +81,7 @@ def _remove_abandoned(folder: Path) -> None:
     """Temporary files that a killed process left more than a day ago."""
     for path in folder.glob(".tmp-*"):
         try:
-            if time.time() - path.stat().st_mtime > _DAY_SECONDS:
+            if time.time() - path.stat().st_mtime > DAY_SECONDS:
                 path.unlink()
         except FileNotFoundError:
             # Another process was quicker.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.data.archives import ZIP_SUFFIXES, decompressed, list_tar, list_zip
-from vitrail.data.cache import disk_errors, fingerprint, replacing
+from vitrail.data.cache import DAY_SECONDS, disk_errors, fingerprint, replacing
 from vitrail.data.decoding import IMAGE_EXTENSIONS, Framing, decode_bytes
 from vitrail.data.layout import Layout, arrange
 from vitrail.data.members import Container, Listing, Member, list_folder, read_member
@@ -101,10 +102,18 @@ def survey(path: Path, listing: Listing, cached: Path, tolerant: bool = False) -
 
 
 def _remove_superseded(path: Path, cached: Path) -> None:
-    """What was kept of the same folder or archive before it changed: decoded images take space."""
+    """What was kept a day ago or longer of the same folder or archive, before it changed: decoded images take space.
+
+    A younger one may be another machine's, which calls a folder of its own by the same path.
+    """
     for stored in cached.parent.glob(f"{cached.name.rpartition('-')[0]}-*/survey.json"):
-        if stored.parent != cached and json.loads(stored.read_text("utf-8")).get("source") == str(path):
-            shutil.rmtree(stored.parent, ignore_errors=True)
+        try:
+            of = json.loads(stored.read_text("utf-8"))
+            same = of.get("source", of["container"]["path"]) == str(path)
+            if stored.parent != cached and same and time.time() - stored.stat().st_mtime > DAY_SECONDS:
+                shutil.rmtree(stored.parent, ignore_errors=True)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # Damaged, or gone meanwhile.
 
 
 def decoded_images(

@@ -214,7 +214,9 @@ def arrays_in(listing: Listing) -> tuple[str, LabelledArrays] | None:
 
 
 def from_arrays(name: str, kind: str, arrays: LabelledArrays) -> Source:
-    """A source of images that are all in memory. Raises InputError where all are of one class."""
+    """A source of images that are all in memory. Raises InputError where they are not of two classes or more."""
+    if not len(arrays.labels):
+        raise InputError(f"{name}: there is no image in it")
     if len(arrays.class_names) < 2:
         raise InputError(f"{name}: all images are of one class: two or more are needed")
     _, channels, height, width = arrays.images.shape

@@ -84,7 +84,7 @@ def split(
             val = _stratified(train, labels, size, -train_rank, leave_one=True)
             train = np.setdiff1d(train, val)
         if not len(val):
-            raise InputError("no image is left to validate with: give each class more, or train on fewer of them")
+            raise InputError("no image is left to validate with: give each class more, or take a larger --train-subset")
     return Splits(train, val, test, val_is_test=False)
 
 

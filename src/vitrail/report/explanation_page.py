@@ -70,7 +70,7 @@ def explanation_page(
         "explanation.html",
         {
             "title": shown_name(title),
-            "lede": f"{count}, explained by methods of attribution, beside controls that know nothing of the model.",
+            "lede": f"What the model goes by in {count}.",
             "test_is_validation": False,
             "notices": [],
             "images": images,

@@ -56,7 +56,7 @@ _MEANINGS = {
 class Trust:
     """Only `command` is there where nothing has been measured."""
 
-    command: str
+    command: str = ""
     table: Table | None = None
     chart: Drawing | None = None
     meanings: tuple[tuple[str, str], ...] = ()
@@ -72,7 +72,6 @@ def measured_trust(measured: Faithfulness) -> Trust:
     head, rows = table(measured)
     known = {name for scores in measured.scores for name in scores.values}
     return Trust(
-        command="",
         table=Table(
             "Means over images ± half of their 95 % interval",
             list(head),

@@ -119,7 +119,9 @@ def conclude(results: Results) -> Finding:
                 "Beyond the spread of seeds it is better than with "
                 + "; ".join(f"{titles[name]} ({points(worth[name])})" for name in paying)
                 if paying
-                else "No change makes it worse beyond the spread of seeds"
+                else "Beyond the spread of seeds no change makes it worse"
+                if any(of.half is not None for of in worth.values())
+                else "One seed has no spread that a change could go beyond"
             )
             + "."
         ),

@@ -44,7 +44,7 @@ def conclude(results: Results) -> Finding:
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
-            f"On {count:,} training images, gains on {percent(found[_NONE])} test accuracy with none of it: "
+            f"On {count:,} training images test accuracy is {percent(found[_NONE])} with none of it. Changes: "
             + "; ".join(f"{titles[name]}: {points(gain)}" for name, gain in gains.items())
             + "."
         ),

@@ -68,7 +68,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
             said.append("optimizer muon: a ViT of this width learns faster with it than with adamw")
     elif optimizer == "muon" and not isinstance(model, ViTConfig):
         optimizer = "adamw"
-        said.append("optimizer adamw: a CNN has no matrices for muon")
+        said.append("optimizer adamw: muon is for the blocks of a ViT")
     train = dataclasses.replace(train, optimizer=optimizer)
 
     precision = train.precision

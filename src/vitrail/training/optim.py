@@ -57,8 +57,8 @@ def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
 def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """One optimizer, or Muon on the matrices between hidden layers and AdamW on the rest.
 
-    Muon's rate is adjusted to match AdamW's RMS, so that both share one schedule. Matrices that are stored as one are
-    orthogonalised each by itself. Plain Adam decays every parameter, as torch's own does.
+    Muon's rate is adjusted to match AdamW's RMS, so that both share one schedule; a CNN has AdamW alone. Matrices
+    that are stored as one are orthogonalised each by itself. Plain Adam decays every parameter, as torch's own does.
     """
     named = list(model.named_parameters())
     decay, lr = config.weight_decay, config.lr

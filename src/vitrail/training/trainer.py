@@ -139,7 +139,7 @@ class Trainer:
         if self.step == 0:
             self.record_observation()
         if self.train_config.compile == "on" and self.position.epochs < self.epochs:
-            again = " and so does, later, the first one of full size" if self.train_config.small_side else ""
+            again = ", and so does the first one of full size" if self.small_side(self.step) else ""
             say(f"compiling: the first step takes up to a minute{again}")
         work = functools.partial(effort, model=self.config.model, train=self.train_config)
         display = Display(self.config.model_name, self.epochs, self.steps_per_epoch, self.batch_size, work)
@@ -169,6 +169,11 @@ class Trainer:
                     self.save()
                 raise
 
+    def small_side(self, step: int) -> int | None:
+        """The side of the small images that a step sees; None where they have their full size."""
+        config = self.train_config
+        return config.small_side if step < round(config.small_until * self.total_steps) else None
+
     def train_step(self) -> dict[str, Any]:
         """One batch: its row of `steps.jsonl`."""
         started = time.perf_counter()
@@ -182,9 +187,8 @@ class Trainer:
         torch.manual_seed(step_seed(config.seed, step))
         num_classes = self.config.model.num_classes
         inputs, targets = augment(images, labels, num_classes, self.augmentation, self.data.preprocessing)
-        if config.small_side and step < round(config.small_until * self.total_steps):
-            side = (config.small_side, config.small_side)
-            inputs = F.interpolate(inputs, size=side, mode="bilinear", antialias=True)
+        if side := self.small_side(step):
+            inputs = F.interpolate(inputs, size=(side, side), mode="bilinear", antialias=True)
         lr = learning_rate(step, self.total_steps, config)
         compiles = config.compile == "on" and inputs.shape not in self.compiled_for
         value, logits, finite = self.learner.step(inputs, targets, lr)

@@ -42,7 +42,7 @@ def explain(argv: Sequence[str]) -> None:
         out: Folder = None
         """A new or empty directory [the first free RUN/explanation-1, -2, ...]"""
         faithfulness: bool = False
-        """Measure every method and write RUN/faithfulness.json, or faithfulness-NAME.json of --data; minutes."""
+        """Measure every method and write RUN/faithfulness.json (of --data a file by its name); minutes."""
         count: Annotated[int, arg(metavar="N")] = 200
         """Measure on so many test images."""
         data: Name = None

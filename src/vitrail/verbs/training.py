@@ -24,7 +24,8 @@ def train(argv: Sequence[str]) -> None:
     model_config: ModelConfig = preset(named) if named else base.model if base else ViTConfig()
     train_base = augmented(argv, base.train if base else TRAIN_DEFAULTS)
     known = named or (base.model_name if base else None)
-    if option(argv, "--model.patch-size") and not option(argv, "--model.image-size"):
+    asked = option(argv, "--model.image-size")
+    if option(argv, "--model.patch-size") and not asked:
         # New patches are checked against the model's own size, which is to be the images'.
         argv = [*argv, *renamed(argv, "--image-size", "--model.image-size")]
 
@@ -50,6 +51,8 @@ def train(argv: Sequence[str]) -> None:
     options = parse(Train, argv, "train", defaults)
     data, train_config = options.configs(options.train_options)
     model: ModelConfig = options.model_options
+    if asked and data.image_size is not None and as_size(data.image_size) != model.size:
+        raise InputError("--image-size and --model.image-size differ: leave one of them out")
     if model != model_config:
         if known is None:
             raise InputError("--model.* changes a preset: name it with --model")
@@ -57,8 +60,6 @@ def train(argv: Sequence[str]) -> None:
         if taken:
             raise InputError(f"--model.{taken[0].replace('_', '-')} comes from the data; leave it out")
         if model.size != model_config.size:
-            if data.image_size is not None and as_size(data.image_size) != model.size:
-                raise InputError("--image-size and --model.image-size differ: leave one of them out")
             data = replace(data, image_size=model.size)
 
     from vitrail.runs import start
