@@ -31,9 +31,9 @@ def attention_distance(distances: Float[ndarray, "layer head"], uniform: float |
     figure, axes = chart("mean attention distance")
     depth, heads = distances.shape
     layers = np.arange(depth)
-    axes.plot(
-        np.repeat(layers, heads), distances.ravel(), "o", color=SERIES[0], alpha=0.65, markersize=4.5, label="a head"
-    )
+    # The farthest head lies at the upper edge, and is to be seen whole.
+    dots: dict[str, Any] = {"alpha": 0.65, "markersize": 4.5, "clip_on": False}
+    axes.plot(np.repeat(layers, heads), distances.ravel(), "o", color=SERIES[0], label="a head", **dots)
     known = np.isfinite(distances)
     means = np.where(known, distances, 0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), math.nan)
     axes.plot(layers, means, color=SERIES[1], linewidth=1.8, label="mean over heads")

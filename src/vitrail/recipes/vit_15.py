@@ -8,6 +8,9 @@ one channel. The small variants have half the depth, a quarter of the width and 
 of 64, a hidden layer of four times the width, dropout 0.1 in MLP and embedding.
 
 The source leaves open: optimizer, rate, schedule and augmentation (here: AdamW at 3e-4, cosine, none).
+
+vit-15-cifar10-32: validation accuracy 64.1 %, test accuracy 63.4 % after 60.0 min of training on cifar10-jpeg.zip (1
+seed; AMD EPYC, 2 cores).
 """
 
 from dataclasses import replace

@@ -64,7 +64,7 @@ def _similarity(run: Run, prepared: Prepared) -> Measured:
     for when, model in (("before", _untrained(prepared)), ("after", run.classifier().model)):
         similarity = position_similarity(model)
         found |= {f"{when}_{name}": value for name, value in structure_measures(similarity).items()}
-    return {**found, "similarity": similarity.tolist()}
+    return {**found, "similarity": similarity.double().round(decimals=4).tolist()}
 
 
 def _similar_positions(of: Mapping[str, NDArray[np.float64]]) -> Finding:
