@@ -54,7 +54,8 @@ it names, and of nothing else.
 def results(records: Path) -> str:
     """Markdown of the records in a folder: `<recipe>.json`, `figures/` and `studies/` with their pictures."""
     parts = [_INTRODUCTION]
-    of_recipes = [part for name in REPRODUCTIONS if (part := _reproduction(name, records))]
+    tables = [name for name, known in REPRODUCTIONS.items() if not known.claim]
+    of_recipes = [part for name in tables if (part := _reproduction(name, records))]
     picture = records / CURVES
     drawn = [f"![{_CURVES_SHOW}](../results/{CURVES})\n"] if picture.is_file() else []
     parts += [_RECIPES, _in_short(records), *drawn, *of_recipes] if of_recipes else []

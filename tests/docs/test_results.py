@@ -8,6 +8,7 @@ import pytest
 
 from site_builder.results import CURVES, curves, results
 from vitrail.recipes import RECIPES, recipe
+from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.serialization import run_from_json
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,12 @@ def test_every_curve_ends_where_its_record_does():
     }
     assert ends == known
     assert CURVES in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
+def test_a_figure_is_not_told_twice():
+    recipes, _, _ = results(RECORDS).partition("## Figures of the literature")
+    assert not [name for name, known in REPRODUCTIONS.items() if known.claim and f"### {name}\n" in recipes]
 
 
 def test_without_records_there_are_no_curves(tmp_path):
