@@ -195,11 +195,10 @@ def test_a_cnn_whose_map_the_cells_do_not_divide_is_explained(tmp_path):
 
 def test_folders_of_one_name_have_a_measurement_each(measured, tmp_path):
     path = tmp_path / "faithfulness-test.json"
-    assert explaining._measured_on(path, "/a/test") == (path, None)
+    assert explaining._measured_on(path, "/a/test") == path
     files.write_json(path, {**files.read_json(measured / "faithfulness.json"), "data": "/a/test"})
-    again, before = explaining._measured_on(path, "/a/test")
-    assert (again, before.data) == (path, "/a/test")
-    assert explaining._measured_on(path, "/b/test") == (tmp_path / "faithfulness-test-2.json", None)
+    assert explaining._measured_on(path, "/a/test") == path
+    assert explaining._measured_on(path, "/b/test") == tmp_path / "faithfulness-test-2.json"
 
 
 def test_bad_images_are_said_before_minutes_of_measuring(saved, capsys):

@@ -120,10 +120,9 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
         "data": lasting(data),
         **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
     }
-    path, number = directory / f"evaluation-{source.name}.json", 1
-    while path.is_file() and files.read_json(path).get("data") != result["data"]:
-        number += 1
-        path = directory / f"evaluation-{source.name}-{number}.json"
+    path = files.numbered(
+        directory / f"evaluation-{source.name}.json", lambda path: files.read_json(path).get("data") == result["data"]
+    )
     files.write_json(path, result)
     return path
 

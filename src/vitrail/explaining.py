@@ -179,11 +179,11 @@ def measure_faithfulness(
     device = choose_device("auto")
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
-    dataset, test, name = _test_images(directory, classifier, data, data_dir)
     path = directory / FAITHFULNESS
-    before = read_faithfulness(path)
     if data is not None and _has_data(directory):
-        path, before = _measured_on(path.with_stem(f"{path.stem}-{slug(Path(data).stem)}"), name)
+        path = _measured_on(path.with_stem(f"{path.stem}-{slug(Path(data).stem)}"), lasting(data))
+    before = read_faithfulness(path)
+    dataset, test, name = _test_images(directory, classifier, data, data_dir)
     right = _rightly_classified(classifier, dataset, test, count)
     kept = () if before is None else tuple(of for of in before.scores if of.method not in {m.name for m in chosen})
     if before is not None and kept and (before.data, before.num_images) != (name, len(right)):
@@ -250,13 +250,14 @@ def _stems(names: Sequence[str]) -> list[str]:
     return [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
 
 
-def _measured_on(path: Path, name: str) -> tuple[Path, Faithfulness | None]:
-    """The file for data of this name, and what it holds: numbered where other data has the path."""
-    first, number = path, 1
-    while (before := read_faithfulness(path)) is not None and before.data != name:
-        number += 1
-        path = first.with_stem(f"{first.stem}-{number}")
-    return path, before
+def _measured_on(path: Path, name: str) -> Path:
+    """The file for data of this name: numbered where other data has the path."""
+
+    def fits(path: Path) -> bool:
+        before = read_faithfulness(path)
+        return before is None or before.data == name
+
+    return files.numbered(path, fits)
 
 
 def _has_data(directory: Path) -> bool:

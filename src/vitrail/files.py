@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,15 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
             break
         rows.append(row)
     return rows
+
+
+def numbered(path: Path, fits: Callable[[Path], bool]) -> Path:
+    """`path`, or the first of `<stem>-2`, `<stem>-3`, ... beside it that is not there, or whose content `fits`."""
+    first, number = path, 1
+    while path.is_file() and not fits(path):
+        number += 1
+        path = first.with_stem(f"{first.stem}-{number}")
+    return path
 
 
 def claim(directory: Path, cure: str) -> Path:
