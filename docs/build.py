@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import rc_context
-
 from site_builder.errors import BuildError
 from site_builder.results import CURVES, curves, results
 from site_builder.site import build
+from vitrail.plots.style import save_svg
 
 _DOCS = Path(__file__).parent
 
@@ -23,8 +22,7 @@ def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
     records = docs.parent / "results"
     if records.is_dir():
         if figure := curves(records):
-            with rc_context({"svg.hashsalt": CURVES}):
-                figure.savefig(records / CURVES, bbox_inches="tight", metadata={"Date": None})
+            save_svg(figure, records / CURVES, CURVES)
         (docs / "results.md").write_text(results(records), encoding="utf-8")
     try:
         build(docs, out)

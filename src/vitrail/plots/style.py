@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
@@ -115,6 +116,12 @@ def legend(figure: Figure, axes: Axes) -> None:
         label.set_parse_math(False)
     for handle in box.get_lines():
         handle.set_alpha(None)
+
+
+def save_svg(figure: Figure, path: Path, name: str) -> None:
+    """The same figure of that name gives the same file."""
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
 
 
 def rgb(color: str) -> list[float]:

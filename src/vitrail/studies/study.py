@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.inspection.measures import Interval, mean_interval
+from vitrail.plots.style import save_svg
 from vitrail.preparation import Prepared
 from vitrail.runs import Observer, Run
 
@@ -85,8 +85,7 @@ class Finding:
     def save_figure(self, path: Path, name: str) -> None:
         """Write `<path>.png` and `<path>.svg`; the same finding of that name gives the same file."""
         self.figure.savefig(path.with_suffix(".png"), dpi=150, facecolor="white", bbox_inches="tight")
-        with rc_context({"svg.hashsalt": name}):
-            self.figure.savefig(path.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None})
+        save_svg(self.figure, path.with_suffix(".svg"), name)
 
 
 @dataclass(frozen=True)
