@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import re
+import signal
 import sys
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 from vitrail import files, runs
 from vitrail.cli import run
 from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig
-from vitrail.errors import InputError
+from vitrail.errors import InputError, Interrupted
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
@@ -58,19 +60,24 @@ def test_a_recipe_s_document_says_what_its_record_says(name):
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory):
-    """A reproduction of two small recipes, of which one is published."""
+def small_recipes():
+    """Two of them, of which one is published."""
     train = TrainConfig(epochs=2, batch_size=32, optimizer="adam", label_smoothing=0.1)
     tiny = Recipe(DataConfig("digits", train_subset=200, test_subset=50), preset("vit-digits"), train, "tiny", seeds=2)
     other = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, attention_scale="model"))
-    directory = tmp_path_factory.mktemp("reproduction") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(RECIPES, "tiny", tiny)
         patch.setitem(RECIPES, "tiny-other", other)
         published = {"tiny": {"val_loss": 2.1, "test_accuracy": 0.57}}
         patch.setitem(REPRODUCTIONS, "tiny", Reproduction("A table", ("tiny", "tiny-other"), published))
-        assert run(["reproduce", "tiny", "--data", "digits", "--out", str(directory)]) == 0
-        yield directory
+        yield
+
+
+@pytest.fixture(scope="module")
+def reproduced(small_recipes, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("reproduction") / "out"
+    assert run(["reproduce", "tiny", "--data", "digits", "--out", str(directory)]) == 0
+    return directory
 
 
 def test_the_record_holds_every_epoch_of_every_seed(reproduced):
@@ -90,6 +97,32 @@ def test_the_record_holds_every_epoch_of_every_seed(reproduced):
     assert rows["tiny", "val loss"] == ["2.100", f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"]
     assert rows["tiny", "test accuracy"][0] == "57.0 %"
     assert rows["tiny-other", "val loss"][0] == "–"
+
+
+def test_interrupted_it_records_how_far_it_went(small_recipes, reproduced, tmp_path, monkeypatch):
+    directory, steps = tmp_path / "out", 0
+
+    def check():
+        nonlocal steps
+        steps += 1
+        if steps == 9:
+            raise Interrupted(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "interruptible", lambda: contextlib.nullcontext(check))
+        assert run(["reproduce", "tiny", "--data", "digits", "--out", str(directory)]) == 128 + signal.SIGINT
+    assert not (directory / "tiny-other.json").exists()
+    record, finished = files.read_json(directory / "tiny.json"), files.read_json(reproduced / "tiny.json")
+    (seed,) = record["seeds"]
+    assert seed["test"] is None
+    assert [row["val_loss"] for row in seed["epochs"]] == [finished["seeds"][0]["epochs"][0]["val_loss"]]
+    rows = {(made, metric): measured for made, metric, _, measured in reproduction.Reproduced("tiny", directory).rows()}
+    assert rows["tiny (1 of 2 epochs)", "val loss"] == f"{seed['epochs'][0]['val_loss']:.3f}"
+    assert rows["tiny (1 of 2 epochs)", "test accuracy"] == rows["tiny-other", "val loss"] == "–"
+    assert run(["resume", str(directory)]) == 0
+    gone_on = files.read_json(directory / "tiny.json")
+    assert gone_on["test"] == finished["test"]
+    assert reproduction.so_far(gone_on) == ""
 
 
 def test_a_figure_is_drawn_from_the_runs_that_are_there(reproduced, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from vitrail import plots
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.reproduction.tables import measured, shown_value, side_by_side
+from vitrail.reproduction.tables import measured, shown_value, side_by_side, so_far
 from vitrail.text import plural
 
 _INTRODUCTION = """\
@@ -31,7 +31,8 @@ _RECIPES = """\
 
 In one line each, and then beside what is published, or what a recipe of our own set out to reach: mean ± standard
 deviation over seeds. Train and validation values are of the last epoch; the test was held once per run, and nothing
-was chosen by it (`annotated-600` validates on its test images, as its source does).
+was chosen by it (`annotated-600` validates on its test images, as its source does). Epochs in brackets are how far a
+run went before it was interrupted: it has no test yet, and `vitrail resume` of its directory goes on.
 """
 
 CURVES = "recipes.svg"
@@ -97,7 +98,7 @@ def _in_short(records: Path) -> str:
             record = _read(path)
             outcome = (measured(record, metric) for metric in ("seconds", "val_accuracy", "test_accuracy"))
             counts = (f"{record['images']['train']:,}", f"{record['parameters']:,}")
-            rows.append((f"`{made}`", record["data"], *counts, *outcome))
+            rows.append((f"`{made}`{so_far(record)}", record["data"], *counts, *outcome))
     return _table(rows) + "\n"
 
 
@@ -110,7 +111,8 @@ def _reproduction(name: str, records: Path) -> str | None:
     costs = [
         f"`{made}`: {record['data']}, {record['images']['train']:,} training images, {record['parameters']:,} "
         f"parameters, {plural(len(record['seeds']), 'seed')}, "
-        f"{shown_value('seconds', record['seconds']['mean'], record['seconds']['std'])} of training each, "
+        f"{shown_value('seconds', record['seconds']['mean'], record['seconds']['std'])} of training "
+        f"each{so_far(record)}, "
         f"{_made_by(record)}"
         for made, record in found.items()
     ]

@@ -134,9 +134,12 @@ def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> N
 
 
 def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
-    """Cost, last epoch and test of runs that differ in their seeds alone: mean, standard deviation and values."""
+    """Cost, last epoch and test of runs that differ in their seeds alone: mean, standard deviation and values.
+
+    There is no test of a run that is not finished: its values are None.
+    """
     described = files.read_json(runs[0].directory / "run.json")
-    rows, tests = [run.metrics for run in runs], [run.evaluation for run in runs]
+    rows, tests = [run.metrics for run in runs], [run.evaluation if run.finished else {} for run in runs]
     return {
         "parameters": described["parameters"],
         "multiply_adds": described["multiply_adds"],
@@ -144,7 +147,7 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
         "images_per_second": _spread([_median([row["images_per_second"] for row in run]) for run in rows]),
         "train": {name: _spread([run[-1][f"train_{name}"] for run in rows]) for name in METRICS},
         "val": {name: _spread([run[-1][f"val_{name}"] for run in rows]) for name in METRICS},
-        "test": {name: _spread([test[name] for test in tests]) for name in METRICS},
+        "test": {name: _spread([test.get(name) for test in tests]) for name in METRICS},
     }
 
 

@@ -57,6 +57,10 @@ class Run:
         return files.read_json_lines(self.directory / "observations.jsonl")
 
     @property
+    def finished(self) -> bool:
+        return (self.directory / "evaluation.json").is_file()
+
+    @property
     def evaluation(self) -> dict[str, Any]:
         """The held-out test. Raises InputError where the run is not finished."""
         return dict(files.read_json(self.directory / "evaluation.json"))

@@ -67,6 +67,19 @@ def test_a_record_is_of_what_its_recipe_is_now(name):
             assert left_open or key in without_meaning or getattr(then, key) == value, key
 
 
+@pytest.mark.skipif("mnist-fast" not in RECORDED, reason="mnist-fast is not recorded")
+def test_of_an_interrupted_run_the_page_says_how_far_it_went(tmp_path):
+    record = json.loads((RECORDS / "mnist-fast.json").read_text())
+    planned = record["config"]["train"]["epochs"]
+    del record["seeds"][1:], record["seeds"][0]["epochs"][1:]
+    (tmp_path / "mnist-fast.json").write_text(json.dumps(record))
+    far = f"(1 of {planned} epochs)"
+    page = results(tmp_path)
+    assert f"| `mnist-fast` {far} |" in page
+    assert f"| mnist-fast {far} | val accuracy |" in page
+    assert f"of training each {far}" in page
+
+
 def test_a_record_is_told_whole(tmp_path):
     record = {
         "study": "hybrid",

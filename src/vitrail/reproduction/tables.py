@@ -11,7 +11,7 @@ from typing import Any
 from vitrail import files, plans
 from vitrail.configs import RunConfig
 from vitrail.data.sources import data_option, shown_source
-from vitrail.errors import InputError, RunError, nearest
+from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import aggregate, provenance
 from vitrail.plans import Plan
 from vitrail.preparation import prepare
@@ -123,14 +123,20 @@ def _resolved(chosen: Recipe, data: str | Path | None, data_dir: Path | None) ->
 
 
 def resume_reproduction(directory: Path) -> Reproduced:
-    """Carry out what is left, and write the records.
+    """Carry out what is left, and write the records: interrupted, of how far it went.
 
     Raises InputError where the plan is missing or damaged, RunError where a run failed.
     """
     plan = plans.read(directory / _PLAN, reproduction=str)
     name = plan.about["reproduction"]
     find(name)
-    runs = plan.carry_out(report=False)
+    try:
+        runs = plan.carry_out(report=False)
+    except Interrupted:
+        for made, planned in plan.groups.items():
+            if begun := _begun([Run(directory / run) for run in planned]):
+                files.write_json(directory / f"{made}.json", record(made, name, begun))
+        raise
     for made, planned in plan.groups.items():
         if all(run in runs for run in planned):
             files.write_json(directory / f"{made}.json", record(made, name, [runs[run] for run in planned]))
@@ -139,6 +145,11 @@ def resume_reproduction(directory: Path) -> Reproduced:
     if name in DRAWINGS:
         draw(name, list(runs.values()), directory)
     return Reproduced(name, directory)
+
+
+def _begun(runs: Sequence[Run]) -> list[Run]:
+    """What there is to record of an unfinished group: the finished runs, else the first that has an epoch."""
+    return [run for run in runs if run.finished] or [run for run in runs if run.metrics][:1]
 
 
 def _drawn_from(name: str, directory: Path) -> Reproduced:
@@ -154,7 +165,10 @@ def _drawn_from(name: str, directory: Path) -> Reproduced:
 
 
 def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """Everything that can be checked: configuration, machine, versions, and every epoch and test of every seed."""
+    """Everything that can be checked: configuration, machine, versions, and every epoch and test of every seed.
+
+    Of an unfinished run it is what there is so far, and no test.
+    """
     described = [files.read_json(run.directory / "run.json") for run in runs]
     config = described[0]["config"]
     source = config["data"]["source"]
@@ -171,11 +185,15 @@ def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
             {
                 "seed": each["seed"],
                 "epochs": run.metrics,
-                "test": {key: value for key, value in run.evaluation.items() if isinstance(value, int | float | None)},
+                "test": _numbers(run.evaluation) if run.finished else None,
             }
             for each, run in zip(described, runs, strict=True)
         ],
     }
+
+
+def _numbers(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
+    return {key: value for key, value in evaluation.items() if isinstance(value, int | float | None)}
 
 
 def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
@@ -183,10 +201,10 @@ def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tu
     reproduction, rows = find(name), []
     named = list(dict.fromkeys(metric for values in reproduction.values.values() for metric in values))
     for made in reproduction.recipes:
-        published = reproduction.values.get(made, {})
+        published, found = reproduction.values.get(made, {}), records.get(made)
         for metric in dict.fromkeys([*(published or named), "val_accuracy", "test_accuracy"]):
             target = shown_value(metric, published[metric]) if metric in published else "–"
-            rows.append((made, metric.replace("_", " "), target, measured(records.get(made), metric)))
+            rows.append((made + so_far(found), metric.replace("_", " "), target, measured(found, metric)))
     return rows
 
 
@@ -201,6 +219,14 @@ def measured(found: Mapping[str, Any] | None, metric: str) -> str:
     return shown_value(metric, spread["mean"], spread["std"])
 
 
+def so_far(found: Mapping[str, Any] | None) -> str:
+    """` (41 of 180 epochs)` of a record that was written when its run was interrupted; nothing of a finished one."""
+    if found is None:
+        return ""
+    done, planned = len(found["seeds"][0]["epochs"]), found["config"]["train"]["epochs"]
+    return f" ({done} of {planned} epochs)" if done < planned else ""
+
+
 def outcome(made: str) -> str | None:
     """What this checkout's record of a recipe comes to, as the recipe's document says it; None without a record."""
     found = _kept(f"{made}.json")
@@ -208,8 +234,8 @@ def outcome(made: str) -> str | None:
         return None
     return (
         f"{made}: validation accuracy {measured(found, 'val_accuracy')}, test accuracy "
-        f"{measured(found, 'test_accuracy')} after {measured(found, 'seconds')} of training on {found['data']} "
-        f"({plural(len(found['seeds']), 'seed')}; {found['hardware']})."
+        f"{measured(found, 'test_accuracy')} after {measured(found, 'seconds')} of training{so_far(found)} on "
+        f"{found['data']} ({plural(len(found['seeds']), 'seed')}; {found['hardware']})."
     )
 
 
