@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class Summary:
     multiply_adds: int
 
 
+@functools.cache
 def summarize(config: ModelConfig) -> Summary:
     """Run one image through a model that has shapes but no weights (torch's meta device)."""
     with torch.device("meta"):
