@@ -177,6 +177,7 @@ def test_other_data_is_evaluated_by_class_name(tmp_path, capsys):
     assert files.read_json(tmp_path / "run" / "evaluation-other.json")["images"] == 6
     stranger = images(tmp_path / "stranger", classes=("a", "c"), count=3)
     fails(["evaluate", str(tmp_path / "run"), "--data", str(stranger)], capsys, "class 'c'", "does not know")
+    fails(["evaluate", str(tmp_path / "run"), "--data", str(data)], capsys, "was trained on images of two", "held out")
 
 
 def test_resume_completes_what_is_missing_and_changes_nothing_else(finished, tmp_path):
@@ -405,7 +406,10 @@ def test_changed_data_is_not_resumed(tmp_path, capsys):
     out = tmp_path / "run"
     assert run(["train", str(data), "--epochs", "1", "--out", str(out)]) == 0
     (out / "evaluation.json").unlink()
-    (data / "grey cat" / "0.png").unlink()
+    picture = data / "grey cat" / "0.png"
+    renamed = picture.rename(picture.with_name("99.png"))
+    fails(["resume", str(out)], capsys, "no longer the data")
+    renamed.unlink()
     fails(["resume", str(out)], capsys, "no longer the data")
 
 

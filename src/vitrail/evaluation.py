@@ -107,10 +107,16 @@ def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
 def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
     """Other images: the test split of `data` where it has one, else all of it. Returns the file written.
 
-    Raises InputError where `data` has a class that the model does not know.
+    Raises InputError where `data` has a class that the model does not know, or is what it was trained on.
     """
     classifier = load(directory)
     source = open_source(data, data_dir)
+    trained_on = files.read_json(directory / "run.json")["config"].get("data", {}).get("source")
+    if source.split is None and lasting(data) == trained_on:
+        raise InputError(
+            f"{directory} was trained on images of {source.name}: 'vitrail evaluate {quoted(directory)}', without "
+            "--data, measures those that were held out"
+        )
     dataset, indices = labelled(classifier, source)
     model = classifier.model.to(choose_device("auto"))
     with track("evaluating", len(indices), "images") as advance:

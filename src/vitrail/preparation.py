@@ -62,7 +62,10 @@ def prepare(
     splits = split(source.labels, source.split, data, source.class_names)
     fingerprint = _fingerprint(source, splits)
     if began_with is not None and fingerprint != began_with:
-        raise InputError(f"{data.source} is no longer the data that the run began with: start a new run")
+        raise InputError(
+            f"{data.source} is no longer the data that the run began with, or an earlier version divided it otherwise: "
+            "start a new run"
+        )
     image_size = data.image_size or choose_image_size(model, source.native_size)
     model = dataclasses.replace(
         model, image_size=image_size, in_channels=source.channels, num_classes=len(source.class_names)
@@ -87,7 +90,7 @@ def prepare(
 
 
 def _fingerprint(source: Source, splits: Splits) -> str:
-    digest = hashlib.sha256(repr(source.class_names).encode())
+    digest = hashlib.sha256(repr((source.class_names, list(source.image_names))).encode())
     for array in (source.labels, splits.train, splits.val, splits.test):
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
     return digest.hexdigest()

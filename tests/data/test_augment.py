@@ -93,6 +93,20 @@ def test_rotation_by_ninety_degrees_is_exact():
     torch.testing.assert_close(turned[1], images[1].rot90(2, (1, 2)), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 64), (64, 16), (32, 32)])
+def test_a_shear_moves_pixels_by_its_amount_for_each_pixel(height, width):
+    from vitrail.data.policies import _shear_x, _shear_y
+
+    x = torch.zeros(1, 1, height, width)
+    x[..., width // 2] = 1
+    moved = _shear_x(x, torch.tensor([0.25]))[0, 0].argmax(dim=1).float()
+    assert (moved[0] - moved[-1]).abs() == pytest.approx(0.25 * (height - 1), abs=1)
+    x = torch.zeros(1, 1, height, width)
+    x[..., height // 2, :] = 1
+    moved = _shear_y(x, torch.tensor([0.25]))[0, 0].argmax(dim=0).float()
+    assert (moved[0] - moved[-1]).abs() == pytest.approx(0.25 * (width - 1), abs=1)
+
+
 def test_colour_jitter_of_nothing_is_nothing():
     images = batch().float() / 255
     torch.testing.assert_close(color_jitter(images, 0.0), images)

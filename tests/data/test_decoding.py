@@ -70,6 +70,20 @@ def test_a_cmyk_jpeg_is_not_inverted():
     assert np.abs(np.array(pixel(data)) - [0, 255, 255]).max() <= 3
 
 
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.full((4, 4), 4000, np.float32), "between 0 and 4000: scale them to 0 to 255"),
+        (np.full((4, 4), -0.5, np.float32), "between -0.5 and 0: scale them to 0 to 1"),
+        (np.full((4, 4), 65536, np.int32), "between 0 and 65536: scale them to 0 to 65535"),
+    ],
+)
+def test_pixels_without_a_common_scale_are_refused_when_they_are_read_through(pixels, said):
+    for read in (read_through, lambda data: decode_bytes(data, Framing((4, 4)), 1)):
+        with pytest.raises(UnreadableImageError, match=said):
+            read(encoded(pixels, kind="TIFF"))
+
+
 def test_16_bits_are_scaled_not_clipped():
     ramp = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
     assert np.array_equal(decode_bytes(encoded(ramp), Framing((16, 16)), 1)[0].ravel(), np.arange(256))

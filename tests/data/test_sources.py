@@ -97,6 +97,22 @@ def test_many_files_are_read_by_several_processes(tmp_path, data_dir, monkeypatc
     assert np.array_equal(alone.images, together.images)
 
 
+def test_a_copy_never_trains_what_its_twin_measures(tmp_path, data_dir):
+    content = small_files(per_class=12)
+    name, data = next(iter(content.items()))
+    label = name.split("/")[0]
+    source = open_source(str(write_tree(tmp_path / "x", content | {f"{label}/zz copy.png": data})), data_dir)
+    assert len(source.labels) == len(content)
+    assert f"{label}/zz copy.png" not in source.image_names
+    assert any("left out 1 copy of another image: " in note for note in source.notes)
+    ready = {f"{part}/{name}": data for part in ("train", "test") for name, data in content.items()}
+    ready = {name: encoded(noise(len(name) + i, (6, 5, 3))) for i, name in enumerate(ready)}
+    ready |= {"train/cat/one.png": data, "train/cat/again.png": data, "test/cat/other.png": data}
+    source = open_source(str(write_tree(tmp_path / "ready", ready)), data_dir)
+    assert [name for name in ready if name not in source.image_names] == ["train/cat/one.png", "train/cat/again.png"]
+    assert any("left out 2 copies of other images that test or validate" in note for note in source.notes)
+
+
 class TestCache:
     def test_the_second_start_reads_no_image(self, tmp_path, data_dir, monkeypatch):
         path = write_zip(tmp_path / "x.zip", small_files())

@@ -51,6 +51,13 @@ def test_quotas_sum_and_are_within_one_of_proportion_where_nothing_binds(counts,
         assert (np.abs(taken - exact) < 1).all()
 
 
+def test_where_not_every_class_finds_place_no_kind_is_left_out():
+    labels = np.repeat(np.arange(100), 5)
+    taken = [set(labels[split(labels, None, config(split_seed=seed)).val]) for seed in range(2)]
+    assert taken[0] != taken[1]
+    assert all({label // 50 for label in of_seed} == {0, 1} for of_seed in taken)
+
+
 def test_quotas_known_answers():
     assert quotas(np.array([50, 30, 20]), 10).tolist() == [5, 3, 2]
     # 4.5, 4.5, 1: the tie for the last place goes to the first class.

@@ -128,6 +128,13 @@ def test_augmentation_that_was_chosen_is_said(model, train, line):
     assert [words for words in said if words.startswith("augmentation")] == ([line] if line else [])
 
 
+@pytest.mark.parametrize(("images", "batch", "epochs"), [(5, 5, 300), (62, 31, 300), (70, 23, 300), (1000, 31, 94)])
+def test_few_images_go_in_even_batches_and_often(images, batch, epochs):
+    resolved, said = resolve_training(TrainConfig(), preset("vit-compare"), images)
+    assert (resolved.batch_size, resolved.epochs) == (batch, epochs)
+    assert any(f"{epochs * (images // batch):,} steps" in line for line in said)
+
+
 def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():
     few = resolve_training(TrainConfig(epochs=4), preset("vit-compare"), 500)[0]
     assert few.augment == AugmentConfig(crop=0, flip=False)

@@ -20,9 +20,11 @@ from vitrail.inspection import watch
 from vitrail.models.initialization import whiten
 from vitrail.models.stems import patchify
 from vitrail.models.summary import summarize
+from vitrail.training import trainer
 from vitrail.training.display import Display, duration
 from vitrail.training.effort import effort
 from vitrail.training.learner import Learner
+from vitrail.training.optim import moving_average
 from vitrail.training.trainer import Trainer
 
 VARIANTS = {
@@ -81,7 +83,13 @@ def test_the_first_steps_see_small_images(tmp_path, monkeypatch):
     assert seen == [(4, 4)] * round(0.4 * steps) + [(8, 8)] * (steps - round(0.4 * steps))
 
 
-@pytest.mark.parametrize("changes", [{"small_side": 8}, {"small_side": 3}, {"small_side": 4, "model": CNN}])
+WIDE = dataclasses.replace(VIT, image_size=(8, 16))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"small_side": 8}, {"small_side": 3}, {"small_side": 4, "model": CNN}, {"small_side": 4, "model": WIDE}],
+)
 def test_small_images_must_suit_the_model(changes):
     with pytest.raises(InputError, match="small_side is"):
         run_config(**changes)
@@ -293,6 +301,33 @@ def test_the_last_checkpoint_holds_the_average_of_the_weights(tmp_path):
         average, stored = load_file(last / "model.safetensors"), load_file(last / "optimizer.safetensors")
         close = all(torch.allclose(t, stored[f"model.{name}"], atol=1e-4) for name, t in average.items())
         assert close is alike
+
+
+def test_an_average_of_a_short_run_is_of_its_latest_weights():
+    """After n + 1 models that say 0, 1, ..., n: by hand for few, and by the decay alone in the long run."""
+    average, model, known = [torch.zeros(1)], [torch.zeros(1)], 0.0
+    for count in range(1, 2000):
+        model[0].fill_(count)
+        kept = min(0.99, (1 + count) / (10 + count))
+        known = kept * known + (1 - kept) * count
+        moving_average(average, model, torch.tensor(count), decay=0.99)
+        assert average[0].item() == pytest.approx(known, rel=1e-4)
+        assert average[0].item() > 0.5 * count or count < 3
+    assert 1999 - average[0].item() == pytest.approx(0.99 / 0.01, rel=0.02)
+    counts = [torch.tensor([3])]
+    moving_average(counts, [torch.tensor([7])], torch.tensor(1), decay=0.99)
+    assert counts[0].item() == 7
+
+
+def test_of_mixed_images_the_larger_part_is_what_should_be_recognised(tmp_path, monkeypatch):
+    def swapped(images, labels, num_classes, config, preprocessing):
+        shares = torch.nn.functional.one_hot(labels, num_classes).float()
+        return preprocessing.normalize(images.flip(0)), 0.9 * shares.flip(0) + 0.1 * shares
+
+    monkeypatch.setattr(trainer, "augment", swapped)
+    fit(run_config(epochs=3, lr=3e-3), tmp_path)
+    rows = files.read_json_lines(tmp_path / "metrics.jsonl")
+    assert rows[-1]["train_accuracy"] > 0.6
 
 
 def test_only_the_last_two_checkpoints_are_kept(tmp_path):

@@ -39,6 +39,10 @@ class RunConfig:
             if not isinstance(model, ViTConfig):
                 raise InputError(f"small_side is {small}: it needs a ViT; use --train.small-side None")
             require(
+                model.size[0] == model.size[1],
+                f"small_side is {small}: it needs square images; use --train.small-side None",
+            )
+            require(
                 small % model.patch_size == 0 and small < min(model.size),
                 f"small_side is {small}: it must be a multiple of the patch size ({model.patch_size}) below the image "
                 f"size ({min(model.size)}): use larger images (--image-size), or another --train.small-side",

@@ -66,7 +66,7 @@ class TrainConfig:
     clip_norm: float | None = None
     """Scale gradients down to this norm."""
     ema_decay: float | None = None
-    """Keep an exponential moving average of the weights, and evaluate and save it."""
+    """Evaluate and save a moving average of the weights, which keeps less than this share in the first steps."""
     whiten_patches: bool = False
     """A linear stem starts by decorrelating the training images' patches (Jordan 2024, arXiv:2404.00498)."""
     augment: AugmentConfig = AugmentConfig()

@@ -140,6 +140,8 @@ def read_through(data: bytes) -> Header:
             width, height, mode, grey = *image.size, image.mode, _is_grey(image)
             image.draft(None, (1, 1))
             image.load()
+            if _is_wide(image):
+                _range(np.asarray(image))
             # Pillow turns TIFF upright itself, and gives the turned size.
             if _orientation(image) >= 5:
                 width, height = height, width
@@ -226,7 +228,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if _is_wide(image):
         image = Image.fromarray(_to_8_bits(np.asarray(image)))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -236,15 +238,26 @@ def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
+def _is_wide(image: Image.Image) -> bool:
+    """Grey of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
 def _to_8_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Grey of 16 or 32 bits or in floating point, scaled by the range of its kind (never by the image's own)."""
     values = np.nan_to_num(pixels.astype(np.float64))
-    if pixels.dtype.kind == "f":
-        scale = 255.0 if values.max(initial=0.0) <= 1 else 1.0
-    else:
-        # 16-bit files may arrive in a 32-bit array.
-        scale = 255 / 65535 if values.max(initial=0.0) <= 65535 else 255 / (2**31 - 1)
-    return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return np.rint(values * (255 / _range(pixels))).astype(np.uint8)
+
+
+def _range(pixels: NDArray[np.generic]) -> float:
+    """What is white: 65535 of integers, which may arrive in 32 bits, and of floating point 1, or 255 beyond that.
+
+    Raises UnreadableImageError for pixels beyond: a scale of the image's own would differ from that of the others.
+    """
+    low, high = (float(end) for end in (np.nanmin(pixels, initial=0.0), np.nanmax(pixels, initial=0.0)))
+    white = 65535.0 if pixels.dtype.kind != "f" else 1.0 if high <= 1 else 255.0
+    if low < 0 or high > white:
+        raise UnreadableImageError(f"its pixels lie between {low:g} and {high:g}: scale them to 0 to {white:g}")
+    return white
 
 
 def _is_grey(image: Image.Image) -> bool:

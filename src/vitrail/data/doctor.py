@@ -215,13 +215,13 @@ def _warnings(
 ) -> list[str]:
     warnings = []
     if same["across"]:
-        warnings.append(f"in more than one split: {plural(len(same['across']), 'image')}; test results will flatter")
+        warnings.append(f"in more than one split: {plural(len(same['across']), 'image')}; left out of training")
     if same["classes"]:
         warnings.append(f"in more than one class: {plural(len(same['classes']), 'image')}")
     if same["within"]:
         warnings.append(f"there more than once: {plural(len(same['within']), 'image')}")
     if images.split is None and same["within"]:
-        warnings.append("the split is drawn at random: copies of one image may come to train and to test")
+        warnings.append("the split is drawn at random: of copies in one class, only the first is taken")
     learned = counts.get("train", counts.get("all", ()))
     present = [count for count in learned if count]
     if present and max(present) > _IMBALANCE * min(present):

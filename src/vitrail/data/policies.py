@@ -91,12 +91,12 @@ def _rotate(x: Tensor, degrees: Tensor) -> Tensor:
 
 def _shear_x(x: Tensor, amount: Tensor) -> Tensor:
     one, zero = torch.ones_like(amount), torch.zeros_like(amount)
-    return _affine(x, one, amount, zero, one, zero, zero)
+    return _affine(x, one, amount * (x.shape[2] / x.shape[3]), zero, one, zero, zero)
 
 
 def _shear_y(x: Tensor, amount: Tensor) -> Tensor:
     one, zero = torch.ones_like(amount), torch.zeros_like(amount)
-    return _affine(x, one, zero, amount, one, zero, zero)
+    return _affine(x, one, zero, amount * (x.shape[3] / x.shape[2]), one, zero, zero)
 
 
 def _translate_x(x: Tensor, amount: Tensor) -> Tensor:

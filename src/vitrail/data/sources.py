@@ -251,20 +251,26 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
             f"{shown(str(path))}: {len(skipped):,} of {len(pairs):,} images cannot be read: {first}{more}; "
             f"more than {MAX_UNREADABLE:.0%} is refused: repair or remove them (vitrail doctor lists all)"
         )
-    whole = np.array([not scanned.reason for scanned in found.scanned])
-    readable = [pair for pair in pairs if not pair[1].reason]
+    split = None if found.layout.split is None else np.array(found.layout.split, np.uint8)
+    leaking = _leaking(found, split)
+    taken = np.array([not scanned.reason and at not in leaking for at, (_, scanned) in enumerate(pairs)])
+    readable = [pair for pair, wanted in zip(pairs, taken, strict=True) if wanted]
     sizes = {(scanned.height, scanned.width) for _, scanned in readable}
     members = [member for member, _ in readable]
     notes = found.layout.notes
     if skipped:
         notes = (*notes, f"skipped {plural(len(skipped), 'unreadable image')}: {listed(name for name, _ in skipped)}")
-    split = found.layout.split
+    if leaking:
+        what = plural(len(leaking), "copy of another image", "copies of other images")
+        where = "" if split is None else " that tests or validates" if len(leaking) == 1 else " that test or validate"
+        names = listed(found.members[at].name for at in sorted(leaking))
+        notes = (*notes, f"left out {what}{where}: {names}")
     return Source(
         name=source_name(path),
         kind=found.container.in_words,
         class_names=found.layout.class_names,
-        labels=np.array(found.layout.labels, np.int64)[whole],
-        split=None if split is None else np.array(split, np.uint8)[whole],
+        labels=np.array(found.layout.labels, np.int64)[taken],
+        split=None if split is None else split[taken],
         native_size=sizes.pop() if len(sizes) == 1 else None,
         channels=1 if all(scanned.grey for _, scanned in readable) else 3,
         image_names=[shown(member.name) for member in members],
@@ -272,6 +278,20 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
         skipped=skipped,
         notes=notes,
     )
+
+
+def _leaking(found: Survey, split: NDArray[np.uint8] | None) -> set[int]:
+    """Copies, byte for byte, that would bring an image to training and to what measures it.
+
+    Where splits are ready made, those of an image that also tests or validates; else all but the first of a class.
+    """
+    copies: dict[tuple[str, int], list[int]] = {}
+    for at, (scanned, label) in enumerate(zip(found.scanned, found.layout.labels, strict=True)):
+        if not scanned.reason:
+            copies.setdefault((scanned.digest, label), []).append(at)
+    if split is None:
+        return {at for same in copies.values() for at in same[1:]}
+    return {at for same in copies.values() for at in same if split[at] < max(split[same])}
 
 
 def _known(name: str, data_dir: Path) -> Source:

@@ -108,11 +108,13 @@ def _stratified(
 ) -> Indices:
     """`size` of the candidates, of every class those of lowest rank, in proportion; in the candidates' order."""
     classes, counts = np.unique(labels[candidates], return_counts=True)
-    taken = quotas(counts, size, leave_one)
-    chosen = []
-    for label, count in zip(classes, taken, strict=True):
-        of_class = candidates[labels[candidates] == label]
-        chosen.append(of_class[np.argsort(rank[of_class])[:count]])
+    by_class = [candidates[labels[candidates] == label] for label in classes]
+    by_class = [of_class[np.argsort(rank[of_class])] for of_class in by_class]
+    # Ties go to classes at random: names that begin alike may be of one kind.
+    turn = np.argsort([rank[of_class[0]] for of_class in by_class])
+    taken = np.empty_like(counts)
+    taken[turn] = quotas(counts[turn], size, leave_one)
+    chosen = [of_class[:count] for of_class, count in zip(by_class, taken, strict=True)]
     return np.sort(np.concatenate(chosen)) if chosen else candidates[:0]
 
 

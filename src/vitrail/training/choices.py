@@ -10,7 +10,7 @@ from vitrail.errors import InputError
 from vitrail.models.summary import summarize
 
 _TARGET_STEPS = 3000
-_MIN_EPOCHS, _MAX_EPOCHS = 10, 100
+_MIN_EPOCHS, _MAX_EPOCHS = 10, 300
 _EPOCHS_TO_AUGMENT = 5
 # vit-compare on 8,000 MNIST images for 3 epochs: 96.1 % with Muon, 94.9 % with AdamW. vit-digits: 97.8 % and 98.9 %.
 _WIDE_ENOUGH_FOR_MUON = 128
@@ -48,8 +48,9 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
     device = hardware.choose_device(train.device)
     batch_size = train.batch_size
     if batch_size is None:
-        batch_size = 128 if num_images >= 4096 else 64 if num_images >= 1024 else 32
-        batch_size = min(batch_size, num_images)
+        # Few images go in even batches: those that fill none would wait for another epoch.
+        even = num_images // -(-num_images // 32)
+        batch_size = 128 if num_images >= 4096 else 64 if num_images >= 1024 else even
     if batch_size > num_images:
         raise InputError(
             f"a batch of {batch_size} is more than the {num_images} training images: use --batch-size {num_images} "
@@ -57,8 +58,12 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         )
     epochs = train.epochs
     if epochs is None:
-        epochs = min(max(round(_TARGET_STEPS * batch_size / num_images), _MIN_EPOCHS), _MAX_EPOCHS)
-        said.append(f"{epochs} epochs: about {_TARGET_STEPS:,} steps, within {_MIN_EPOCHS} and {_MAX_EPOCHS} epochs")
+        steps = num_images // batch_size
+        epochs = min(max(round(_TARGET_STEPS / steps), _MIN_EPOCHS), _MAX_EPOCHS)
+        said.append(
+            f"{epochs} epochs: {epochs * steps:,} steps; about {_TARGET_STEPS:,} are right for most, within "
+            f"{_MIN_EPOCHS} and {_MAX_EPOCHS} epochs"
+        )
 
     optimizer = train.optimizer
     if optimizer is None:

@@ -31,6 +31,19 @@ def learning_rate(step: int, total: int, config: TrainConfig) -> float:
     return peak * (0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1 - progress)
 
 
+def moving_average(averages: list[Tensor], latest: list[Tensor], count: Tensor, decay: float) -> None:
+    """Move averages of `count` models towards one more, in place: the `multi_avg_fn` of `AveragedModel`.
+
+    They keep min(decay, (1 + count) / (10 + count)) of themselves (as tf.train.ExponentialMovingAverage with
+    `num_updates`): with `decay` from the start, a short run would end with much of its first weights.
+    """
+    if not averages[0].is_floating_point():
+        torch._foreach_copy_(averages, latest)
+        return
+    kept = min(decay, (1 + int(count)) / (10 + int(count)))
+    torch._foreach_lerp_(averages, latest, 1 - kept)
+
+
 def _hidden_matrices(model: Model) -> dict[Tensor, int]:
     """Weights between hidden layers of a ViT, each with how many matrices it holds, one above the other.
 

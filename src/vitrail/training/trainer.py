@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Precision, predict_logits
@@ -41,7 +41,7 @@ from vitrail.training import metrics
 from vitrail.training.display import Display
 from vitrail.training.effort import effort
 from vitrail.training.learner import Learner
-from vitrail.training.optim import learning_rate, load_state_tensors, state_tensors
+from vitrail.training.optim import learning_rate, load_state_tensors, moving_average, state_tensors
 from vitrail.training.tracking import Tracker
 
 Observe = Callable[[Model], dict[str, Any]]
@@ -49,7 +49,7 @@ Observe = Callable[[Model], dict[str, Any]]
 
 _TOLERATED_BATCHES = 3
 _MOST_PIXELS_TO_WHITEN = 10_000_000
-_MOST_PREDICTIONS = 100_000
+_MOST_PREDICTIONS, _MOST_LOGITS = 100_000, 100_000_000
 """An epoch's training metrics are of at most so many images, from batches evenly spread over it."""
 
 
@@ -115,8 +115,8 @@ class Trainer:
             start_whitened(self.model, config, data)
         self.average: AveragedModel | None = None
         if train.ema_decay is not None:
-            ema = get_ema_multi_avg_fn(train.ema_decay)
-            self.average = AveragedModel(self.model, multi_avg_fn=ema, use_buffers=True)
+            average = functools.partial(moving_average, decay=train.ema_decay)
+            self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.position = Position()
         self.saved: Position | None = None
         self.logits: list[Tensor] = []
@@ -197,9 +197,11 @@ class Trainer:
         elif self.average is not None:
             self.average.update_parameters(self.model)
 
-        labels = labels.cpu()
+        # Of mixed images, the class that they show most of.
+        labels = (targets if targets.ndim == 1 else targets.argmax(dim=1)).cpu()
         correct = (logits.argmax(dim=1) == labels).float().mean().item()
-        sampled_every = -(-self.steps_per_epoch * self.batch_size // _MOST_PREDICTIONS)
+        most = min(_MOST_PREDICTIONS, _MOST_LOGITS // num_classes)
+        sampled_every = -(-self.steps_per_epoch * self.batch_size // most)
         if finite and position.batch % sampled_every == 0:
             self.logits.append(logits)
             self.labels.append(labels)
