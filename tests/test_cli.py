@@ -253,6 +253,7 @@ def test_tensorboard_gets_every_metric(tmp_path):
 def test_bad_usage_is_one_line_that_names_it(tmp_path, finished, capsys):
     fails(["trian"], capsys, "trian", "did you mean train?")
     fails(["train", "digits", "--epoch", "3"], capsys, "--epoch", "did you mean --epochs?")
+    fails(["train", "digits", "--dropout", "0.1"], capsys, "--dropout", "did you mean --model.dropout?", "--help-all")
     fails(["train", "digits", "--epochs", "three"], capsys, "--epochs", "three")
     fails(["train", "digits", "--epochs", "0"], capsys, "epochs is 0")
     fails(["train"], capsys, "DATA")

@@ -70,6 +70,8 @@ with pytest.raises(InputError, match="a batch of 0"):
 compiled = classifier.compiled()
 with pytest.raises(InputError, match="images of 1 x 12 x 12: this classifier was compiled for 1 x 8 x 8"):
     compiled.logits(torch.zeros(1, 1, 12, 12))
+larger = Classifier(classifier.model, Preprocessing((12, 12), 1, (0.5,), (0.25,)), tuple("0123456789")).compiled()
+assert larger.logits(torch.zeros(1, 1, 12, 12)).shape == (1, 10)
 assert torch.get_num_threads() == 2
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -99,7 +99,7 @@ class Classifier:
         where the hardware multiplies that faster, so that logits differ by rounding. Compiling takes up to a
         minute. Raises InputError where there is no C++ compiler.
         """
-        return dataclasses.replace(self, frozen=FrozenModel(self.model, batch_size))
+        return dataclasses.replace(self, frozen=FrozenModel(self.model, batch_size, self.preprocessing.image_size))
 
     def save(self, directory: str | Path) -> None:
         """Write a directory that `load`, `vitrail predict` and `vitrail evaluate --data` take like a run.

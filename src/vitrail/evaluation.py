@@ -111,13 +111,7 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
     """
     classifier = load(directory)
     source = open_source(data, data_dir)
-    trained_on = files.read_json(directory / "run.json")["config"].get("data", {}).get("source")
-    if source.split is None and lasting(data) == trained_on:
-        raise InputError(
-            f"{directory} was trained on images of {source.name}: 'vitrail evaluate {quoted(directory)}', without "
-            "--data, measures those that were held out"
-        )
-    dataset, indices = labelled(classifier, source)
+    dataset, indices = labelled(classifier, source, directory, data)
     model = classifier.model.to(choose_device("auto"))
     with track("evaluating", len(indices), "images") as advance:
         logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
@@ -133,11 +127,19 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
     return path
 
 
-def labelled(classifier: Classifier, source: Source) -> tuple[ImageDataset, NDArray[np.int64]]:
+def labelled(
+    classifier: Classifier, source: Source, directory: Path, data: str
+) -> tuple[ImageDataset, NDArray[np.int64]]:
     """A source's images with the classifier's labels, and which to measure it on: the test split, or without one all.
 
-    Raises InputError where the source has a class that the classifier does not know.
+    Raises InputError where the source has a class that the classifier does not know, or the run of the directory was
+    trained on some of all its images.
     """
+    trained_on = files.read_json(directory / "run.json")["config"].get("data", {}).get("source")
+    if source.split is None and lasting(data) == trained_on:
+        raise InputError(
+            f"{directory} was trained on images of {source.name}: leave out --data to measure on those held out"
+        )
     unknown = [name for name in source.class_names if name not in classifier.class_names]
     if unknown:
         raise InputError(

@@ -276,7 +276,7 @@ def _test_images(
         except InputError as error:
             raise InputError(f"{error}; or name other images by --data") from error
         return prepared.dataset, prepared.splits.test, prepared.config.data.source
-    dataset, test = labelled(classifier, open_source(data, data_dir))
+    dataset, test = labelled(classifier, open_source(data, data_dir), directory, data)
     return dataset, test, lasting(data)
 
 

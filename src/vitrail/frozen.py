@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitrail import hardware
+from vitrail.configs import Size
 from vitrail.errors import InputError
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
@@ -25,12 +26,14 @@ _WORTH_SHARING = 1e9
 class FrozenModel:
     """What `model` computes now, for batches of `batch_size`; other numbers of images are split and padded.
 
+    Images have `image_size`, or without it the model's own.
+
     In bf16 where the hardware multiplies it faster, and with one thread where a batch is too small to share: the
     number of threads is the process's, so that one answers at a time. The compiled code is made here, which takes up
     to a minute. Raises InputError where there is no compiler, or the batch size is below 1.
     """
 
-    def __init__(self, model: Model, batch_size: int) -> None:
+    def __init__(self, model: Model, batch_size: int, image_size: Size | None = None) -> None:
         self.device = next(model.parameters()).device
         missing = hardware.can_compile(self.device)
         if missing:
@@ -38,7 +41,7 @@ class FrozenModel:
         if batch_size < 1:
             raise InputError(f"a batch of {batch_size}: at least 1 image is needed")
         self.batch_size = batch_size
-        self.shape = (model.config.in_channels, *model.config.size)
+        self.shape = (model.config.in_channels, *(image_size or model.config.size))
         self.bf16 = hardware.fast_bf16(self.device) is not None
         shared = self.device.type != "cpu" or summarize(model.config).multiply_adds * batch_size >= _WORTH_SHARING
         self.threads = torch.get_num_threads() if shared else 1

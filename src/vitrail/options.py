@@ -1,6 +1,7 @@
 """The options that verbs share, and how a command line becomes them."""
 
 import contextlib
+import difflib
 import inspect
 import io
 import itertools
@@ -111,34 +112,44 @@ def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = Non
     if "--help" in argv or "-h" in argv:
         kind = _without_rare(kind)
     argv = ["--help" if argument == "--help-all" else argument for argument in argv]
+    given = tyro.MISSING_NONPROP if default is None else default
     try:
         with contextlib.redirect_stderr(errors):
-            given = tyro.MISSING_NONPROP if default is None else default
             return tyro.cli(
                 kind, prog=f"vitrail {verb}", args=argv, default=given, config=(PositionalMetavarFromFieldName,)
             )
     except SystemExit as stop:
         if stop.code == 0:
             raise
-        raise InputError(f"{_first_sentence(errors.getvalue())}; see 'vitrail {verb} --help'") from None
+        said = _first_sentence(errors.getvalue())
+        if unknown := re.match(r"Unrecognized options: (--[\w.-]+)", said):
+            parser = tyro.extras.get_parser(kind, default=given, config=(PositionalMetavarFromFieldName,))
+            known = [name for action in parser._actions for name in action.option_strings]
+            raise InputError(f"{said}{_meant(unknown[1], known)}; see 'vitrail {verb} --help-all'") from None
+        raise InputError(f"{said}; see 'vitrail {verb} --help'") from None
+
+
+def _meant(unknown: str, known: Sequence[str]) -> str:
+    """An option that is called so in a group, or else one that is spelled alike."""
+    grouped = [name for name in known if name.rpartition(".")[2] == unknown.removeprefix("--")]
+    near = grouped or difflib.get_close_matches(unknown, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _first_sentence(box: str) -> str:
     """What tyro's box of several lines says, in one line."""
     lines = [line.strip("│ ").strip() for line in box.splitlines()]
-    content = [line for line in lines if line and line[0] not in "╭╰"]
+    lines = [line for line in lines if line and line[0] not in "╭╰"]
+    if len(lines) > 1 and set(lines[1]) == {"-"}:
+        # Where the terminal has no lines to draw a box with, its title comes first.
+        lines = lines[2:]
     said: list[str] = []
-    suggestion = ""
-    for i, line in enumerate(content):
-        if line.startswith("Perhaps you meant") and i + 1 < len(content):
-            suggestion = f" (did you mean {content[i + 1].split()[0]}?)"
-    for line in content:
-        if line.startswith(("─", "Got errors", "Argument helptext")):
+    for line in lines:
+        if set(line) <= set("-─") or line.startswith(("Got errors", "Argument helptext")):
             break
         said.append(line)
     # What is missing is named; its help would fill the line.
-    text = re.sub(r"^(Missing from [^:]+: \S+) .*", r"\1", " ".join(said))
-    return text.rstrip(".") + suggestion
+    return re.sub(r"^(Missing from [^:]+: \S+) .*", r"\1", " ".join(said)).rstrip(".")
 
 
 def _without_rare(kind: type[T]) -> type[T]:

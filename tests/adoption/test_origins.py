@@ -45,6 +45,8 @@ class TestStateDicts:
         ours, account = adopt_with_account(save(theirs.state_dict(), tmp_path / "model.safetensors"), **told)
         same(ours, theirs, size)
         assert "3 heads, norm_eps 1e-06" in str(account.of("assumed")[0])
+        of_deit = {"dist_token", "blocks.0.ls1.gamma"} & theirs.state_dict().keys()
+        assert (ours.preprocessing.mean[0], ours.preprocessing.crop) == (0.485 if of_deit else 0.5, 0.9)
 
     @pytest.mark.parametrize("kind", [kind for kind in HF if "epsilon" not in kind])
     @pytest.mark.parametrize("generation", ["in memory", "in files"])
@@ -291,6 +293,17 @@ class TestFolders:
         expected = foreign.transformers.BitImageProcessorPil.from_pretrained(tmp_path)(picture, return_tensors="pt")
         torch.testing.assert_close(ours.prepare(picture), expected["pixel_values"], atol=0.06, rtol=0)
 
+    def test_a_stretched_picture_is_cropped_too(self, tmp_path):
+        """As published DeiT models come: stretched to 256, of which the middle 224 are taken."""
+        self.make(tmp_path, "ViTForImageClassification", feature_extractor_type="DeiTFeatureExtractor",
+                  size=64, crop_size=48, resample=3, do_center_crop=True, image_mean=[0.5] * 3, image_std=[0.5] * 3)  # fmt: skip
+        ours = adopt(tmp_path)
+        gradient = np.add.outer(np.arange(90), np.arange(150))[..., None] * np.array([1, 0.8, 0.5])
+        picture = Image.fromarray(gradient.astype(np.uint8))
+        cut = np.asarray(picture.resize((64, 64), Image.Resampling.BICUBIC))[8:56, 8:56] / 255
+        expected = torch.from_numpy((cut - 0.5) / 0.5).permute(2, 0, 1)[None].float()
+        torch.testing.assert_close(ours.prepare(picture), expected, atol=0.06, rtol=0)
+
     @pytest.mark.parametrize(
         ("processor", "expected"),
         [
@@ -324,6 +337,12 @@ class TestFolders:
         ours, account = adopt_with_account(tmp_path)
         assert (ours.preprocessing.crop, ours.preprocessing.mean[0]) == (0.875, 0.485)
         assert "published DeiT" in str(account.of("assumed")[0])
+
+    def test_dinov2_sees_smaller_pictures_than_its_positions_are_of(self, tmp_path):
+        self.make(tmp_path, "Dinov2ForImageClassification")
+        ours = adopt(tmp_path)
+        assert ours.model.config.size == (32, 32)
+        assert (ours.preprocessing.image_size, ours.preprocessing.crop) == ((224, 224), 0.875)
 
     def test_timms_folders(self, tmp_path):
         """What timm pushes to the hub: config.json with the architecture, the pictures and the names."""
@@ -496,5 +515,5 @@ class TestNames:
 
     def test_a_library_that_is_not_installed(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "timm", None)
-        with pytest.raises(InputError, match=r"timm is not installed: pip install 'vitrail\[adopt\]'"):
+        with pytest.raises(InputError, match=r"timm is not installed: .*pip install -e '\.\[adopt\]'"):
             adopt("timm:vit_tiny_patch16_224")

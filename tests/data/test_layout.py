@@ -83,6 +83,14 @@ def test_hidden_and_foreign_files_are_counted():
     }
 
 
+def test_pictures_that_cannot_be_read_are_said_with_the_cure():
+    layout = arrange([*CLASSES, "cat/IMG_1.HEIC", "dog/IMG_2.heic", "dog/raw.dng"])
+    assert "not read: 1 .dng file, 2 .heic files; convert them to JPEG" in layout.notes
+    assert not layout.problems
+    [problem, *_] = arrange(["cat/1.heic", "dog/2.heic"]).problems
+    assert problem == "there is no image in it that can be read: convert its 2 .heic files to JPEG"
+
+
 def test_empty_class_folders_are_said():
     layout = arrange(under("train", "test"), ["train", "train/cat", "train/bird", "test/dog", "other/x", "train/.x"])
     assert any(note.endswith("left out: bird") for note in layout.notes)

@@ -290,7 +290,9 @@ class TestBadInput:
 
     def test_a_file_that_is_no_archive(self, tmp_path, data_dir):
         (tmp_path / "notes.txt").write_text("nothing to see")
-        assert "notes.txt" in refused(tmp_path / "notes.txt", data_dir)
+        assert "notes.txt is neither a folder nor a .zip or .tar" in refused(tmp_path / "notes.txt", data_dir)
+        (tmp_path / "photo.jpg").write_bytes(encoded(noise(0, (60, 60, 3)), "JPEG"))
+        assert "neither a folder nor" in refused(tmp_path / "photo.jpg", data_dir)
         (tmp_path / "empty.zip").touch()
         assert "empty.zip: the archive is corrupt" in refused(tmp_path / "empty.zip", data_dir)
 

@@ -80,7 +80,11 @@ def from_arrays(
         placed=("cls",) if placed else (),
     )
     pictures, rows = preprocessing(size, known["patch_embed.proj.weight"].shape[1], *HALF, fit="stretch")
-    usual = Row("assumed", "norm_eps 1e-06; pictures stretched to the size of the positions, pixels in -1..1")
+    usual = Row(
+        "assumed",
+        "norm_eps 1e-06; exact GELU, where JAX has its tanh approximation; pictures stretched to the size of the "
+        "positions, pixels in -1..1",
+    )
     return assemble(origin, known, [usual, *rows], pictures, None)
 
 

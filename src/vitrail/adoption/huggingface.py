@@ -185,7 +185,10 @@ def _class_names(config: Mapping[str, Any]) -> Sequence[str] | None:
 def _usual(family: str, size: Size, channels: int) -> tuple[Preprocessing, list[Row]]:
     """What the published checkpoints of a family come with."""
     mean, std = HALF if family == "vit" else IMAGENET
-    fit: Fit = "crop" if family.startswith("dinov2") else "stretch"
+    fit: Fit = "stretch"
+    if family.startswith("dinov2"):
+        # Their positions are of 518 pixels, their pictures are not.
+        fit, size = "crop", (224, 224)
     method = "bilinear" if family == "vit" else "bicubic"
     made, rows = preprocessing(size, channels, mean, std, fit, 1.0 if family == "vit" else 0.875, method)
     return made, [Row("assumed", f"the preprocessing that published {_FAMILIES[family]} models come with"), *rows]

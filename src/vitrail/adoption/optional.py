@@ -14,6 +14,7 @@ import torch
 
 from vitrail.errors import InputError
 
+_INSTALL = "in the folder of Vitrail, .venv/bin/pip install -e '.[adopt]'"
 # torchvision 0.28 imports beside any torch once these exist; its other operators are looked up when they are called.
 _OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -29,9 +30,9 @@ def optional(name: str) -> Any:
     # What a library raises that does not fit its neighbours is anybody's guess.
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name.split(".")[0]:
-            raise InputError(f"{error.name} is not installed: pip install 'vitrail[adopt]'") from error
+            raise InputError(f"{error.name} is not installed: {_INSTALL}") from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{name} cannot be imported ({reason}): pip install -U 'vitrail[adopt]'") from error
+        raise InputError(f"{name} cannot be imported ({reason}): {_INSTALL}") from error
 
 
 @cache

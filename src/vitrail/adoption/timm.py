@@ -24,7 +24,7 @@ from vitrail.adoption.origin import (
     native_size,
     standard_heads,
 )
-from vitrail.adoption.pictures import IMAGENET, preprocessing
+from vitrail.adoption.pictures import HALF, IMAGENET, preprocessing
 from vitrail.configs import Readout, Size
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
@@ -143,7 +143,8 @@ def _adopted(
     known, dropped = _known(origin.source, tensors)
     known = joined(known, ("mlp.fc1_g", "mlp.fc1_x"), "mlp.fc1")
     width, channels = known["patch_embed.proj.weight"].shape[:2]
-    pictures, picture_rows = _preprocessing(origin.image_size, channels, pretrained_cfg)
+    of_deit = "dist_token" in known or "blocks.0.branch1.0.gamma" in known
+    pictures, picture_rows = _preprocessing(origin.image_size, channels, pretrained_cfg, of_deit)
     names = _class_names(pretrained_cfg, len(known["head.weight"])) if "head.weight" in known else None
     made = []
     if "dist" in origin.readout and names is None and "head.weight" not in known:
@@ -221,8 +222,9 @@ def _placement(
     return prefix, native_size(source, patches, patch_size, image_size)
 
 
-def _preprocessing(size: Size, channels: int, cfg: Mapping[str, Any]) -> tuple[Preprocessing, list[Row]]:
-    mean, std = (cfg.get(name) or IMAGENET[i] for i, name in enumerate(("mean", "std")))
+def _preprocessing(size: Size, channels: int, cfg: Mapping[str, Any], of_deit: bool) -> tuple[Preprocessing, list[Row]]:
+    usual, of_what = (IMAGENET, "of ImageNet") if of_deit else (HALF, "0.5")
+    mean, std = (cfg.get(name) or usual[i] for i, name in enumerate(("mean", "std")))
     squash = cfg.get("crop_mode") == "squash"
     made, rows = preprocessing(
         size,
@@ -230,11 +232,11 @@ def _preprocessing(size: Size, channels: int, cfg: Mapping[str, Any]) -> tuple[P
         mean,
         std,
         fit="stretch" if squash else "crop",
-        crop=cfg.get("crop_pct") or 0.875,
+        crop=cfg.get("crop_pct") or (0.875 if cfg else 0.9),
         interpolation=cfg.get("interpolation") or "bicubic",
     )
     if not cfg:
-        rows.append(Row("assumed", "timm's usual preprocessing: crop 0.875, bicubic, mean and std of ImageNet"))
+        rows.append(Row("assumed", f"timm's usual preprocessing: crop 0.9, bicubic, mean and std {of_what}"))
     if cfg.get("crop_mode") == "border":
         rows.append(Row("assumed", "pictures are cropped to the middle; timm adds borders for this model"))
     return made, rows

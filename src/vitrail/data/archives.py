@@ -71,6 +71,14 @@ def list_zip(path: Path) -> Listing:
     return Listing(container, tuple(sorted(members)), directories, tuple(problems), too_expansive)
 
 
+def is_tar(path: Path) -> bool:
+    """By its name, or its first bytes; it may be damaged."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, _COMPRESSIONS)))
+    compressed = start.startswith(tuple(_COMPRESSIONS))
+    return compressed or path.name.lower().endswith(TAR_SUFFIXES) or tarfile.is_tarfile(path)
+
+
 def list_tar(path: Path, plain: Path) -> Listing:
     """The list of `path`, whose decompressed copy, where it needs one, is or will be `plain`.
 

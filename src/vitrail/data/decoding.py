@@ -34,6 +34,11 @@ IMAGE_EXTENSIONS = frozenset(
     )
 )
 
+UNREAD_EXTENSIONS = frozenset(
+    f".{name}" for name in ("heic", "heif", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "svg", "jxl")
+)
+"""Pictures that people have and that are not read."""
+
 # Named, because Pillow would also open formats that start other programs (EPS runs Ghostscript).
 _FORMATS = ("JPEG", "PNG", "MPO", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 
@@ -62,7 +67,7 @@ class Framing:
     size: Size
     """Height and width in pixels."""
     fit: Fit = "crop"
-    """Crop the centre of an image resized to cover `size`, or stretch the whole image to it."""
+    """Resize the image to cover `covered`, or stretch it to that; its centre is cut out."""
     crop: float = 1.0
     """The share of the covering image's sides that the crop keeps: with 0.875, 224 pixels are cut out of 256."""
     interpolation: Interpolation = "bilinear"
@@ -70,7 +75,7 @@ class Framing:
 
     @property
     def covered(self) -> Size:
-        """What the image is resized to cover before the crop."""
+        """What the image is resized to cover, or stretched to, before the crop."""
         height, width = (math.floor(side / self.crop + 1e-9) for side in self.size)
         return height, width
 
@@ -114,7 +119,8 @@ def decode(file: str | Path | bytes, framing: Framing, channels: int, name: str 
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from error
     except UnreadableImageError as error:
-        raise InputError(f"{name}: {error}") from error
+        cure = ": convert it to JPEG" if Path(name).suffix.lower() in UNREAD_EXTENSIONS else ""
+        raise InputError(f"{name}: {error}{cure}") from error
 
 
 def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uint8]:
@@ -187,7 +193,7 @@ def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.
 def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
     """The (width, height) of an image of this (width, height) before the crop."""
     if framing.fit == "stretch":
-        return framing.size[::-1]
+        return framing.covered[::-1]
     (width, height), (target_height, target_width) = size, framing.covered
     if width * target_height >= height * target_width:
         return max(target_width, int(width * target_height / height)), target_height

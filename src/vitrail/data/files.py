@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.data.archives import ZIP_SUFFIXES, decompressed, list_tar, list_zip
+from vitrail.data.archives import ZIP_SUFFIXES, decompressed, is_tar, list_tar, list_zip
 from vitrail.data.cache import DAY_SECONDS, disk_errors, fingerprint, replacing
 from vitrail.data.decoding import IMAGE_EXTENSIONS, Framing, decode_bytes
 from vitrail.data.layout import Layout, arrange
@@ -64,6 +64,10 @@ def list_archive(path: Path, cached: Path) -> Listing:
     """
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK" or path.name.lower().endswith(ZIP_SUFFIXES)
+    if not is_zip and not is_tar(path):
+        raise InputError(
+            f"{shown(str(path))} is neither a folder nor a .zip or .tar: name what holds one folder of images per class"
+        )
     return list_zip(path) if is_zip else list_tar(path, cached / "archive.tar")
 
 

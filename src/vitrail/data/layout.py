@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from vitrail.data.decoding import IMAGE_EXTENSIONS
-from vitrail.text import listed, natural_key, shown
+from vitrail.data.decoding import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
+from vitrail.text import listed, natural_key, plural, shown
 
 TRAIN: Final = 0
 VAL: Final = 1
@@ -50,19 +50,28 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
     One folder that wraps all others is looked through. Everything below a class folder belongs to the class.
     """
     ignored: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     parts: dict[int, tuple[str, ...]] = {}
     for at, name in enumerate(names):
         components = PurePosixPath(name).parts
         if any(c.startswith(".") or c == "__MACOSX" for c in components):
             ignored["hidden files"] += 1
         elif PurePosixPath(name).suffix.lower() not in IMAGE_EXTENSIONS:
-            ignored["files that are not images"] += 1
+            suffix = PurePosixPath(name).suffix.lower()
+            if suffix in UNREAD_EXTENSIONS:
+                unread[suffix] += 1
+            else:
+                ignored["files that are not images"] += 1
         else:
             parts[at] = components
     notes: list[str] = []
     problems: list[str] = []
+    to_convert = [plural(count, f"{suffix} file") for suffix, count in sorted(unread.items())]
+    if unread:
+        notes.append(f"not read: {listed(to_convert)}; convert them to JPEG")
     if not parts:
-        problems.append("there is no image in it: expected one folder of images per class")
+        cure = f"convert its {listed(to_convert)} to JPEG" if unread else "expected one folder of images per class"
+        problems.append(f"there is no image in it that can be read: {cure}")
     depth, has_splits = _unwrap(parts)
 
     split_of: dict[int, int] | None = None

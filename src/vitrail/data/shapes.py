@@ -233,13 +233,11 @@ def _draw(scenes: Scenes, chunk: NDArray[np.int64], framing: Framing) -> tuple[N
 
 def _window(framing: Framing) -> tuple[_Array, _Array, int]:
     """y and x of the pixels' centres in sides of the scene, and how many pixels one side is."""
-    if framing.fit == "stretch":
-        y, x = ((np.arange(side) + 0.5) / side for side in framing.size)
-        side = min(framing.size)
-    else:
-        side = max(framing.covered)
-        y, x = ((np.arange(length) + 0.5 - length / 2) / side + 0.5 for length in framing.size)
-    return y.astype(np.float32), x.astype(np.float32), side
+    covered = framing.covered if framing.fit == "stretch" else (max(framing.covered),) * 2
+    y, x = (
+        (np.arange(length) + 0.5 - length / 2) / side + 0.5 for length, side in zip(framing.size, covered, strict=True)
+    )
+    return y.astype(np.float32), x.astype(np.float32), min(covered)
 
 
 @functools.lru_cache(maxsize=1)

@@ -99,7 +99,11 @@ def _subset(
     if size is None:
         return candidates
     if size > len(candidates):
-        raise InputError(f"a {what} subset of {size:,} is asked for, but there are only {len(candidates):,}")
+        option = f"--{'train' if what == 'training' else what}-subset"
+        raise InputError(
+            f"a {what} subset of {size:,} is asked for, but there are only {len(candidates):,}: name a smaller "
+            f"{option}, or '{option} None' for all"
+        )
     return candidates[:size] if order == "first" else _stratified(candidates, labels, size, rank)
 
 

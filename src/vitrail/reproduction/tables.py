@@ -62,7 +62,12 @@ def find(name: str) -> Reproduction:
 
 def recorded(name: str) -> dict[str, dict[str, Any]]:
     """The records of a reproduction's recipes that this checkout of the project has; none where it is no checkout."""
-    return {made: found for made in find(name).recipes if (found := _kept(f"{made}.json"))}
+    return {made: found for made in find(name).recipes if (found := recorded_recipe(made))}
+
+
+def recorded_recipe(made: str) -> dict[str, Any] | None:
+    """The record of a recipe that this checkout of the project has."""
+    return _kept(f"{made}.json")
 
 
 def recorded_figure(name: str) -> dict[str, Any] | None:
@@ -229,7 +234,7 @@ def so_far(found: Mapping[str, Any] | None) -> str:
 
 def outcome(made: str) -> str | None:
     """What this checkout's record of a recipe comes to, as the recipe's document says it; None without a record."""
-    found = _kept(f"{made}.json")
+    found = recorded_recipe(made)
     if found is None:
         return None
     return (

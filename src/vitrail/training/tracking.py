@@ -18,7 +18,10 @@ class Tracker:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
-                raise InputError("--track tensorboard needs TensorBoard: pip install 'vitrail[tensorboard]'") from error
+                raise InputError(
+                    "--track tensorboard needs TensorBoard: in the folder of Vitrail, "
+                    ".venv/bin/pip install -e '.[tensorboard]'"
+                ) from error
             self.writer = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 
     def __enter__(self) -> Tracker:

@@ -43,8 +43,8 @@ def explain(argv: Sequence[str]) -> None:
         """A new or empty directory [the first free RUN/explanation-1, -2, ...]"""
         faithfulness: bool = False
         """Measure every method and write RUN/faithfulness.json (of --data a file by its name); minutes."""
-        count: Annotated[int, arg(metavar="N")] = 200
-        """Measure on so many test images."""
+        count: Count = None
+        """Measure on so many test images [200]"""
         data: Name = None
         """Measure on this data, as for train [the run's own]"""
         data_dir: DataDir = None
@@ -52,7 +52,7 @@ def explain(argv: Sequence[str]) -> None:
     options = parse(Explain, argv, "explain")
     if not (options.images or options.faithfulness):
         raise InputError("no images were given; see 'vitrail explain --help'")
-    if not options.faithfulness and (options.data or options.data_dir or options.count != 200):
+    if not options.faithfulness and (options.data or options.data_dir or options.count is not None):
         raise InputError("--data, --data-dir and --count are for --faithfulness")
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
@@ -67,9 +67,8 @@ def explain(argv: Sequence[str]) -> None:
     if options.faithfulness:
         if options.images:
             explaining.check(**wanted)
-        found, path = explaining.measure_faithfulness(
-            run, options.data, options.count, options.methods, options.data_dir
-        )
+        count = explaining.COUNT if options.count is None else options.count
+        found, path = explaining.measure_faithfulness(run, options.data, count, options.methods, options.data_dir)
         _show(found)
         files.append(path)
     if not options.images:

@@ -67,17 +67,20 @@ def train(argv: Sequence[str]) -> None:
     if followed and base:
         trained = replace(base, data=replace(data, source=base.data.source), model=model, train=train_config)
         if trained == base:
-            _say_what_is_recorded(followed)
+            _say_what_is_recorded(followed, data.source)
     chosen = model if known else None
     show_run(start(data, chosen, train_config, options.out, options.data_dir, known).directory)
 
 
-def _say_what_is_recorded(followed: str) -> None:
+def _say_what_is_recorded(followed: str, source: str) -> None:
+    """Of the recipe's own data, or of a copy that was recorded; of other images it would say nothing."""
+    from vitrail.data.sources import shown_source
     from vitrail.progress import say
-    from vitrail.reproduction.tables import outcome
+    from vitrail.reproduction.tables import outcome, recorded_recipe
 
-    if said := outcome(followed):
-        say(f"recorded of {said}")
+    record = recorded_recipe(followed)
+    if record and shown_source(source) in (record["data"], recipe(followed).data.source):
+        say(f"recorded of {outcome(followed)}")
 
 
 def show_run(directory: Path) -> None:
