@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -113,18 +114,18 @@ def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = Non
         kind = _without_rare(kind)
     argv = ["--help" if argument == "--help-all" else argument for argument in argv]
     given = tyro.MISSING_NONPROP if default is None else default
+    read = partial(tyro.cli, kind, prog=f"vitrail {verb}", default=given, config=(PositionalMetavarFromFieldName,))
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
-                kind, prog=f"vitrail {verb}", args=argv, default=given, config=(PositionalMetavarFromFieldName,)
-            )
+            return read(args=argv)
     except SystemExit as stop:
         if stop.code == 0:
             raise
         said = _first_sentence(errors.getvalue())
         if unknown := re.match(r"Unrecognized options: (--[\w.-]+)", said):
-            parser = tyro.extras.get_parser(kind, default=given, config=(PositionalMetavarFromFieldName,))
-            known = [name for action in parser._actions for name in action.option_strings]
+            with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+                read(args=["--help"])
+            known = re.findall(r"--[a-z][\w.-]*", shown.getvalue())
             raise InputError(f"{said}{_meant(unknown[1], known)}; see 'vitrail {verb} --help-all'") from None
         raise InputError(f"{said}; see 'vitrail {verb} --help'") from None
 
