@@ -1055,7 +1055,7 @@ assert len(drawn.images) == 400 and np.isin(places, np.flatnonzero(shapes.SPLIT)
 # ### Where the class token looks
 #
 # Each panel is one head of one layer. Its colours are the class token's attention to every patch, in multiples of what
-# it would be if attention were spread evenly. The last column is the mean of the heads.
+# it would be if the patches shared all of it evenly. The last column is the mean of the heads.
 
 # %% tags=["hide-input"]
 plots.attention_grid(image, capture.class_attention()[0].numpy())
@@ -1303,7 +1303,7 @@ methods = ("attention", "rollout", "grad-cam", "integrated-gradients", "occlusio
 attributions = {name: capture.attribute(name)[0].numpy() for name in methods}
 
 # %% tags=["hide-input"]
-plots.map_row(image, attributions, title=f"what speaks for {kinds[predicted[chosen]]}")
+plots.map_row(image, attributions, title=f"what is said to speak for {kinds[predicted[chosen]]}")
 
 # %% [markdown]
 # Seven maps of one fact. Which one is right? One can ask the model. Hide the patches that a map ranks highest, and the

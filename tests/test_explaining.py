@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 import vitrail
-from vitrail import explaining, files
+from vitrail import checkpoint, explaining, files
 from vitrail.classifier import Classifier
 from vitrail.cli import run
 from vitrail.configs import CNNConfig, ViTConfig
@@ -191,6 +192,15 @@ def test_a_cnn_whose_map_the_cells_do_not_divide_is_explained(tmp_path):
     Classifier(CNN(config).eval(), preprocessing, shapes.CLASS_NAMES).save(tmp_path / "cnn")
     explained = explaining.explain(tmp_path / "cnn", [picture(tmp_path / "image.png")], ["grad-cam"])
     assert explained.explanations[0].maps.shape == (1, 48, 48)
+
+
+def test_what_was_measured_of_other_weights_is_not_shown_for_these(measured, tmp_path):
+    stored = files.read_json(measured / "faithfulness.json")
+    assert stored["weights"] == checkpoint.latest_weights(measured / "checkpoints")
+    assert read_faithfulness(measured / "faithfulness.json") is not None
+    shutil.copytree(measured, tmp_path / "run")
+    files.write_json(tmp_path / "run" / "faithfulness.json", {**stored, "weights": "of an earlier epoch"})
+    assert read_faithfulness(tmp_path / "run" / "faithfulness.json") is None
 
 
 def test_folders_of_one_name_have_a_measurement_each(measured, tmp_path):

@@ -124,7 +124,7 @@ def test_attention_is_shown_in_multiples_of_uniform_with_the_mean_over_heads_las
     maps = np.full((1, 2, 8, 8), 1 / 64)
     maps[0, 1] *= 0
     figure = plots.attention_grid(BLANK, maps)
-    assert unit(figure) == "share of attention, in multiples of uniform"
+    assert unit(figure) == "share of attention; 1: shared evenly by the patches"
     # Uniform attention is 1, and the scale goes at least to 2.
     assert ends(figure) == {(0.0, 2.0)}
     for picture, multiple in zip(pictures(figure), (1, 0, 0.5), strict=True):
@@ -225,7 +225,7 @@ def test_rollout_is_in_multiples_of_uniform_too() -> None:
     figure = plots.rollout_map(BLANK, {"mean": np.full((4, 4), 1 / 16), "max": np.full((4, 4), 4 / 16)})
     assert ends(figure) == {(0.0, 4.0)}
     assert (pictures(figure)[1] == bytes_of(0.5)).all()
-    assert "multiples of uniform" in unit(figure)
+    assert "1: shared evenly by the patches" in unit(figure)
 
 
 def test_frames_share_one_scale_over_epochs() -> None:
@@ -387,6 +387,7 @@ def test_each_filter_has_its_own_scale_about_grey() -> None:
     assert first[y, x, c] == (255 if filters[0][strongest] > 0 else 0)
     shown = drawn(figure)
     assert all(text in shown for text in ("50.0 %", "25.0 %", "12.5 %", "sign is arbitrary"))
+    assert "sign is arbitrary" not in drawn(plots.patch_filters(filters, np.zeros(3), signed=True))
     gray = pictures(plots.patch_filters(filters[:, :1], np.zeros(3)))[0]
     assert (gray == gray[..., :1]).all()
 
@@ -413,6 +414,7 @@ def test_feature_maps_are_in_units_of_their_depth() -> None:
     assert "multiples of its depth's mean strength" in unit(figure)
     text = drawn(figure)
     assert "stage 0: 12 channels of 8 × 8" in text
+    assert "96 channels of 8 × 8" in drawn(plots.feature_maps(PHOTO, maps[:1], channels=96))
     assert DOLLAR in text
     low, high = ends(plots.feature_maps(PHOTO, [-maps[0]])).pop()
     assert low == -high
@@ -421,13 +423,13 @@ def test_feature_maps_are_in_units_of_their_depth() -> None:
 def test_outlier_tokens_are_named_and_outlined_where_they_lie() -> None:
     norms = np.ones((3, 1 + 6))
     norms[:, 0], norms[2, 5] = 7, 9
-    figure = plots.token_norms(norms, [0, 5], ["class"], (2, 3))
+    figure = plots.token_norms(norms, [(1, 0), (1, 2), (2, 5)], ["class"], (2, 3))
     shown = drawn(figure)
     assert "class" in shown.split(" | ")
     assert "row 1, column 1" in shown
     left, right = figure.axes[:2]
     np.testing.assert_array_equal(right.images[0].get_array(), norms[-1, 1:].reshape(2, 3))
-    assert {patch.get_xy() for patch in right.patches} == {(0.5, 0.5)}
+    assert {patch.get_xy() for patch in right.patches} == {(0.5, 0.5)}, "token 2 is an outlier of another depth"
     [band] = [artist for artist in left.collections if isinstance(artist, PolyCollection)]
     assert band.get_paths()[0].vertices[:, 1].max() == 1
     lines = {line.get_label(): list(line.get_ydata()) for line in left.lines}
@@ -437,12 +439,12 @@ def test_outlier_tokens_are_named_and_outlined_where_they_lie() -> None:
 
 def test_of_many_outliers_five_are_named_and_the_rest_counted() -> None:
     norms = 1 + np.arange(10.0)[None].repeat(2, axis=0)
-    shown = drawn(plots.token_norms(norms, list(range(9)), ["class", "register 1"], (2, 4)))
+    shown = drawn(plots.token_norms(norms, [(1, i) for i in range(9)], ["class", "register 1"], (2, 4)))
     assert "4 more outliers" in shown
     assert "row 1, column 2" in shown
     assert "register 1" not in shown
     drawn(plots.token_norms(norms, [], ["class", "register 1"], (2, 4)))
-    drawn(plots.token_norms(norms[:1], list(range(10)), ["class", "register 1"], (2, 4), [DOLLAR]))
+    drawn(plots.token_norms(norms[:1], [(0, i) for i in range(10)], ["class", "register 1"], (2, 4), [DOLLAR]))
 
 
 def test_cka_is_drawn_from_zero_to_one_whatever_it_is() -> None:
@@ -484,12 +486,16 @@ def test_trust_shows_each_value_in_its_interval_and_leaves_gaps() -> None:
         assert (list(dot.get_xdata()), list(dot.get_ydata())) == ([value], [row])
         assert (dot.get_color() == style.SOFT) == (METHODS[row] in ("random", "centre"))
     [band] = first.patches
-    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx(scores["random"][1:])
+    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx(scores["centre"][1:]), "the better control"
     assert np.isfinite(np.concatenate([line.get_xdata() for line in second.lines])).sum() == 1
     assert not second.patches
     shown = drawn(figure)
     assert DOLLAR in shown
-    assert "95 % interval of random" in shown
+    assert "best control's 95 % interval" in shown
+    marked = plots.trust_chart({"SaCo": scores}, least={"SaCo": 0.5})
+    assert not marked.axes[0].patches
+    assert list(marked.axes[0].lines[0].get_xdata()) == [0.5, 0.5]
+    assert "to be reached" in drawn(marked)
     drawn(plots.trust_chart({f"measure {i}": scores for i in range(8)}, controls=()))
 
 

@@ -11,6 +11,7 @@ checkpoints/step-00001234/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -128,6 +129,14 @@ def from_latest(directory: Path) -> Iterator[Checkpoint | DamagedCheckpoint]:
             yield load(path)
         except DamagedCheckpoint as damage:
             yield damage
+
+
+def latest_weights(directory: Path) -> str | None:
+    """What the weights of the latest checkpoint are known by; None where there is none, or it is damaged."""
+    for path in _step_directories(directory)[:1]:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads((path / "state.json").read_text(encoding="utf-8"))["sha256"]["model.safetensors"])
+    return None
 
 
 def clear_unfinished(directory: Path) -> None:

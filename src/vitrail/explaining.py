@@ -13,7 +13,7 @@ from jaxtyping import Int, UInt8
 from numpy import ndarray
 from numpy.typing import NDArray
 
-from vitrail import files
+from vitrail import checkpoint, files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
 from vitrail.configs import ViTConfig
 from vitrail.data import shapes
@@ -195,7 +195,8 @@ def measure_faithfulness(
     masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if name == "shapes" else None
     labels = torch.from_numpy(dataset.labels[right])
     found = measure(classifier.model, images, labels, chosen, masks, _precision(device), seed, name)
-    found = dataclasses.replace(found, scores=(*kept, *found.scores))
+    weights = checkpoint.latest_weights(directory / "checkpoints")
+    found = dataclasses.replace(found, scores=(*kept, *found.scores), weights=weights)
     files.write_json(path, found.to_json())
     return found, path
 
@@ -252,12 +253,7 @@ def _stems(names: Sequence[str]) -> list[str]:
 
 def _measured_on(path: Path, name: str) -> Path:
     """The file for data of this name: numbered where other data has the path."""
-
-    def fits(path: Path) -> bool:
-        before = read_faithfulness(path)
-        return before is None or before.data == name
-
-    return files.numbered(path, fits)
+    return files.numbered(path, lambda path: files.read_json(path).get("data") == name)
 
 
 def _has_data(directory: Path) -> bool:

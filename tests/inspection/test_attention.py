@@ -112,3 +112,9 @@ def test_looking_at_oneself_is_no_distance_and_at_a_neighbour_one_patch():
     weights[..., 0] = 0.75
     weights[..., 1:, 1:] = 0.25 * below
     assert attention_distance(weights, grid).tolist() == pytest.approx([8.0])
+    # A patch that looks at the class token alone has no distance, and takes none from the others.
+    weights[..., 1:5, 1:] = 0
+    weights[..., 1:5, 0] = 1
+    assert attention_distance(weights, grid).tolist() == pytest.approx([8.0])
+    weights[..., 1:] = 0
+    assert attention_distance(weights, grid).isnan().all()

@@ -55,7 +55,7 @@ def test_of_convolutions_the_first_kernels_are_shown_longest_first(make):
         kernel[3], kernel[3, 0, 0, 0] = 0, 2.0
     found = patch_filters(model)
     assert found.filters.shape == kernel.shape
-    torch.testing.assert_close(found.filters[0], torch.full((3, 3, 3), 27**-0.5))
+    torch.testing.assert_close(found.filters[0], torch.full((3, 3, 3), -(27**-0.5)))
     assert (found.filters[-1] == 0).all()
     lengths = kernel.flatten(1).norm(dim=1).sort(descending=True).values
     torch.testing.assert_close(found.explained, lengths.square() / lengths.square().sum())
@@ -143,8 +143,8 @@ def test_the_limit_is_where_the_docstring_says():
     grid = TokenGrid((), 100, 100, 4)
     quantiles = torch.special.ndtri((torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000).float()
     for deviation, outliers in ((5.3, 0), (5.5, 1)):
-        norms = (20 + quantiles).clone()
-        norms[-1] = 20 + deviation
+        norms = (5 + quantiles).clone()
+        norms[-1] = 5 + deviation
         assert outlier_mask(norms.view(1, 1, -1), grid).sum() == outliers
         assert outlier_mask(norms.view(1, 1, -1), grid, deviations=6.0).sum() == 1
 
@@ -152,6 +152,15 @@ def test_the_limit_is_where_the_docstring_says():
 def test_normal_lengths_have_no_outliers():
     norms = 30 + torch.randn(100, 12, 256, generator=torch.Generator().manual_seed(0))
     assert not outlier_mask(norms, TokenGrid((), 16, 16, 4)).any()
+
+
+def test_strokes_on_blank_paper_are_no_outliers():
+    """Three patches in four are blank: the median deviation is of them alone, and all others are far beyond it."""
+    norms = torch.full((4, 2, 16), 10.0) + 0.01 * torch.randn(4, 2, 16, generator=torch.Generator().manual_seed(0))
+    norms[:, :, :4] += 5.0
+    assert outlier_tokens(norms, TokenGrid((), 4, 4, 4)) == []
+    norms[0, 1, 2] = 25.0
+    assert outlier_tokens(norms, TokenGrid((), 4, 4, 4)) == [Outlier(0, 1, 2)]
 
 
 def test_rounding_makes_no_outliers():

@@ -44,7 +44,7 @@ def test_the_answer_comes_first(vit: Page) -> None:
 def test_another_class_can_be_explained() -> None:
     found = shown(explanation("cnn", target=0), patch_size=None)
     assert found.says("Explained is cat, to which the model gives 10.0 %.")
-    assert found.says("what speaks for cat")
+    assert found.says("what is said to speak for cat")
     assert [a["class"] for a in found.all("li") if "class" in a] == ["true"]
 
 

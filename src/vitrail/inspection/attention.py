@@ -76,10 +76,9 @@ def attention_distance(weights: Float[Tensor, "batch head query key"], grid: Tok
     """Mean distance in pixels between a patch and what it attends to (Dosovitskiy et al. 2021, figure 7 right).
 
     Class token and registers are dropped from queries and keys, the rest of each row brought to sum one; a patch's
-    distance to itself, 0, is counted. Uniform attention gives the mean distance between patches.
+    distance to itself, 0, is counted. Uniform attention gives the mean distance between patches. A patch that looks
+    at none has no distance and is left out; NaN where that is so of all.
     """
     among = weights[..., grid.num_prefix :, grid.num_prefix :]
-    # A row whose attention all goes to the class token has no distance between patches: it counts as nothing.
-    totals = among.sum(dim=-1)
     far = (among * grid.distances().to(among)).sum(dim=-1)
-    return (far / totals.clamp_min(torch.finfo(totals.dtype).tiny)).mean(dim=(0, 2))
+    return (far / among.sum(dim=-1)).nanmean(dim=(0, 2))

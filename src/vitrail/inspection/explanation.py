@@ -56,6 +56,8 @@ class Explanation:
     """... and what the model says to that."""
     features: tuple[Float[ndarray, "_ _ _"], ...] = ()
     """(channel, row, column): all of a CNN after every stage, some of a ViT as embedded and after every block."""
+    channels: int | None = None
+    """How many a ViT has."""
 
     def arrays(self) -> dict[str, ndarray]:
         """Every array by name, the maps each under its method's name: what `np.savez` takes."""
@@ -133,8 +135,10 @@ def _of_vit(classifier: Classifier, capture: Capture, pixels: UInt8[ndarray, "c 
         "lens": features.logit_lens(classifier, tokens)[0].softmax(dim=-1).numpy(),
         "token_colors": features.token_pca(tokens, grid)[0].numpy(),
         "features": tuple(grid.patches(tokens[0].mT[:, :_CHANNELS]).numpy()),
+        "channels": tokens.shape[-1],
         "token_norms": norms[0].numpy(),
-        "outliers": tuple((o.layer, o.token) for o in features.outlier_tokens(norms, grid)),
+        # As embedded, before any attention, a token holds nothing but its patch.
+        "outliers": tuple((o.layer, o.token) for o in features.outlier_tokens(norms, grid) if o.layer > 0),
         "token_names": grid.prefix,
         **moved,
     }

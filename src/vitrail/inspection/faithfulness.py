@@ -31,7 +31,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitrail import files
+from vitrail import checkpoint, files
 from vitrail.classifier import Precision
 from vitrail.errors import InputError
 from vitrail.inspection.attribution import CoarseMaps, Method, apply, cells, enlarged
@@ -105,6 +105,8 @@ class Faithfulness:
     """Mean share of the image that the object's mask covers: what a random map has inside."""
     pointing_share: float | None
     """The same with the margin that pointing allows: what pointing at random scores."""
+    weights: str | None = None
+    """What the model's weights are known by; see `checkpoint.latest_weights`."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; null for what is not defined."""
@@ -152,6 +154,7 @@ class Faithfulness:
                 hidden_probability={name: float(stored["hidden_probability"][name]) for name in BASELINES},
                 object_share=_share(stored["object_share"]),
                 pointing_share=_share(stored["pointing_share"]),
+                weights=stored.get("weights"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the stored measurement of faithfulness is incomplete: {error}") from error
@@ -170,6 +173,7 @@ _PLAIN = (
     "hidden_probability",
     "object_share",
     "pointing_share",
+    "weights",
 )
 
 
@@ -267,11 +271,15 @@ def order_gap(
 
 
 def read(path: Path) -> Faithfulness | None:
-    """What was measured; None where nothing was. Raises InputError where the file is damaged or not complete."""
+    """What was measured of the weights that the run beside it has now; None where nothing was.
+
+    Raises InputError where the file is damaged or not complete.
+    """
     if not path.is_file():
         return None
     try:
-        return Faithfulness.from_json(files.read_json(path))
+        found = Faithfulness.from_json(files.read_json(path))
+        return found if found.weights == checkpoint.latest_weights(path.parent / "checkpoints") else None
     except InputError as error:
         cure = "remove it, and 'vitrail explain RUN --faithfulness' measures again"
         raise InputError(f"{path} cannot be used ({error}): {cure}") from error

@@ -21,7 +21,7 @@ _BATCH = 64
 _CLIPPED = 0.01
 """The share of patches at either end that get the end of the colour scale, so that outliers do not set it."""
 _DEVIATIONS = 8.0
-_SMALLEST_DEVIATION = 1e-6
+_LEAST_RATIO = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class PatchFilters:
     """What the first layer looks for, the most important first."""
 
     filters: Float[Tensor, "filter channel height width"]
-    """Each of length one, its largest weight positive."""
+    """Each of length one; of a principal component, whose sign is arbitrary, the largest weight is positive."""
     explained: Float[Tensor, " filter"]
     """The share of the layer's squared weights that is along each; all of them sum to one."""
 
@@ -40,7 +40,8 @@ def patch_filters(model: Inspected, count: int | None = None) -> PatchFilters:
     The components are the right singular vectors of the embedding's matrix (token channels, pixels of a patch): the
     orthogonal patterns that patches are compared with, in the order of how strongly they drive the token. The mean
     filter is not taken off, because a filter and its negative tell the layers behind the same. Of a convolutional
-    stem or a CNN they are the kernels of the first convolution, by length; a kernel of all zeros stays so.
+    stem or a CNN they are the kernels of the first convolution, by length, with their signs: what follows is not
+    linear. A kernel of all zeros stays so.
 
     Raises:
         InputError: a count below 1. A count above what there is gives all.
@@ -51,15 +52,14 @@ def patch_filters(model: Inspected, count: int | None = None) -> PatchFilters:
     if isinstance(net, ViT) and isinstance(net.patch_embed, LinearStem):
         stem = net.patch_embed
         _, strength, components = torch.linalg.svd(stem.proj.weight.detach().cpu().double(), full_matrices=False)
+        largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
+        components = torch.where(largest < 0, -components, components)
         filters = rearrange(components, "n (c p q) -> n c p q", p=stem.patch_size, q=stem.patch_size)
     else:
         first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
         kernels = first.weight.detach().cpu().double()
         strength, order = kernels.flatten(1).norm(dim=1).sort(descending=True, stable=True)
         filters = kernels[order] / strength.clamp_min(torch.finfo(torch.float64).tiny)[:, None, None, None]
-    flat = filters.flatten(1)
-    largest = flat.gather(1, flat.abs().argmax(dim=1, keepdim=True))
-    filters = torch.where(largest[..., None, None] < 0, -filters, filters)
     explained = strength.square() / strength.square().sum()
     return PatchFilters(filters[:count].float(), explained[:count].float())
 
@@ -118,15 +118,15 @@ def outlier_mask(
 
     Darcet et al. (2024), arXiv:2309.16588, section 2.1, who cut at a length read off a histogram. Here a patch is an
     outlier above median + `deviations` * MAD, the median absolute deviation, both over the patches of all images in
-    that layer. 8 MAD are 5.4 standard deviations of a normal distribution: of 30 million normally distributed
-    lengths, one is beyond. Class token and registers neither count nor are outliers.
+    that layer, and above twice the median. 8 MAD are 5.4 standard deviations of a normal distribution: of 30 million
+    normally distributed lengths, one is beyond. Where most patches are blank, the MAD is nearly 0 and all others are
+    beyond, so that it alone says little. Class token and registers neither count nor are outliers.
     """
     patches = norms[..., grid.num_prefix :]
     by_layer = rearrange(patches, "b l n -> l (b n)")
     median = by_layer.median(dim=1).values
     deviation = (by_layer - median[:, None]).abs().median(dim=1).values
-    # Where most tokens are equal, rounding would make outliers of the rest.
-    limit = median + deviations * deviation.clamp_min(_SMALLEST_DEVIATION * median)
+    limit = torch.maximum(median + deviations * deviation, _LEAST_RATIO * median)
     return nn.functional.pad(patches > limit[:, None], (grid.num_prefix, 0), value=False)
 
 

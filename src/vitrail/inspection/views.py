@@ -68,7 +68,7 @@ class SampleView:
     method: str
     """The attribution that `maps` are of, for the predicted class."""
     maps: Float[ndarray, "sample height width"]
-    """At the images' size."""
+    """At the images' size, each divided by its largest absolute value: attributions have no unit."""
     attention: Float[ndarray, "sample row column"] | None = None
     """The last layer's class attention, mean over heads, by patch; None for a CNN."""
     rollout: Float[ndarray, "sample row column"] | None = None
@@ -145,7 +145,7 @@ def view_samples(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> S
     """Where the model looks in a few images, for the class that it predicts."""
     capture = inspect(classifier.model, _inputs(classifier, images))
     method = best_gradient_method(classifier)
-    maps = capture.attribute(method).numpy()
+    maps = _without_unit(capture.attribute(method))
     if isinstance(classifier.model.config, CNNConfig):
         return SampleView(method, maps)
     every = capture.class_attention()
@@ -181,11 +181,17 @@ def view_pair(
         predicted_b=b.logits.argmax(dim=1).numpy(),
         class_names=pair[0].class_names,
         methods=methods,
-        maps_a=a.attribute(methods[0]).numpy(),
-        maps_b=b.attribute(methods[1]).numpy(),
-        occlusion_a=a.attribute("occlusion").numpy(),
-        occlusion_b=b.attribute("occlusion").numpy(),
+        maps_a=_without_unit(a.attribute(methods[0])),
+        maps_b=_without_unit(b.attribute(methods[1])),
+        occlusion_a=_without_unit(a.attribute("occlusion")),
+        occlusion_b=_without_unit(b.attribute("occlusion")),
     )
+
+
+def _without_unit(maps: Float[Tensor, "sample height width"]) -> Float[ndarray, "sample height width"]:
+    """Relevance of a thousand patches is as small as half precision goes."""
+    largest = maps.abs().amax(dim=(1, 2), keepdim=True)
+    return (maps / torch.where(largest > 0, largest, 1.0)).numpy()
 
 
 def best_gradient_method(classifier: Classifier) -> str:

@@ -38,15 +38,15 @@ def depths(count: int) -> list[str]:
     return ["embedding", *counted("layer", count - 1)]
 
 
-def patch_filters(filters: Float[ndarray, "n c p q"], explained: Float[ndarray, " n"]) -> Figure:
+def patch_filters(filters: Float[ndarray, "n c p q"], explained: Float[ndarray, " n"], signed: bool = False) -> Figure:
     """Patterns that the first layer looks for, strongest first (Dosovitskiy et al. 2021, figure 7 left).
 
-    Each is brought to its own scale, mid-grey 0: the size and sign of a principal component mean nothing. Filters of
-    other than three channels show the first as grey.
+    Each is brought to its own scale, mid-grey 0. Filters of other than three channels show the first as grey.
 
     Args:
         filters: principal components of the patch embedding, or a CNN's kernels.
         explained: the share of the layer's squared weights along each, a fraction.
+        signed: they are kernels, whose sign matters; that of a principal component means nothing.
     """
     rows, columns = balanced(len(filters), 7)
     made = sheet(
@@ -58,7 +58,7 @@ def patch_filters(filters: Float[ndarray, "n c p q"], explained: Float[ndarray, 
         under=0.2,
         notes=(
             "below each: its share of the layer's squared weights",
-            "each on its own scale, grey is 0; the sign is arbitrary",
+            f"each on its own scale, grey is 0{'' if signed else '; the sign is arbitrary'}",
         ),
     )
     for i, (component, share) in enumerate(zip(filters, explained, strict=True)):
@@ -101,17 +101,19 @@ def feature_maps(
     maps: Sequence[Float[ndarray, "_channel _y _x"]],
     names: Sequence[str] | None = None,
     most: int = 8,
+    channels: int | None = None,
 ) -> Figure:
     """An image, and below it the first `most` channels at each depth, a row for each.
 
     All are on one scale; to make that possible, each depth is divided by the mean of its absolute values, over all
-    its channels. Depths need not agree in channels, height and width.
+    channels given. Depths need not agree in channels, height and width.
 
     Args:
         image: what the maps are of.
         maps: by depth.
         names: of the depths; "embedding", "layer 0", "layer 1", ... by default.
         most: channels to show.
+        channels: how many each depth has, if that is more than the maps given.
     """
     names = [plain_text(name, 16) for name in names or depths(len(maps))]
     shown = [in_means(depth)[:most] for depth in maps]
@@ -121,11 +123,11 @@ def feature_maps(
     ratio = image.shape[1] / image.shape[2]
     made = sheet(len(maps) + 1, columns, ratio, row_names=["image", *names], largest=0.95, scale=scale)
     fill(made, 0, 0, image)
-    for row, channels in enumerate(shown, start=1):
-        for column, channel in enumerate(channels):
+    for row, depth in enumerate(shown, start=1):
+        for column, channel in enumerate(depth):
             made.picture(row, column, channel, scale)
     x, y = made.corner(0, 1)
-    for i, text in enumerate(_sizes(names, maps, columns)):
+    for i, text in enumerate(_sizes(names, maps, columns, channels)):
         if (i + 1) * 0.16 <= max(made.cell_height, 0.17):
             write(made.axes, x + 0.1, y + 0.09 + 0.16 * i, text, 8)
     return made.figure
@@ -133,7 +135,7 @@ def feature_maps(
 
 def token_norms(
     norms: Float[ndarray, "depth token"],
-    outliers: Sequence[int],
+    outliers: Sequence[tuple[int, int]],
     prefix: Sequence[str],
     grid: tuple[int, int],
     names: Sequence[str] | None = None,
@@ -145,22 +147,25 @@ def token_norms(
 
     Args:
         norms: Euclidean lengths; first the prefix tokens, then the patches row by row.
-        outliers: places of those that stand out, on the token axis. At most five are named, the longest first.
+        outliers: depth and token of those that stand out. At most five tokens are named, the longest first; boxes are
+            around those of the last depth.
         prefix: names of the tokens before the patches.
         grid: height and width, in patches.
         names: of the depths; "embedding", "layer 0", "layer 1", ... by default.
     """
     height, width = grid
     last = names[-1] if names else depths(len(norms))[-1]
-    titles = ["length of token vectors", f"after {last}" + (", outliers outlined" if len(outliers) else "")]
+    boxed = [token for depth, token in outliers if depth == len(norms) - 1]
+    places = sorted({token for _, token in outliers})
+    titles = ["length of token vectors", f"after {last}" + (", outliers outlined" if boxed else "")]
     figure, (left, right) = charts(titles, (7.4, 3.5), width_ratios=(1.25, 1))
     at = np.arange(len(norms))
-    rest = np.delete(norms, list(outliers), axis=1)
+    rest = np.delete(norms, places, axis=1)
     if rest.shape[1]:
         low, middle, high = np.nanquantile(rest, [0.05, 0.5, 0.95], axis=1)
         left.fill_between(at, low, high, color=SERIES[0], alpha=0.2, linewidth=0, label="5 to 95 % of tokens")
         left.plot(at, middle, **line(0, len(at)), label="median")
-    longest = sorted(outliers, key=lambda token: -np.nanmax(norms[:, token]))
+    longest = sorted(places, key=lambda token: -np.nanmax(norms[:, token]))
     for i, token in enumerate(longest):
         name = token_name(token, prefix, grid) if i < _MOST_NAMED else None
         look = line(1 + i, len(at)) if name else {"color": SOFT, "linewidth": 0.8, "alpha": 0.6}
@@ -176,7 +181,7 @@ def token_norms(
     shown = right.imshow(patches, cmap=scale.cmap, norm=scale.norm, interpolation="nearest")
     right.grid(visible=False)
     right.set_axis_off()
-    for token in outliers:
+    for token in boxed:
         if token >= len(prefix):
             row, column = divmod(token - len(prefix), width)
             for color, thick in ((DARK, 2.4), (LIGHT, 1.2)):
@@ -258,7 +263,9 @@ def _depth_axis(axes: Axes, count: int) -> None:
     axes.set_xlabel("blocks passed (0: the embedding)")
 
 
-def _sizes(names: Sequence[str], maps: Sequence[Float[ndarray, "_channel _y _x"]], shown: int) -> list[str]:
-    sizes = ["{} channels of {} × {}".format(*depth.shape) for depth in maps]
+def _sizes(
+    names: Sequence[str], maps: Sequence[Float[ndarray, "_channel _y _x"]], shown: int, channels: int | None
+) -> list[str]:
+    sizes = [f"{channels or len(depth)} channels of {depth.shape[1]} × {depth.shape[2]}" for depth in maps]
     texts = [f"below: the first {shown} channels", *(f"{a}: {b}" for a, b in zip(names, sizes, strict=True))]
     return [texts[0], f"at each depth: {sizes[0]}"] if len(set(sizes)) == 1 else texts

@@ -88,7 +88,7 @@ def rollout_map(image: UInt8[ndarray, "c h w"], maps: Mapping[str, Float[ndarray
     The maps are shares of a query's row of the rollout, shown as multiples of 1 / (number of patches).
     """
     shown = {name: _multiples(values) for name, values in maps.items()}
-    return _beside(image, shown, "share of rollout, in multiples of uniform", "attention rollout", {})
+    return _beside(image, shown, "share of rollout; 1: shared evenly by the patches", "attention rollout", {})
 
 
 def training_frames(
@@ -222,7 +222,7 @@ def _light(image: UInt8[ndarray, "c h w"]) -> Float[ndarray, "h w"]:
 
 
 def _attention_scale(maps: Float[ndarray, "a b y x"]) -> Scale:
-    return scale_of(_multiples(maps), "share of attention, in multiples of uniform", _WITHIN, _LEAST, root=True)
+    return scale_of(_multiples(maps), "share of attention; 1: shared evenly by the patches", _WITHIN, _LEAST, root=True)
 
 
 def _multiples(maps: Float[ndarray, "*n y x"]) -> Float[ndarray, "*n y x"]:
@@ -230,5 +230,5 @@ def _multiples(maps: Float[ndarray, "*n y x"]) -> Float[ndarray, "*n y x"]:
 
 
 def _mean_and_heads(maps: Float[ndarray, "n head y x"]) -> Float[ndarray, "n cell y x"]:
-    """The mean over heads, then the heads, in multiples of uniform."""
+    """The mean over heads, then the heads, in multiples of an even share."""
     return _multiples(np.concatenate([maps.mean(axis=1, keepdims=True), maps], axis=1))

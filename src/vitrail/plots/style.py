@@ -105,12 +105,12 @@ def line(i: int, points: int) -> dict[str, Any]:
     return {**style, "linewidth": 1.8, "marker": marker, "markersize": 4}
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """Names of the lines below the axes, where they cover nothing."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(figure: Figure, *every: Axes) -> None:
+    """Names of the lines below the axes, where they cover nothing; a name that several have once."""
+    named = {label: handle for axes in every for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     with rc_context(_STYLE):
         box = figure.legend(
-            handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
+            named.values(), named.keys(), loc="outside lower left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
         )
     for label in box.get_texts():
         label.set_parse_math(False)

@@ -16,28 +16,32 @@ _PER_ROW = 4
 
 
 def trust_chart(
-    scores: Mapping[str, Mapping[str, tuple[float, float, float]]], controls: Collection[str] = CONTROLS
+    scores: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    controls: Collection[str] = CONTROLS,
+    least: Mapping[str, float] | None = None,
 ) -> Figure:
     """What each method scores by each measure: a dot with its 95 % interval. Controls are grey squares.
 
-    The band behind is the first control's interval: a method whose interval reaches into it is no better than that.
+    The band behind is the interval of the control that is best by that measure: a method whose interval reaches into
+    it is not shown to be better than that.
 
     Args:
-        scores: by measure, by method: value, and low and high end of the interval. A measure's name should say
-            which way is better. NaN, or a method left out, leaves a gap.
+        scores: by measure, by method: value, and low and high end of the interval. More is better. NaN, or a method
+            left out, leaves a gap.
         controls: names of methods that know nothing of the model.
+        least: of a measure, what a method must reach; it is drawn in place of the band.
     """
     methods = list(dict.fromkeys(name for of in scores.values() for name in of))
-    known = next((name for name in controls if name in methods), None)
     rows = math.ceil(len(scores) / _PER_ROW)
     columns = math.ceil(len(scores) / rows)
     size = (1.2 + 1.75 * columns, 0.2 + rows * (0.8 + 0.24 * len(methods)))
     figure, every = charts(["" for _ in scores], size, rows, sharey=True)
     for axes, (measure, of) in zip(every, scores.items(), strict=True):
-        if known is not None and np.isfinite(of.get(known, math.nan)).all():
-            axes.axvspan(
-                *of[known][1:], color=GRID, alpha=0.7, linewidth=0, label=f"95 % interval of {plain_text(known)}"
-            )
+        known = [of[name] for name in controls if name in of and np.isfinite(of[name]).all()]
+        if measure in (least or {}):
+            axes.axvline((least or {})[measure], color=SOFT, linewidth=1, linestyle=(0, (4, 3)), label="to be reached")
+        elif known:
+            axes.axvspan(*max(known)[1:], color=GRID, alpha=0.7, linewidth=0, label="best control's 95 % interval")
         for row, name in enumerate(methods):
             value, low, high = of.get(name, (math.nan,) * 3)
             color, mark = (SOFT, "s") if name in controls else (SERIES[0], "o")
@@ -51,5 +55,5 @@ def trust_chart(
     for axes in every[::columns]:
         axes.set_yticks(range(len(methods)), names, parse_math=False, color=INK)
     every[0].set_ylim(len(methods) - 0.4, -0.6)
-    legend(figure, every[0])
+    legend(figure, *every)
     return figure

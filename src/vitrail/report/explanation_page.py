@@ -94,16 +94,18 @@ def explanation_figures(
         InputError: a layer or head that there is not.
     """
     one, names = explanation, [shown_name(name) for name in class_names]
+    labels = [_label(name) for name in one.methods]
     trust = {
-        name: f"trust {_signed(gap)}" if shown.any() else "zero everywhere"
-        for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True)
+        label: f"trust {_signed(gap)}" if shown.any() else "zero everywhere"
+        for label, shown, gap in zip(labels, one.maps, one.trust.tolist(), strict=True)
     }
     figures = {}
     if patch_size is not None:
         figures["patches"] = plots.patches(one.image, patch_size)
     if one.methods:
-        maps = dict(zip(one.methods, one.maps, strict=True))
-        figures["attributions"] = plots.map_row(one.image, maps, trust, f"what speaks for {names[one.target]}")
+        maps = dict(zip(labels, one.maps, strict=True))
+        title = f"what is said to speak for {names[one.target]}"
+        figures["attributions"] = plots.map_row(one.image, maps, trust, title)
     if one.attention is not None:
         figures["attention"] = _attention(one, one.attention, layer, head)
     if one.rollout is not None:
@@ -113,9 +115,8 @@ def explanation_figures(
     if one.token_colors is not None:
         figures["tokens"] = plots.token_colors(one.image, one.token_colors)
     if one.token_norms is not None and one.rollout is not None:
-        places = sorted({token for _, token in one.outliers})
         rows, columns = one.rollout.shape
-        figures["norms"] = plots.token_norms(one.token_norms, places, one.token_names, (rows, columns))
+        figures["norms"] = plots.token_norms(one.token_norms, one.outliers, one.token_names, (rows, columns))
     if one.shuffled is not None and one.shuffled_probabilities is not None:
         figures["shuffled"] = plots.position_effect(
             [one.image, one.shuffled],
@@ -125,8 +126,18 @@ def explanation_figures(
         )
     if one.features:
         stages = None if one.attention is not None else [f"stage {i}" for i in range(len(one.features))]
-        figures["features"] = plots.feature_maps(one.image, one.features, stages)
+        figures["features"] = plots.feature_maps(one.image, one.features, stages, channels=one.channels)
     return figures
+
+
+def _label(method: str) -> str:
+    """With what its map is not of."""
+    from vitrail.inspection.attribution import METHODS
+
+    known = METHODS.get(method)
+    if known is None or (known.depends_on_class and not known.is_control):
+        return method
+    return f"{method} ({'control' if known.is_control else 'of no class'})"
 
 
 def _attention(
@@ -201,9 +212,8 @@ def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
     rows = []
     for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True):
         known = METHODS.get(name)
-        label = f"{name} (control)" if known and known.is_control else name
         trust = _signed(gap) if shown.any() else "zero everywhere"
-        row = [label, numbers.NONE if known is None else "yes" if known.depends_on_class else "no", trust]
+        row = [_label(name), numbers.NONE if known is None else "yes" if known.depends_on_class else "no", trust]
         if measured is not None:
             mean = overall.get(name)
             row.append(numbers.NONE if mean is None else f"{_signed(mean.mean)} ± {mean.half or 0:.2f}")
@@ -218,7 +228,7 @@ def _alts(one: Explanation, names: list[str], layer: int | None, head: int | Non
     gaps = ", ".join(f"{name} {_signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True))
     alts = {
         "patches": f"{image} cut into patches, and the patches as rows of numbers.",
-        "attributions": f"{image} beside maps of what speaks for {target}. Trust: {gaps}.",
+        "attributions": f"{image} beside maps of what is said to speak for {target}. Trust: {gaps}.",
         "attention": f"Attention over {image}{_chosen(layer, head)}.",
         "rollout": f"Attention rollout over {image}.",
         "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",

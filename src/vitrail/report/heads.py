@@ -64,13 +64,13 @@ def heads(view: ModelView) -> Heads | None:
     )
 
 
-def places(view: ModelView, class_count: int, cuts_patches: bool) -> Places | None:
+def places(view: ModelView, class_count: int, cuts_patches: bool, learns_positions: bool) -> Places | None:
     """None where nothing of it is stored. `cuts_patches`: the first layer sees patches, and is no convolution."""
     moved = table = None
     if view.moved is not None and view.moved_accuracy is not None:
         moved, table = _moved(view.moved, view.moved_accuracy, view.images, class_count)
     made = Places(
-        positions=None if view.position_similarity is None else _positions(view.position_similarity),
+        positions=None if view.position_similarity is None else _positions(view.position_similarity, learns_positions),
         moved=moved,
         moved_table=table,
         filters=_filters(view, cuts_patches),
@@ -80,12 +80,16 @@ def places(view: ModelView, class_count: int, cuts_patches: bool) -> Places | No
 
 
 def _distance(distances: Float[ndarray, "layer head"], uniform: float | None) -> Drawing:
-    means = distances.mean(axis=1)
+    means = np.nanmean(distances, axis=1)
     alt = (
         f"Mean attention distance of every head by layer: over heads, {means[0]:.1f} pixels in layer 0 "
-        f"and {means[-1]:.1f} in the last; all heads lie between {distances.min():.1f} and {distances.max():.1f}."
+        f"and {means[-1]:.1f} in the last; all heads lie between {np.nanmin(distances):.1f} and "
+        f"{np.nanmax(distances):.1f}."
     )
-    caption = "How far from itself a patch looks, in pixels, on average. A head that looked only at its own patch has 0"
+    caption = (
+        "How far from itself a patch looks among the patches, in pixels, on average; what goes to class token and "
+        "registers is left out. A head that looked only at its own patch has 0"
+    )
     even = "" if uniform is None else f", one that looked at all patches alike {uniform:.1f}, the dashed line"
     return draw(plots.attention_distance(distances, uniform), "distance", alt, f"{caption}{even}.")
 
@@ -164,13 +168,17 @@ def _cell(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else numbers.NONE
 
 
-def _positions(similarity: Float[ndarray, "height width row column"]) -> Drawing:
+def _positions(similarity: Float[ndarray, "height width row column"], learned: bool) -> Drawing:
     height, width = similarity.shape[:2]
     alt = f"Cosine similarity of the position embeddings of {height} × {width} patches, a map for each."
     caption = (
         "Each small map is of one patch, at its place in the image: how like its position embedding is to those of all "
-        "patches. 1 is the same direction, 0 unrelated. Where a patch is most like its neighbours, the model has "
-        "learned which patches lie together."
+        "patches. 1 is the same direction, 0 unrelated. "
+    )
+    caption += (
+        "Where a patch is most like its neighbours, the model has learned which patches lie together."
+        if learned
+        else "They are sines and cosines of row and column: fixed before training, which does not change them."
     )
     return draw(plots.position_similarity(similarity), "positions", alt, caption)
 
@@ -183,11 +191,14 @@ def _moved(
     ends = [f"{numbers.percent(float(a))} with {100 * s:.0f} % moved" for s, a in zip(shares, accuracy, strict=True)]
     alt = f"Accuracy on {images:,} test images against the share of patches that changed places: {', '.join(ends)}."
     caption = (
-        "Test images with some of their patches in each other's places. A model that goes by what is in the patches, "
-        "wherever they are, stays level; one that needs their order falls towards guessing."
+        f"{images:,} test images with some of their patches in each other's places. A model that goes by what is in "
+        "the patches, wherever they are, stays level; one that needs their order falls towards guessing."
     )
-    rows = [[f"{100 * s:.1f} %", numbers.percent(float(a))] for s, a in zip(shares, accuracy, strict=True)]
-    table = Table("Accuracy when patches move", ["patches moved", "accuracy"], rows)
+    rows = []
+    for share, right in zip(shares.tolist(), accuracy.tolist(), strict=True):
+        low, high = (numbers.percent(end) for end in numbers.wilson_interval(right, images))
+        rows.append([f"{100 * share:.1f} %", numbers.percent(right), f"{low} to {high}"])
+    table = Table("Accuracy when patches move", ["patches moved", "accuracy", "95 % interval"], rows)
     return draw(figure, "moved", alt, caption), table
 
 
@@ -207,4 +218,4 @@ def _filters(view: ModelView, cuts_patches: bool) -> Drawing | None:
         caption = (
             "The first convolution's kernels, strongest first, and each one's share of the layer's squared weights."
         )
-    return draw(plots.patch_filters(filters, explained), "filters", alt, caption)
+    return draw(plots.patch_filters(filters, explained, signed=not cuts_patches), "filters", alt, caption)

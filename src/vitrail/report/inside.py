@@ -176,12 +176,12 @@ def _read_watched(path: Path) -> Watched:
     return watched
 
 
-def _read_measured(path: Path) -> Trust:
+def _read_measured(path: Path) -> Trust | None:
+    """None of what was measured before training went on."""
     from vitrail.inspection.faithfulness import read
 
     try:
         measured = checked(path, lambda: read(path))
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}; remove it, and measure again") from error
-    assert measured is not None
-    return checked(path, lambda: measured_trust(measured))
+    return None if measured is None else checked(path, lambda: measured_trust(measured))

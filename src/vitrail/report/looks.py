@@ -16,7 +16,7 @@ from vitrail.plots.pictures import shrink
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, inline_svg, is_small
 
-MULTIPLES = "attention, in multiples of uniform"
+MULTIPLES = "attention; 1: shared evenly by the patches"
 STRENGTHS = "in multiples of each map's mean strength"
 
 _SIDE = 112

@@ -85,6 +85,8 @@ def measured_trust(measured: Faithfulness) -> Trust:
 
 
 def _chart(measured: Faithfulness) -> Drawing | None:
+    from vitrail.inspection.faithfulness import LEAST_RESPONSE
+
     scores: dict[str, dict[str, tuple[float, float, float]]] = {}
     for name, title in _CHARTED.items():
         found = {shown_name(of.method): of.interval(name) for of in measured.scores}
@@ -99,8 +101,9 @@ def _chart(measured: Faithfulness) -> Drawing | None:
         f"{title.partition(' (')[0]}: highest for {method}, {scores[title][method][0]:.2f}."
         for title, method in best.items()
     )
-    caption = "In grey, the controls. A method whose interval reaches into the band does no better than the first."
-    return draw(plots.trust_chart(scores, controls), "trust", alt, caption if controls else "")
+    least = {_CHARTED["response"]: LEAST_RESPONSE}
+    caption = "A method whose interval reaches into the band is not shown to do better than the best control (grey)."
+    return draw(plots.trust_chart(scores, controls, least), "trust", alt, caption if controls else "")
 
 
 def _controls(measured: Faithfulness) -> tuple[str, ...]:
