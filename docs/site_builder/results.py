@@ -32,7 +32,8 @@ _RECIPES = """\
 In one line each, and then beside what is published, or what a recipe of our own set out to reach: mean ± standard
 deviation over seeds. Train and validation values are of the last epoch; the test was held once per run, and nothing
 was chosen by it (`annotated-600` validates on its test images, as its source does). Epochs in brackets are how far a
-run went before it was interrupted: it has no test yet, and `vitrail resume` of its directory goes on.
+run went before it was interrupted: it has no test yet, and `vitrail resume` of its directory goes on. What is published
+was taken down from a walk-through, a comparison and a tutorial without their names, and cannot be checked from here.
 """
 
 CURVES = "recipes.svg"
@@ -47,8 +48,9 @@ Drawn from the trained models of a recipe.
 _STUDIES = """\
 ## Studies
 
-Each tests a claim of the literature. Intervals are of 95 % over seeds; an outcome is of the data and the budget that
-it names, and of nothing else.
+Each tests a claim of the literature, in our words and in a setting of our own, or a claim that is ours. Intervals are
+of 95 % over seeds, which change initial weights and the order of images; the division into training and test images is
+one and the same. An outcome is of the data and the budget that it names, and of nothing else.
 """
 
 
@@ -144,7 +146,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _finding(path: Path, record: Mapping[str, Any]) -> str:
     parts = [
         f"### {path.stem}",
-        f"*{record['claim']}*",
+        f"*{record['claim']}*" + (f" {record['source']}" if "source" in record else ""),
         record["sentence"],
         _table([record["head"], *record["rows"]]),
         f"```bash\n{record['command']}\n```",

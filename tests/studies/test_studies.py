@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.stats import t
 
 from vitrail.configs import DataConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
@@ -75,6 +76,15 @@ class TestVerdict:
         assert percent(Interval(math.nan, None)) == "– %"
         assert number(Interval(-0.001, 0.5), 1) == "0.0 ± 0.5"
 
+    def test_one_of_many_is_not_enough_to_contradict(self):
+        """Student's t with two degrees of freedom: 4.30 for one difference, 22.3 for the least of thirteen."""
+        below, above = Interval(-2.0, 1.0, 3), Interval(2.0, 1.0, 3)
+        assert verdict(below) == "contradicted"
+        assert below.among(13).half == pytest.approx(t.ppf(1 - 0.025 / 13, 2) / t.ppf(0.975, 2))
+        assert verdict(below, *[above] * 12) == "undecided"
+        assert verdict(Interval(-6.0, 1.0, 3), *[above] * 12) == "contradicted"
+        assert verdict(*[above] * 13) == "supported"
+
     def test_intervals_are_of_the_seeds(self):
         # Student's t with two degrees of freedom: 4.3027 s / sqrt(3).
         found = interval(np.array([1.0, 2.0, 3.0]))
@@ -110,10 +120,11 @@ CLAIMS = [
     ("attention-distance", "supported", {f"data{n}": accuracy(0.9) | {"before": [[5, 5.0]] * 3, "after": [[1, 9.0], [5, 9], [9, 9.5]]} for n in (10, 100)}),
     ("attention-on-object", "supported", {"vit": accuracy(0.9, layers=[[0.1, 0.1], [0.2, 0.8]], centre=0.3, area=0.1)}),
     ("attention-on-object", "contradicted", {"vit": accuracy(0.9, layers=[[0.1, 0.1], [0.2, 0.2]], centre=0.3, area=0.1)}),
-    ("hierarchy", "supported", {name: accuracy(0.9, orientation=[0.5, 0.4], colour=[0.6, 0.6], shape=[0.2, 0.9]) for name in ("vit", "cnn")}),
+    ("hierarchy", "supported", {name: accuracy(0.9, orientation=[0.5, 0.4], colour=[0.6, 0.6], shape=[0.2, 0.9], guessed=[0.3, 0.2, 0.1]) for name in ("vit", "cnn")}),
+    ("hierarchy", "contradicted", {name: accuracy(0.9, orientation=[0.5, 0.4], colour=[0.6, 0.9], shape=[0.2, 0.9], guessed=[0.3, 0.2, 0.1]) for name in ("vit", "cnn")}),
     ("compute", "supported", {name: accuracy(value, total=1e12, operations=[1e11, 1e12], curve=[0.1, value]) for name, value in (("vit", 0.9), ("hybrid", 0.8), ("cnn", 0.7))}),
     ("convergence", "supported", {name: {"steps": [0, 10, 20], "curve": [0.1, 0.6, 1], "best": 1.0} | {f"{unit}_to_{n}": k for unit in ("steps", "seconds") for n in (50, 80, 95)} for name, k in (("vit", 20), ("cnn", 10))}),
-    ("patch-size", "supported", {f"patch{p}": accuracy(0.5 + 1 / p, patches=(64 / p) ** 2, milliseconds=1 / p**2, bytes=1e4 / p**2) | {"multiply_adds": 1e9 / p**3} for p in (8, 4, 2)}),
+    ("patch-size", "supported", {f"patch{p}": accuracy(0.5 + 1 / p, tokens=(64 / p) ** 2, milliseconds=1 / p**2, bytes=1e4 / p**2) | {"multiply_adds": 1e9 / p**3} for p in (8, 4, 2)}),
     ("ablation", "supported", {name: {"val_accuracy": 0.6 if name == "recipe" else 0.5, "seconds": 120} for name in ABLATED}),
     ("ablation", "contradicted", {name: {"val_accuracy": 0.7 if name == "dropout" else 0.6, "seconds": 120} for name in ABLATED}),
     ("heads", "supported", {"vit": accuracy(0.9) | {"least_first": [0.9, 0.9, 0.9, 0.5, 0.1], "most_first": [0.9, 0.5, 0.3, 0.2, 0.1], "removable": 0.7, "names": ["mixed"] * 4}}),

@@ -25,6 +25,8 @@ from vitrail.inspection.grid import TokenGrid
 
 Attention = Float[Tensor, "batch layer head query key"]
 
+UNNAMED = "mixed"
+"""What a head is called that does nothing mainly."""
 _FARTHEST = 4
 _CONSTANT = 1e-6
 """A row, which sums to one, that is nearer to uniform than this (Euclidean distance) has no shape to compare."""
@@ -243,7 +245,7 @@ def _name(profile: HeadProfile, layer: int, head: int) -> str:
     if pattern:
         return pattern
     by_class = profile.class_dependence is not None and profile.class_dependence[layer, head] >= _MAINLY
-    return "depends on class" if by_class else "mixed"
+    return "depends on class" if by_class else UNNAMED
 
 
 def _pattern(profile: HeadProfile, layer: int, head: int) -> str | None:

@@ -21,6 +21,8 @@ class Interval:
     mean: float
     half: float | None
     """None where fewer than two images have a value."""
+    count: int = 0
+    """Images that have one."""
 
     @property
     def low(self) -> float:
@@ -29,6 +31,13 @@ class Interval:
     @property
     def high(self) -> float:
         return self.mean + (self.half or 0.0)
+
+    def among(self, others: int) -> Interval:
+        """As wide as it must be to hold together with so many in all: at 95 % for all of them (Bonferroni)."""
+        if self.half is None or self.count < 2:
+            return self
+        wider = t.ppf(1 - 0.025 / others, self.count - 1) / t.ppf(0.975, self.count - 1)
+        return Interval(self.mean, float(self.half * wider), self.count)
 
 
 def mean_interval(values: NDArray[np.float64]) -> Interval | None:
@@ -40,9 +49,9 @@ def mean_interval(values: NDArray[np.float64]) -> Interval | None:
     if len(values) == 0:
         return None
     if len(values) == 1:
-        return Interval(float(values[0]), None)
+        return Interval(float(values[0]), None, 1)
     half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return Interval(float(values.mean()), float(half))
+    return Interval(float(values.mean()), float(half), len(values))
 
 
 def widened(masks: Bool[Tensor, "batch height width"]) -> Bool[Tensor, "batch height width"]:

@@ -58,12 +58,12 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "ViT-B/16 on MNIST at 224 pixels, 15 epochs", ("vit-15-mnist",), {"vit-15-mnist": {"test_accuracy": 0.98}}
     ),
     "vit-15-cifar10-32": Reproduction(
-        "The same on CIFAR-10 at its own size, with a small ViT",
+        "`vit-15-cifar10` by a small ViT at the images' own size; published is what ViT-B/16 has at 224",
         ("vit-15-cifar10-32",),
         {"vit-15-cifar10-32": {"train_accuracy": 0.57, "test_accuracy": 0.57}},
     ),
     "vit-15-mnist-32": Reproduction(
-        "The same on MNIST at its own size, with a small ViT",
+        "`vit-15-mnist` by a small ViT at the images' own size; published is what ViT-B/16 has at 224",
         ("vit-15-mnist-32",),
         {"vit-15-mnist-32": {"test_accuracy": 0.98}},
     ),
@@ -95,7 +95,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "position-similarity": Reproduction(
         "Similarity of position embeddings after training",
         ("vit-15-cifar10-32",),
-        claim="Near patches have similar position embeddings, those in the same row or column the most similar.",
+        claim="Near patches have similar position embeddings, and so have those in the same row or column.",
     ),
     "attention-distance": Reproduction(
         "Mean attention distance by layer and head",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION, AugmentConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
+from vitrail.inspection.measures import Interval
 from vitrail.recipes.cifar10_fast import MODEL, TRAIN
 from vitrail.studies.setups import extent, images, mirrored
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
@@ -109,21 +111,28 @@ def conclude(results: Results) -> Finding:
     worth = {name: results.difference(RECIPE_CELL, name, "val_accuracy") for name in found if name != RECIPE_CELL}
     order = [RECIPE_CELL, *sorted(worth, key=lambda name: -worth[name].mean)]
     titles = {RECIPE_CELL: "nothing", **CHOICES, **ADDITIONS}
-    paying = [name for name in order[1:] if worth[name].half is not None and worth[name].low > 0]
+    known = [name for name in order[1:] if worth[name].half is not None]
+    paying = [name for name in known if worth[name].low > 0]
+    better = [name for name in reversed(known) if worth[name].high < 0]
+    gained = {name: results.difference(name, RECIPE_CELL, "val_accuracy") for name in better}
+
+    def told(differences: Mapping[str, Interval]) -> str:
+        return "; ".join(f"{titles[name]} ({points(by)})" for name, by in differences.items())
+
     return Finding(
         verdict=verdict(*(worth[name] for name in CHOICES if name in worth)),
         sentence=(
             f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
             f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. "
             + (
-                "Beyond the spread of seeds it is better than with "
-                + "; ".join(f"{titles[name]} ({points(worth[name])})" for name in paying)
+                f"Beyond the spread of seeds it is better than with {told({name: worth[name] for name in paying})}"
                 if paying
                 else "Beyond the spread of seeds no change makes it worse"
-                if any(of.half is not None for of in worth.values())
+                if known
                 else "One seed has no spread that a change could go beyond"
             )
-            + "."
+            + (f". Better than the recipe is {told(gained)}" if better else "")
+            + ". Each change was tried at one setting."
         ),
         head=("changed to", "validation accuracy", "the recipe is better by", "seconds", "thousand images"),
         rows=[
@@ -144,6 +153,7 @@ def conclude(results: Results) -> Finding:
 
 STUDY = Study(
     claim="When time is short, each of these choices of the fast recipe raises a ViT's accuracy at equal compute.",
+    source="Our own.",
     plan=plan,
     conclude=conclude,
 )

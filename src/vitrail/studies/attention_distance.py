@@ -82,6 +82,7 @@ def conclude(results: Results) -> Finding:
 
 STUDY = Study(
     claim="Heads of shallow layers look both near and far, those of deep layers far.",
+    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.5 and figure 7; Raghu et al. 2021, arXiv:2108.08810.",
     plan=plan,
     conclude=conclude,
     measure=measure,

@@ -90,6 +90,7 @@ def conclude(results: Results) -> Finding:
 
 STUDY = Study(
     claim="Attention concentrates on the object as training goes on.",
+    source="After Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.5; as training goes on: our own.",
     plan=plan,
     conclude=conclude,
     measure=measure,

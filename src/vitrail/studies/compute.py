@@ -7,7 +7,7 @@ from vitrail.configs import ModelConfig
 from vitrail.models.summary import summarize
 from vitrail.preparation import Prepared
 from vitrail.runs import Run
-from vitrail.studies.setups import cell, cnn, training, vit
+from vitrail.studies.setups import ALIKE, cell, cnn, training, vit
 from vitrail.studies.study import (
     Cell,
     Finding,
@@ -38,7 +38,7 @@ def plan(setting: Setting) -> list[Cell]:
     usual = training(setting).epochs
     assert usual is not None
     epochs = {name: max(2, round(usual * costs["vit"] / cost)) for name, cost in costs.items()}
-    return [cell(setting, name, model, epochs=epochs[name]) for name, model in models.items()]
+    return [cell(setting, name, model, epochs=epochs[name], **ALIKE) for name, model in models.items()]
 
 
 def measure(run: Run, prepared: Prepared) -> Measured:
@@ -81,6 +81,7 @@ def conclude(results: Results) -> Finding:
 
 STUDY = Study(
     claim="For the same training compute a ViT is more accurate than a CNN.",
+    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.4, of pre-training on far more images.",
     plan=plan,
     conclude=conclude,
     measure=measure,

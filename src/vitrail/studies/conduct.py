@@ -112,7 +112,9 @@ def resume_study(directory: Path) -> Conducted:
     cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}
     finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
     made = provenance([runs[run] for run in plan.runs])
-    files.write_json(directory / RECORD, _record(name, chosen, setting, seeds, finding, measured, made))
+    record = _record(name, chosen, setting, seeds, finding, measured)
+    settings = {cell: _settings(first) for cell, first in firsts.items()}
+    files.write_json(directory / RECORD, {**record, **made, "settings": settings})
     finding.save_figure(directory / "figure", name)
     files.write_bytes(directory / "finding.md", _markdown(name, chosen, finding).encode())
     return Conducted(directory, finding)
@@ -163,7 +165,6 @@ def _record(
     seeds: int,
     finding: Finding,
     measured: Mapping[str, Sequence[Measured]],
-    made: Mapping[str, Any],
 ) -> dict[str, Any]:
     own = chosen.quick_data if setting.quick else chosen.data
     given = data_option(setting.data, own)
@@ -171,13 +172,13 @@ def _record(
         "study": name,
         "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",
         "claim": chosen.claim,
+        "source": chosen.source,
         "verdict": finding.verdict,
         "sentence": finding.sentence,
         "head": list(finding.head),
         "rows": [list(row) for row in finding.rows],
         "data": shown_source(setting.data),
         "seeds": seeds,
-        **made,
         "cells": {
             cell: {measure: _spread([of[measure] for of in of_cell]) for measure in of_cell[0]}
             for cell, of_cell in measured.items()
@@ -185,17 +186,34 @@ def _record(
     }
 
 
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """How a cell was trained, in what may differ from another or be asked about."""
+    named = ("optimizer", "lr", "weight_decay", "epochs", "batch_size", "schedule", "warmup", "precision", "threads")
+    return {name: getattr(config.train, name) for name in named} | {"train_subset": config.data.train_subset}
+
+
 def _spread(values: Sequence[Any]) -> dict[str, Any]:
     """The values by seed; of numbers also the mean and half the width of its 95 % interval."""
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         return {"values": list(values)}
     found = mean_interval(torch.tensor(values, dtype=torch.float64).numpy())
-    return {"values": list(values)} if found is None else {**dataclasses.asdict(found), "values": list(values)}
+    return {"values": list(values)} | ({} if found is None else {"mean": found.mean, "half": found.half})
 
 
 def _markdown(name: str, chosen: Study, finding: Finding) -> str:
     table = [finding.head, ["---"] * len(finding.head), *finding.rows]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
     return "\n".join(
-        [f"# {name}", "", f"*{chosen.claim}*", "", finding.sentence, "", *lines, "", "![figure](figure.svg)", ""]
+        [
+            f"# {name}",
+            "",
+            f"*{chosen.claim}* ({chosen.source})",
+            "",
+            finding.sentence,
+            "",
+            *lines,
+            "",
+            "![figure](figure.svg)",
+            "",
+        ]
     )

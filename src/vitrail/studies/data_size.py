@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vitrail import plots
-from vitrail.studies.setups import cnn, extent, images, training, vit
+from vitrail.studies.setups import ALIKE, cnn, extent, images, training, vit
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, interval, percent, points, verdict
 
 _SHARES = (1, 3, 10, 30, 100)
@@ -12,7 +12,7 @@ _FEWEST_PER_CLASS = 5
 
 
 def plan(setting: Setting) -> list[Cell]:
-    """Both models on shares of the training images, all for the same number of steps of the same size."""
+    """Both models on shares of the training images, all for as many steps; smaller batches where images are few."""
     whole, num_classes = extent(setting)
     usual = training(setting, **({"epochs": _QUICK_EPOCHS} if setting.quick else {}))
     assert usual.epochs is not None
@@ -22,7 +22,7 @@ def plan(setting: Setting) -> list[Cell]:
     cells = []
     for count in sorted({max(fewest, whole * share // 100) for share in (_QUICK_SHARES if setting.quick else _SHARES)}):
         batch = min(usual.batch_size, count)
-        train = training(setting, epochs=max(1, round(steps / (count // batch))), batch_size=batch)
+        train = training(setting, epochs=max(1, round(steps / (count // batch))), batch_size=batch, **ALIKE)
         data = images(setting, train_subset=None if count == whole else count)
         cells += [Cell(f"vit-{count}", data, vit(setting), train), Cell(f"cnn-{count}", data, cnn(setting), train)]
     return cells
@@ -55,5 +55,8 @@ def conclude(results: Results) -> Finding:
 
 
 STUDY = Study(
-    claim="CNNs beat ViTs of like size on small data, and the gap closes as data grows.", plan=plan, conclude=conclude
+    claim="CNNs beat ViTs on small data, and the gap closes as data grows.",
+    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.3.",
+    plan=plan,
+    conclude=conclude,
 )

@@ -6,12 +6,13 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from vitrail import plots
 from vitrail.data.splits import spread_over
-from vitrail.inspection.heads import name_heads, profile_heads
+from vitrail.inspection.heads import UNNAMED, name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
 from vitrail.preparation import Prepared
 from vitrail.runs import Run
@@ -25,10 +26,10 @@ from vitrail.studies.study import (
     Study,
     as_point,
     interval,
+    number,
     percent,
     verdict,
 )
-from vitrail.text import plural
 
 Head = tuple[int, int]
 _IMAGES = 400
@@ -40,10 +41,8 @@ def plan(setting: Setting) -> list[Cell]:
     return [cell(setting, "vit", vit(setting))]
 
 
-def accuracy_without(
-    model: Model, inputs: Float[Tensor, "n c h w"], labels: torch.Tensor, removed: Collection[Head]
-) -> float:
-    """Accuracy with the output of some heads set to zero."""
+def logits_without(model: Model, inputs: Float[Tensor, "n c h w"], removed: Collection[Head]) -> Tensor:
+    """With the output of some heads set to zero."""
     by_layer: dict[str, list[int]] = {}
     for layer, head in removed:
         by_layer.setdefault(f"blocks.{layer}.attn.z", []).append(head)
@@ -56,7 +55,20 @@ def accuracy_without(
         return tensor * kept[:, None, None].to(tensor)
 
     with evaluating(model), torch.inference_mode():
-        return float((model(inputs, tap).argmax(dim=1) == labels).float().mean())
+        return model(inputs, tap)
+
+
+def accuracy_without(
+    model: Model, inputs: Float[Tensor, "n c h w"], labels: torch.Tensor, removed: Collection[Head]
+) -> float:
+    return float((logits_without(model, inputs, removed).argmax(dim=1) == labels).float().mean())
+
+
+def loss_without(
+    model: Model, inputs: Float[Tensor, "n c h w"], labels: torch.Tensor, removed: Collection[Head]
+) -> float:
+    """Finer than accuracy, by which many heads of a good model are alike."""
+    return float(F.cross_entropy(logits_without(model, inputs, removed), labels))
 
 
 def spared(accuracy: Sequence[float]) -> int:
@@ -66,7 +78,7 @@ def spared(accuracy: Sequence[float]) -> int:
 
 
 def measure(run: Run, prepared: Prepared) -> Measured:
-    """Test accuracy as heads go, in the order of what validation accuracy loses by each alone, and its reverse."""
+    """Test accuracy as heads go, in the order of validation's loss without each alone, and its reverse."""
     classifier, config = run.classifier(), prepared.config.model
     depth, heads = config.depth, config.num_heads  # type: ignore[union-attr]
     every = [(layer, head) for layer in range(depth) for head in range(heads)]
@@ -77,8 +89,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
         return prepared.preprocessing.normalize(pixels), torch.from_numpy(prepared.dataset.labels[chosen])
 
     val, test = some(prepared.splits.val), some(prepared.splits.test)
-    importance = {head: -accuracy_without(classifier.model, *val, [head]) for head in every}
-    least_first = sorted(every, key=lambda head: importance[head])
+    least_first = sorted(every, key=lambda head: loss_without(classifier.model, *val, [head]))
     curves = {
         name: [accuracy_without(classifier.model, *test, order[:count]) for count in range(len(every) + 1)]
         for name, order in (("least_first", least_first), ("most_first", least_first[::-1]))
@@ -91,16 +102,15 @@ def conclude(results: Results) -> Finding:
     least, most = (results.values("vit", name) for name in ("least_first", "most_first"))
     removable = results.values("vit", "removable")
     count = least.shape[1] - 1
-    kinds = [len(set(measured["names"])) for measured in results.measured["vit"]]
+    named = [sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"]]
     half = count // 2
     return Finding(
         verdict=verdict(interval(removable - 0.5)) if results.learned else "undecided",
         sentence=(
             f"{percent(interval(removable))} of the {count} heads can go, the least important first, before test "
             f"accuracy falls by more than a point from {percent(interval(least[:, 0]))}; without the {half} most "
-            f"important it is {percent(interval(most[:, half]))}. By what they mainly do, one model's heads are of "
-            f"{f'{min(kinds)} to ' if max(kinds) > min(kinds) else ''}{plural(max(kinds), 'kind')} of those that can "
-            "be told apart." + results.reserve
+            f"important it is {percent(interval(most[:, half]))}. By what they mainly do, "
+            f"{number(interval(np.array(named, dtype=np.float64)), 1)} of the {count} can be named." + results.reserve
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[
@@ -119,7 +129,8 @@ def conclude(results: Results) -> Finding:
 
 
 STUDY = Study(
-    claim="Heads specialise, and few matter: half of them can go at the cost of a point.",
+    claim="Few heads matter: half of them can go at the cost of a point of accuracy.",
+    source="After Michel et al. 2019, arXiv:1905.10650, of language models, where 20 to 40 % can go.",
     plan=plan,
     conclude=conclude,
     measure=measure,

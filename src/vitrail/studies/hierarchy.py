@@ -31,6 +31,8 @@ from vitrail.studies.study import (
     verdict,
 )
 
+_MARGIN = 0.05
+"""By so much, a target "is not read better" with depth."""
 TARGETS = ("orientation", "colour", "shape")
 _ORIENTATIONS, _HUES = 4, 6
 _PROBED = 900
@@ -51,10 +53,11 @@ def measure(run: Run, prepared: Prepared) -> Measured:
         "colour": hue(shapes.scenes(chosen).colours[:, 0]),
         "shape": prepared.dataset.labels[chosen],
     }
-    return {
+    found: Measured = {
         name: [probe(depth.mean(dim=(2, 3)).numpy(), target) for depth in maps.values()]
         for name, target in targets.items()
     }
+    return {**found, "guessed": [guessed(target) for target in targets.values()]}
 
 
 def edge_orientation(images: Float[ndarray, "n c h w"]) -> Int[ndarray, " n"]:
@@ -80,25 +83,29 @@ def probe(features: Float[ndarray, "n dim"], target: Int[ndarray, " n"]) -> floa
     return float(model.score(features[edge:], target[edge:]))
 
 
+def guessed(target: Int[ndarray, " n"]) -> float:
+    """Test accuracy of always saying what is most frequent."""
+    return float(np.bincount(target[2 * len(target) // 3 :]).max() / (len(target) - 2 * len(target) // 3))
+
+
 def conclude(results: Results) -> Finding:
     found = {(name, target): results.values(name, target) for name in results.cells for target in TARGETS}
     gained = {key: of[:, -1] - of[:, 0] for key, of in found.items()}
-    later = [
-        interval(gained[name, "shape"] - gained[name, target])
-        for name in results.cells
-        for target in ("orientation", "colour")
-    ]
+    later = [interval(gained[name, "shape"]) for name in results.cells]
+    not_later = [interval(_MARGIN - gained[name, of]) for name in results.cells for of in ("orientation", "colour")]
     titles = {"vit": "ViT", "cnn": "CNN"}
+    by_guessing = results.values(next(iter(results.cells)), "guessed").mean(axis=0)
 
     def told(name: str) -> str:
         parts = (f"{target} by {points(interval(gained[name, target]))}" for target in TARGETS)
         return f"in the {titles[name]} {', '.join(parts)}"
 
     return Finding(
-        verdict=verdict(*later) if results.learned else "undecided",
+        verdict=verdict(*later, *not_later) if results.learned else "undecided",
         sentence=(
             "From the first features to the logits' input, linear probes change: "
-            f"{'; '.join(told(name) for name in results.cells)}." + results.reserve
+            f"{'; '.join(told(name) for name in results.cells)}. Where a probe has hardly more than guessing gives, as "
+            "may be in the last row, nothing could fall." + results.reserve
         ),
         head=("model and depth", *TARGETS),
         rows=[
@@ -108,7 +115,8 @@ def conclude(results: Results) -> Finding:
             ]
             for name in results.cells
             for depth in range(found[name, "shape"].shape[1])
-        ],
+        ]
+        + [["guessing the most frequent", *(f"{100 * share:.1f} %" for share in by_guessing)]],
         figure=plots.interval_lines(
             {
                 f"{titles[name]}: {target}": [
@@ -124,6 +132,7 @@ def conclude(results: Results) -> Finding:
 
 STUDY = Study(
     claim="Features go from simple to complex: shape is read better with depth, edges and colours are not.",
+    source="After Zeiler & Fergus 2014, arXiv:1311.2901, section 4, of CNNs.",
     plan=plan,
     conclude=conclude,
     measure=measure,

@@ -52,4 +52,9 @@ def conclude(results: Results) -> Finding:
     )
 
 
-STUDY = Study(claim="A convolutional stem helps a ViT on small data, at equal compute.", plan=plan, conclude=conclude)
+STUDY = Study(
+    claim="A convolutional stem helps a ViT on small data, at equal compute.",
+    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.4; Hassani et al. 2021, arXiv:2104.05704.",
+    plan=plan,
+    conclude=conclude,
+)

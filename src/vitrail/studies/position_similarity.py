@@ -92,6 +92,7 @@ def structure_finding(
 
 STUDY = Study(
     claim="Learned position embeddings recover the grid of patches.",
+    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.5 and figure 7.",
     plan=plan,
     conclude=conclude,
     measure=measure,

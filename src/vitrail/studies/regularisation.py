@@ -72,6 +72,7 @@ def conclude(results: Results) -> Finding:
 
 STUDY = Study(
     claim="On small data dropout, weight decay, stochastic depth and augmentation each help a ViT.",
+    source="Touvron et al. 2021, arXiv:2012.12877, section 6; Steiner et al. 2022, arXiv:2106.10270.",
     plan=plan,
     conclude=conclude,
 )

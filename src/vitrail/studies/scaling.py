@@ -78,4 +78,9 @@ def _name(level: dict[str, int]) -> str:
     return "-".join(f"{factor}{value}" for factor, value in level.items())
 
 
-STUDY = Study(claim="A ViT is better deeper, trained longer, and with more data.", plan=plan, conclude=conclude)
+STUDY = Study(
+    claim="A ViT is better deeper, trained longer, and with more data.",
+    source="Zhai et al. 2022, arXiv:2106.04560.",
+    plan=plan,
+    conclude=conclude,
+)

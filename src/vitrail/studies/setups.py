@@ -60,6 +60,10 @@ def training(setting: Setting, **changes: Any) -> TrainConfig:
     return TrainConfig(**{"epochs": epochs, "batch_size": 64 if setting.quick else 128, **changes})
 
 
+ALIKE: dict[str, Any] = {"optimizer": "adamw", "lr": 1e-3}
+"""For both kinds of models, where they are held against each other; tuned for neither."""
+
+
 def cell(setting: Setting, name: str, model: ModelConfig, **train: Any) -> Cell:
     """All training images, and the study's usual budget."""
     return Cell(name, images(setting), model, training(setting, **train))

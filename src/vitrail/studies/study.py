@@ -67,7 +67,9 @@ class Results:
         return interval(self.values(cell, measure))
 
     def difference(self, more: str, less: str, measure: str) -> Interval:
-        """Mean and 95 % interval of `more` - `less`, seed by seed: both saw the same images in the same order."""
+        """Mean and 95 % interval of `more` - `less`, seed by seed: with the same data and batches, these come in the
+        same order for both.
+        """
         return interval(self.values(more, measure) - self.values(less, measure))
 
 
@@ -93,6 +95,8 @@ class Study:
     """One controlled experiment."""
 
     claim: str
+    source: str
+    """Who makes it, and where; or that it is our own."""
     plan: Callable[[Setting], Sequence[Cell]]
     conclude: Callable[[Results], Finding]
     measure: Callable[[Run, Prepared], Measured] | None = None
@@ -111,12 +115,15 @@ def interval(values: NDArray[np.float64]) -> Interval:
 
 
 def verdict(*differences: Interval) -> Verdict:
-    """A claim that these are all positive: supported where every interval is, contradicted where one is negative."""
+    """A claim that these are all positive: supported where every interval is, contradicted where one is negative.
+
+    The more there are, the likelier one of them is negative by chance: to contradict, intervals are widened for it.
+    """
     if any(d.half is None or not np.isfinite(d.mean) for d in differences):
         return "undecided"
     if all(d.low > 0 for d in differences):
         return "supported"
-    return "contradicted" if any(d.high < 0 for d in differences) else "undecided"
+    return "contradicted" if any(d.among(len(differences)).high < 0 for d in differences) else "undecided"
 
 
 def as_point(at: float, shares: NDArray[np.float64]) -> tuple[float, float, float | None]:
