@@ -8,7 +8,7 @@ Patches of 4, no convolution, 1.8M parameters. What makes it quick: attention th
 (mimetic initialisation, with positions of sines and cosines, so that heads begin by looking near), a patch embedding
 that starts by whitening, images of 24 pixels for the first 70 % of the steps, Muon, normalised queries and keys, mean
 readout, no dropout, smoothed labels, batches of 128, and a rate that falls linearly to zero. `vitrail study ablation`
-measures what each is worth.
+measures what each is worth in a single pass over the images.
 
 cifar10-fast: validation accuracy 77.4 ± 0.2 %, test accuracy 77.9 ± 0.3 % after 9.1 ± 0.2 min of training on
 cifar10-jpeg.zip (3 seeds; AMD EPYC, 2 cores).

@@ -7,8 +7,8 @@
 Data: CIFAR-10, 45,000 training, 5,000 validation and 10,000 test images. Learning rate 3e-4, batch 128.
 
 The source leaves open: the CNN's epochs (here 180 as well), optimizer (AdamW), decay (0.05), schedule (constant, as
-one that names a single rate suggests) and augmentation (none: it reports that both models reach 100 % on the
-training images).
+one that names a single rate suggests), augmentation (none: it reports that both models reach 100 % on the training
+images) and how the ViT's positions start (a standard deviation of 0.5, see `presets.vit_compare`).
 """
 
 from vitrail.configs import NO_AUGMENTATION, DataConfig, TrainConfig
