@@ -138,6 +138,15 @@ def _made_by(record: Mapping[str, Any]) -> str:
     return f"{record['hardware']}; {versions}."
 
 
+def _trained(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """In what the runs of a study were trained alike, and in what not."""
+    values = {name: [of[name] for of in settings.values()] for name in next(iter(settings.values()), {})}
+    alike = [f"{name.replace('_', ' ')} {of[0]}" for name, of in values.items() if of == of[:1] * len(of)]
+    differing = [name.replace("_", " ") for name, of in values.items() if of != of[:1] * len(of)]
+    said = f"All runs: {', '.join(alike)}. " if alike else ""
+    return said + (f"Not the same for all: {', '.join(differing)}. " if differing else "")
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
@@ -150,7 +159,7 @@ def _finding(path: Path, record: Mapping[str, Any]) -> str:
         record["sentence"],
         _table([record["head"], *record["rows"]]),
         f"```bash\n{record['command']}\n```",
-        _made_by(record),
+        _trained(record.get("settings", {})) + _made_by(record),
     ]
     picture = path.with_suffix(".svg")
     if picture.is_file():

@@ -97,6 +97,11 @@ def test_a_record_is_told_whole(tmp_path):
     for said in ("### hybrid", "*A claim.*", record["sentence"], "| linear | 1 ± 2 |", record["command"], "torch 2"):
         assert said in text
     assert "a&#124;b" in text
+    record |= {"source": "Nobody 2020.", "settings": {"a": {"lr": 1.0, "epochs": 3}, "b": {"lr": 1.0, "epochs": 4}}}
+    (tmp_path / "studies" / "hybrid.json").write_text(json.dumps(record))
+    text = results(tmp_path)
+    assert "*A claim.* Nobody 2020." in text
+    assert "All runs: lr 1.0. Not the same for all: epochs. a machine" in text
     assert "![" not in text
     (tmp_path / "studies" / "hybrid.svg").write_text("<svg/>")
     assert "hybrid.svg" in results(tmp_path)

@@ -104,8 +104,10 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(*later, *not_later) if results.learned else "undecided",
         sentence=(
             "From the first features to the logits' input, linear probes change: "
-            f"{'; '.join(told(name) for name in results.cells)}. Where a probe has hardly more than guessing gives, as "
-            "may be in the last row, nothing could fall." + results.reserve
+            f"{'; '.join(told(name) for name in results.cells)}. Guessing the most frequent one is right in "
+            + ", ".join(f"{100 * share:.1f} % ({of})" for share, of in zip(by_guessing, TARGETS, strict=True))
+            + ": what is hardly read better can hardly fall."
+            + results.reserve
         ),
         head=("model and depth", *TARGETS),
         rows=[

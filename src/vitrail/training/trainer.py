@@ -50,7 +50,7 @@ Observe = Callable[[Model], dict[str, Any]]
 _TOLERATED_BATCHES = 3
 _MOST_PIXELS_TO_WHITEN = 10_000_000
 _MOST_PREDICTIONS, _MOST_LOGITS = 100_000, 100_000_000
-"""An epoch's training metrics are of at most so many images, from batches evenly spread over it."""
+"""An epoch's training metrics are of at most so many images and logits, from batches evenly spread over it."""
 
 
 @dataclass(frozen=True, eq=False)
