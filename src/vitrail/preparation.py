@@ -114,6 +114,6 @@ def announce(prepared: Prepared, directory: Path) -> None:
     )
     for note in prepared.notes:
         say(f"  {note}")
-    if splits.val_is_test:
+    if config.data.val_split == "test":
         say("  validation uses the test images: the test result is not of unseen images")
     say(f"writing to {directory}")

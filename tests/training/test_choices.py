@@ -128,7 +128,7 @@ def test_augmentation_that_was_chosen_is_said(model, train, line):
     assert [words for words in said if words.startswith("augmentation")] == ([line] if line else [])
 
 
-@pytest.mark.parametrize(("images", "batch", "epochs"), [(5, 5, 300), (62, 31, 300), (70, 23, 300), (1000, 31, 94)])
+@pytest.mark.parametrize(("images", "batch", "epochs"), [(5, 5, 100), (62, 31, 100), (70, 23, 100), (1000, 31, 94)])
 def test_few_images_go_in_even_batches_and_often(images, batch, epochs):
     resolved, said = resolve_training(TrainConfig(), preset("vit-compare"), images)
     assert (resolved.batch_size, resolved.epochs) == (batch, epochs)

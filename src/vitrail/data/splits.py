@@ -27,7 +27,6 @@ class Splits:
     train: Indices
     val: Indices
     test: Indices
-    val_is_test: bool
 
 
 def split(
@@ -72,7 +71,7 @@ def split(
     _require_every_class(labels[train], num_classes, class_names, config)
     test = _subset(test, labels, config.test_subset, config.subset_order, test_rank, "test")
     if config.val_split == "test":
-        return Splits(train, test, test, val_is_test=True)
+        return Splits(train, test, test)
     if val is None:
         size = max(1, round(config.val_fraction * whole))
         unused = np.setdiff1d(pool, train)
@@ -85,7 +84,7 @@ def split(
             train = np.setdiff1d(train, val)
         if not len(val):
             raise InputError("no image is left to validate with: give each class more, or take a larger --train-subset")
-    return Splits(train, val, test, val_is_test=False)
+    return Splits(train, val, test)
 
 
 def spread_over(indices: Indices, most: int) -> Indices:

@@ -11,9 +11,10 @@ from vitrail.report import curves, numbers, settings
 from vitrail.report.elements import Drawing, Notice, Table, render
 from vitrail.report.embedding import inline_svg
 from vitrail.report.pairs import read_pair
-from vitrail.report.records import METRICS, Comparison, ModelSummary, Spread
+from vitrail.report.records import Comparison, ModelSummary, Spread
 from vitrail.report.run_page import data_name, missing, resume_command
 from vitrail.text import plural
+from vitrail.training.metrics import METRICS
 
 _MAIN = ("accuracy", "loss")
 

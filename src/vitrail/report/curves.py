@@ -10,8 +10,9 @@ from vitrail import plots
 from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import inline_svg
-from vitrail.report.records import METRICS, ModelSummary, Run
+from vitrail.report.records import ModelSummary, Run
 from vitrail.text import plural
+from vitrail.training.metrics import METRICS
 
 _TABLE_ROWS = 40
 

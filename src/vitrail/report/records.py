@@ -16,8 +16,7 @@ from numpy import ndarray
 
 from vitrail.errors import InputError
 from vitrail.plots import plain_text
-
-METRICS = ("loss", "accuracy", "top5", "auroc", "f1", "precision", "recall")
+from vitrail.training.metrics import METRICS
 
 Json = dict[str, Any]
 T = TypeVar("T")

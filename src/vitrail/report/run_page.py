@@ -8,8 +8,9 @@ import numpy as np
 
 from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
 from vitrail.report.elements import Highlight, Notice, Table, render
-from vitrail.report.records import METRICS, Run, shown_name
+from vitrail.report.records import Run, shown_name
 from vitrail.text import plural, quoted
+from vitrail.training.metrics import METRICS
 
 HELD_OUT = "validation"
 ON_TEST = "validation (test images)"
