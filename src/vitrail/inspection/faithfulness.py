@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ _PLAIN = (
 
 
 def _interval_to_json(interval: Interval | None) -> dict[str, float | None] | None:
-    return None if interval is None else asdict(interval)
+    return None if interval is None else {"mean": interval.mean, "half": interval.half}
 
 
 def measure(
