@@ -9,6 +9,9 @@ Data: CIFAR-10, 45,000 training, 5,000 validation and 10,000 test images. Learni
 The source leaves open: the CNN's epochs (here 180 as well), optimizer (AdamW), decay (0.05), schedule (constant, as
 one that names a single rate suggests), augmentation (none: it reports that both models reach 100 % on the training
 images) and how the ViT's positions start (a standard deviation of 0.5, see `presets.vit_compare`).
+
+compare-180-vit: validation accuracy 59.1 %, test accuracy – after 111.9 min of training (27 of 180 epochs) on
+cifar10-jpeg.zip (1 seed; AMD EPYC, 2 cores).
 """
 
 from vitrail.configs import NO_AUGMENTATION, DataConfig, TrainConfig
