@@ -39,6 +39,21 @@ class Survey:
     problems: tuple[str, ...]
     """Why the data cannot be used as it is, one line each, naming the source."""
 
+    @property
+    def leaking(self) -> set[int]:
+        """Places of copies, byte for byte, that would bring an image to training and to what measures it.
+
+        Where splits are ready made, those of an image that also tests or validates; else all but the first of a class.
+        """
+        copies: dict[tuple[str, int], list[int]] = {}
+        for at, (scanned, label) in enumerate(zip(self.scanned, self.layout.labels, strict=True)):
+            if not scanned.reason:
+                copies.setdefault((scanned.digest, label), []).append(at)
+        split = self.layout.split
+        if split is None:
+            return {at for same in copies.values() for at in same[1:]}
+        return {at for same in copies.values() for at in same if split[at] < max(split[twin] for twin in same)}
+
 
 def locate(path: Path, data_dir: Path) -> tuple[Listing | None, Path]:
     """The list of a folder (None for an archive, whose list is made only when needed), and where results are kept.

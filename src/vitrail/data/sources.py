@@ -252,7 +252,7 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
             f"more than {MAX_UNREADABLE:.0%} is refused: repair or remove them (vitrail doctor lists all)"
         )
     split = None if found.layout.split is None else np.array(found.layout.split, np.uint8)
-    leaking = _leaking(found, split)
+    leaking = found.leaking
     taken = np.array([not scanned.reason and at not in leaking for at, (_, scanned) in enumerate(pairs)])
     readable = [pair for pair, wanted in zip(pairs, taken, strict=True) if wanted]
     sizes = {(scanned.height, scanned.width) for _, scanned in readable}
@@ -278,20 +278,6 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
         skipped=skipped,
         notes=notes,
     )
-
-
-def _leaking(found: Survey, split: NDArray[np.uint8] | None) -> set[int]:
-    """Copies, byte for byte, that would bring an image to training and to what measures it.
-
-    Where splits are ready made, those of an image that also tests or validates; else all but the first of a class.
-    """
-    copies: dict[tuple[str, int], list[int]] = {}
-    for at, (scanned, label) in enumerate(zip(found.scanned, found.layout.labels, strict=True)):
-        if not scanned.reason:
-            copies.setdefault((scanned.digest, label), []).append(at)
-    if split is None:
-        return {at for same in copies.values() for at in same[1:]}
-    return {at for same in copies.values() for at in same if split[at] < max(split[same])}
 
 
 def _known(name: str, data_dir: Path) -> Source:
