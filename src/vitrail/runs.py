@@ -146,7 +146,7 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
-    if (directory / "evaluation.json").is_file() and (directory / "run.json").is_file():
+    if Run(directory).finished and (directory / "run.json").is_file():
         if not report:
             return Run(directory)
         seen = (directory / views.FILE).is_file()

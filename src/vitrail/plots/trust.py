@@ -38,8 +38,9 @@ def trust_chart(
     figure, every = charts(["" for _ in scores], size, rows, sharey=True)
     for axes, (measure, of) in zip(every, scores.items(), strict=True):
         known = [of[name] for name in controls if name in of and np.isfinite(of[name]).all()]
-        if measure in (least or {}):
-            axes.axvline((least or {})[measure], color=SOFT, linewidth=1, linestyle=(0, (4, 3)), label="to be reached")
+        goal = (least or {}).get(measure)
+        if goal is not None:
+            axes.axvline(goal, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), label="to be reached")
         elif known:
             axes.axvspan(*max(known)[1:], color=GRID, alpha=0.7, linewidth=0, label="best control's 95 % interval")
         for row, name in enumerate(methods):

@@ -177,7 +177,7 @@ def _read_watched(path: Path) -> Watched:
 
 
 def _read_measured(path: Path) -> Trust | None:
-    """None of what was measured before training went on."""
+    """None where other weights were measured: training has gone on since."""
     from vitrail.inspection.faithfulness import read
 
     try:

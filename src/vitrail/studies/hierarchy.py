@@ -77,15 +77,21 @@ def hue(colours: Float[ndarray, "n 3"]) -> Int[ndarray, " n"]:
 
 def probe(features: Float[ndarray, "n dim"], target: Int[ndarray, " n"]) -> float:
     """Test accuracy of ridge regression on standardised features: linear, and solved in one step."""
-    edge = 2 * len(target) // 3
+    edge = _trained(target)
     model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0))
     model.fit(features[:edge], target[:edge])
     return float(model.score(features[edge:], target[edge:]))
 
 
+def _trained(target: Int[ndarray, " n"]) -> int:
+    """How many of them, the first ones, train the probe."""
+    return 2 * len(target) // 3
+
+
 def guessed(target: Int[ndarray, " n"]) -> float:
     """Test accuracy of always saying what is most frequent."""
-    return float(np.bincount(target[2 * len(target) // 3 :]).max() / (len(target) - 2 * len(target) // 3))
+    tested = target[_trained(target) :]
+    return float(np.bincount(tested).max() / len(tested))
 
 
 def conclude(results: Results) -> Finding:
