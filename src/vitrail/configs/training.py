@@ -45,7 +45,11 @@ NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the model is trained. Every `None` is resolved, from configuration and data, before the first step."""
+    """How the model is trained.
+
+    None in epochs, batch size, optimizer, rate, decay, warm-up, threads, crop and flip is chosen from configuration and
+    data before the first step; elsewhere it means "off".
+    """
 
     epochs: int | None = None
     batch_size: int | None = None

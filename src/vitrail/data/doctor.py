@@ -116,6 +116,7 @@ def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:
         problems.append(
             f"{len(unreadable):,} of {len(found.scanned):,} images cannot be read, more than {MAX_UNREADABLE:.0%}"
         )
+    leaking = [f"training leaves out {plural(len(copies), 'copy', 'copies')}"] if (copies := found.leaking) else []
     return _diagnosis(
         source,
         source_name(path),
@@ -127,7 +128,7 @@ def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:
         unreadable,
         found.layout.ignored,
         problems,
-        found.layout.notes,
+        (*found.layout.notes, *leaking),
     )
 
 
@@ -215,13 +216,11 @@ def _warnings(
 ) -> list[str]:
     warnings = []
     if same["across"]:
-        warnings.append(f"in more than one split: {plural(len(same['across']), 'image')}; left out of training")
+        warnings.append(f"in more than one split: {plural(len(same['across']), 'image')}")
     if same["classes"]:
         warnings.append(f"in more than one class: {plural(len(same['classes']), 'image')}")
     if same["within"]:
         warnings.append(f"there more than once: {plural(len(same['within']), 'image')}")
-    if images.split is None and same["within"]:
-        warnings.append("the split is drawn at random: of copies in one class, only the first is taken")
     learned = counts.get("train", counts.get("all", ()))
     present = [count for count in learned if count]
     if present and max(present) > _IMBALANCE * min(present):

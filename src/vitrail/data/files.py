@@ -46,7 +46,8 @@ class Survey:
         Where splits are ready made, those of an image that also tests or validates; else all but the first of a class.
         """
         copies: dict[tuple[str, int], list[int]] = {}
-        for at, (scanned, label) in enumerate(zip(self.scanned, self.layout.labels, strict=True)):
+        # Nothing is scanned of an archive that would expand too far.
+        for at, (scanned, label) in enumerate(zip(self.scanned, self.layout.labels, strict=False)):
             if not scanned.reason:
                 copies.setdefault((scanned.digest, label), []).append(at)
         split = self.layout.split

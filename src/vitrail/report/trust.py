@@ -111,6 +111,8 @@ def _controls(measured: Faithfulness) -> tuple[str, ...]:
 
 
 def _facts(measured: Faithfulness) -> list[str]:
+    from vitrail.inspection.faithfulness import RANDOMISED
+
     rows, columns = measured.cells
     hidden = " and ".join(
         f"{numbers.percent(float(p))} with everything hidden ({shown_name(name)})"
@@ -118,7 +120,8 @@ def _facts(measured: Faithfulness) -> list[str]:
     )
     facts = [
         f"Measured on {measured.num_images:,} test images of {shown_name(Path(measured.data).name)} that the model "
-        f"classifies rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}. The "
+        f"classifies rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}"
+        f"{f' (the response on {RANDOMISED} of them)' if measured.num_images > RANDOMISED else ''}. The "
         f"mean probability of the explained class is {numbers.percent(float(measured.probability))} for whole "
         f"images{f', {hidden}' if hidden else ''}."
     ]

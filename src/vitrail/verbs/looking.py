@@ -42,7 +42,7 @@ def explain(argv: Sequence[str]) -> None:
         out: Folder = None
         """A new or empty directory [the first free RUN/explanation-1, -2, ...]"""
         faithfulness: bool = False
-        """Measure every method and write RUN/faithfulness.json (of --data a file by its name); minutes."""
+        """Measure every method and write RUN/faithfulness.json (of other --data, a file by its name); minutes."""
         count: Count = None
         """Measure on so many test images [200]"""
         data: Name = None
@@ -86,7 +86,7 @@ def _show(found: "Faithfulness") -> None:
     """The measures that say most, in a table that fits a terminal; the file and the page have all."""
     from rich.table import Table
 
-    from vitrail.inspection.faithfulness import BRIEF, table
+    from vitrail.inspection.faithfulness import BRIEF, RANDOMISED, table
     from vitrail.progress import console, say
 
     head, rows = table(found, BRIEF)
@@ -96,7 +96,8 @@ def _show(found: "Faithfulness") -> None:
     for row in rows:
         shown.add_row(row[0].removesuffix(" (control)"), *row[1:-2])
     console.print(shown)
-    say(f"means over {found.num_images} images with 95 % intervals; hidden cells have the mean colour")
+    fewer = f" (response: {RANDOMISED})" if found.num_images > RANDOMISED else ""
+    say(f"means over {found.num_images} images{fewer} with 95 % intervals; hidden cells have the mean colour")
     if found.pointing_share is not None:
         say(f"pointing at random hits in {found.pointing_share:.1%} of the images")
 
@@ -136,7 +137,7 @@ def adopt(argv: Sequence[str]) -> None:
         pretrained: bool = True
         """Download the weights; with --no-pretrained they are random."""
         allow_pickle: bool = False
-        """Also read .pth, .pt and .bin files, without executing what is in them."""
+        """Also read .pth, .pt, .bin and .ckpt files, without executing what is in them."""
 
     options = parse(Adopt, argv, "adopt")
     from vitrail import files
