@@ -192,11 +192,20 @@ def test_resume_completes_what_is_missing_and_changes_nothing_else(finished, tmp
     (copy / "evaluation.json").unlink()
     assert run(["resume", str(copy)]) == 0
     assert files.read_json(copy / "evaluation.json") == before
+    assert files.read_json(copy / "run.json") == files.read_json(finished / "run.json")
     shutil.rmtree(copy / "checkpoints")
     for name in ("evaluation.json", "metrics.jsonl", "steps.jsonl"):
         (copy / name).unlink()
-    assert run(["resume", str(copy)]) == 0
-    assert files.read_json(copy / "evaluation.json") == before
+    stored = files.read_json(copy / "run.json")
+    here, torch = stored["hardware"], stored["versions"]["torch"]
+    files.write_json(copy / "run.json", stored | {"hardware": "Abacus", "versions": {"torch": f"1.0; then {torch}"}})
+    for _ in range(2):
+        assert run(["resume", str(copy)]) == 0
+        assert files.read_json(copy / "evaluation.json") == before
+        made = files.read_json(copy / "run.json")
+        assert made["hardware"] == f"Abacus; then {here}"
+        assert made["versions"] == {**stored["versions"], "torch": f"1.0; then {torch}"}
+        (copy / "evaluation.json").unlink()
 
 
 def test_validating_on_the_test_images_is_said_everywhere(tmp_path, capsys):

@@ -125,6 +125,14 @@ def test_interrupted_it_records_how_far_it_went(small_recipes, reproduced, tmp_p
     assert reproduction.so_far(gone_on) == ""
 
 
+def test_a_record_of_fewer_seeds_than_planned_says_so(reproduced):
+    first = runs.Run(reproduced / "tiny-seed0")
+    of_one = reproduction.record("tiny", "tiny", [first], planned=2)
+    assert reproduction.so_far(of_one) == " (1 of 2 seeds)"
+    assert "--seeds 2" in of_one["command"]
+    assert reproduction.so_far(reproduction.record("tiny", "tiny", [first])) == ""
+
+
 def test_a_figure_is_drawn_from_the_runs_that_are_there(reproduced, monkeypatch, capsys):
     monkeypatch.setitem(REPRODUCTIONS, "attention-distance", Reproduction("A figure", ("tiny",), claim="Near and far."))
     assert run(["reproduce", "attention-distance", "--of", str(reproduced)]) == 0

@@ -23,17 +23,20 @@ What the recipes and the studies of this project gave when they were run, each w
 records are in `results/`: of a recipe every epoch of every seed, of a study every value of every seed. A record is of
 the code of its day. Outcomes that disappoint are here like the others.
 `cifar10-jpeg.zip` is CIFAR-10 (JPEG): the 60,000 images of CIFAR-10, re-encoded as JPEG by their publisher, and
-slightly harder than the original. Nothing downloads it: without `--data`, the commands take the original.
+slightly harder than the original. Nothing downloads it: without `--data`, the commands take the original. `./mnist` is
+a folder with the four files of MNIST, which that recipe downloads without `--data`.
 """
 
 _RECIPES = """\
 ## Recipes
 
 In one line each, and then beside what is published, or what a recipe of our own set out to reach: mean ± standard
-deviation over seeds. Train and validation values are of the last epoch; the test was held once per run, and nothing
-was chosen by it (`annotated-600` validates on its test images, as its source does). Epochs in brackets are how far a
-run went before it was interrupted: it has no test yet, and `vitrail resume` of its directory goes on. What is published
-was taken down from a walk-through, a comparison and a tutorial without their names, and cannot be checked from here.
+deviation over seeds. Train and validation values are of the last epoch; the test was held once per run, and nothing was
+chosen by it (`annotated-600` validates on its test images, as its source does). Training accuracy is the mean over the
+epoch's batches, with dropout and augmentation. The time is that of the training passes, on machines that did not always
+rest otherwise; preparing, compiling, validating and saving come on top of it. Epochs or seeds in brackets are how far a
+recipe went before it was interrupted, and `vitrail resume` of its directory goes on. What is published was taken down
+from a walk-through, a comparison and a tutorial without their names, so that it cannot be checked against them.
 """
 
 CURVES = "recipes.svg"
@@ -50,7 +53,9 @@ _STUDIES = """\
 
 Each tests a claim of the literature, in our words and in a setting of our own, or a claim that is ours. Intervals are
 of 95 % over seeds, which change initial weights and the order of images; the division into training and test images is
-one and the same. An outcome is of the data and the budget that it names, and of nothing else.
+one and the same. A claim is *supported* where the whole interval of every difference that it names lies on its side of
+zero, *contradicted* where one lies wholly on the other even when widened for their number (Bonferroni), else
+*undecided*. An outcome is of the data and the budget that it names, and of nothing else.
 """
 
 

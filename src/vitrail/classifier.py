@@ -38,14 +38,13 @@ def predict_logits(
     preprocessing: Preprocessing,
     precision: Precision = "fp32",
     advance: Callable[[int], None] = lambda n: None,
-    batch_size: int = _BATCH,
 ) -> NDArray[np.float32]:
     """Logits (N, K) of the images at `indices`, in evaluation mode; `advance` hears of every batch."""
     device = next(model.parameters()).device
     parts = []
     with evaluating(model):
-        for start in range(0, len(indices), batch_size):
-            images = torch.from_numpy(dataset.read(indices[start : start + batch_size])).to(device)
+        for start in range(0, len(indices), _BATCH):
+            images = torch.from_numpy(dataset.read(indices[start : start + _BATCH])).to(device)
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 parts.append(model(preprocessing.normalize(images)).float().cpu())
             advance(len(images))

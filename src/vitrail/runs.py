@@ -35,6 +35,8 @@ from vitrail.serialization import run_from_json, run_to_json
 from vitrail.text import quoted
 from vitrail.training.trainer import Trainer, TrainingData
 
+_THEN = "; then "
+
 
 @dataclass(frozen=True)
 class Run:
@@ -117,17 +119,15 @@ def begin(
     files.write_json(
         directory / "run.json",
         {
-            "vitrail": version("vitrail"),
+            **_made_with(device),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "device": train.device,
-            "hardware": hardware.describe(device),
             "threads": train.threads,
             "precision": train.precision,
             "compile": train.compile == "on",
             "seed": train.seed,
             "choices": list(prepared.notes),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
             "class_names": list(prepared.class_names),
             "preprocessing": prepared.preprocessing.to_json(),
             "parameters": summary.parameters,
@@ -160,7 +160,28 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
         if not seen or not (directory / "report.html").is_file():
             write_report(directory)
         return Run(directory)
-    return complete(reopen(directory), directory, report, observe)
+    prepared = reopen(directory)
+    with files.locked(directory / "run.json"):
+        stored = files.read_json(directory / "run.json")
+        here = _made_with(torch.device(prepared.config.train.device))
+        files.write_json(directory / "run.json", stored | {key: _then(stored.get(key), here[key]) for key in here})
+    return complete(prepared, directory, report, observe)
+
+
+def _made_with(device: torch.device) -> dict[str, Any]:
+    return {
+        "vitrail": version("vitrail"),
+        "hardware": hardware.describe(device),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+def _then(before: Any, now: Any) -> Any:
+    """What a run was made with, and is from now on: `2.13.0; then 2.14.0` of a version that changed meanwhile."""
+    if isinstance(now, dict):
+        return {key: _then(before.get(key), value) if isinstance(before, dict) else value for key, value in now.items()}
+    known = before.split(_THEN) if isinstance(before, str) else []
+    return before if now in known else _THEN.join([*known, now])
 
 
 def reopen(directory: Path, to_train: bool = True) -> Prepared:

@@ -56,6 +56,7 @@ def test_a_record_is_of_what_its_recipe_is_now(name):
     made = run_from_json(json.loads((RECORDS / f"{name}.json").read_text())["config"])
     model, train = recipe(name).model, recipe(name).train
     assert dataclasses.replace(made.model, image_size=model.image_size) == model
+    assert made.model_name == recipe(name).model_name
     without_meaning = {"source", "augment"} | ({"small_until"} if train.small_side is None else set())
     for now, then in (
         (recipe(name).data, made.data),

@@ -1,4 +1,4 @@
-"""A ViT on CIFAR-10, for one GPU and twenty minutes: as high as that gives. Not run yet, for want of a GPU.
+"""A ViT on CIFAR-10, for one GPU and twenty minutes: as high as that gives. There is no record of it yet.
 
     vitrail reproduce cifar10-best
     vitrail train --recipe cifar10-best

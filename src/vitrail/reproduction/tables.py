@@ -137,10 +137,10 @@ def resume_reproduction(directory: Path) -> Reproduced:
     find(name)
     try:
         runs = plan.carry_out(report=False)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         for made, planned in plan.groups.items():
             if begun := _begun([Run(directory / run) for run in planned]):
-                files.write_json(directory / f"{made}.json", record(made, name, begun))
+                files.write_json(directory / f"{made}.json", record(made, name, begun, len(planned)))
         raise
     for made, planned in plan.groups.items():
         if all(run in runs for run in planned):
@@ -169,18 +169,21 @@ def _drawn_from(name: str, directory: Path) -> Reproduced:
     return Reproduced(name, directory)
 
 
-def record(made: str, name: str, runs: Sequence[Run]) -> dict[str, Any]:
+def record(made: str, name: str, runs: Sequence[Run], planned: int = 0) -> dict[str, Any]:
     """Everything that can be checked: configuration, machine, versions, and every epoch and test of every seed.
 
-    Of an unfinished run it is what there is so far, and no test.
+    Of an unfinished run it is what there is so far, and no test; of fewer runs than `planned`, it says how many there
+    are to be.
     """
+    planned = max(planned, len(runs))
     described = [files.read_json(run.directory / "run.json") for run in runs]
     config = described[0]["config"]
     source = config["data"]["source"]
     given = data_option(source, recipe(made).data.source)
     return {
         "recipe": made,
-        "command": f"vitrail reproduce {name} --seeds {len(runs)}{given}",
+        "command": f"vitrail reproduce {name} --seeds {planned}{given}",
+        **({"planned_seeds": planned} if planned > len(runs) else {}),
         "data": shown_source(source),
         "images": described[0]["splits"],
         "config": {**config, "data": {**config["data"], "source": shown_source(source)}},
@@ -225,11 +228,14 @@ def measured(found: Mapping[str, Any] | None, metric: str) -> str:
 
 
 def so_far(found: Mapping[str, Any] | None) -> str:
-    """` (41 of 180 epochs)` of a record that was written when its run was interrupted; nothing of a finished one."""
+    """` (41 of 180 epochs)` or ` (1 of 3 seeds)` of what was interrupted when it was recorded; else nothing."""
     if found is None:
         return ""
     done, planned = len(found["seeds"][0]["epochs"]), found["config"]["train"]["epochs"]
-    return f" ({done} of {planned} epochs)" if done < planned else ""
+    if done < planned:
+        return f" ({done} of {planned} epochs)"
+    done, planned = len(found["seeds"]), found.get("planned_seeds", 0)
+    return f" ({done} of {planned} seeds)" if done < planned else ""
 
 
 def outcome(made: str) -> str | None:

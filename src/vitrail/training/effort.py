@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 from vitrail.configs import ModelConfig, TrainConfig
 from vitrail.models.summary import summarize
-
-
-@functools.lru_cache(maxsize=16)
-def _multiply_adds(model: ModelConfig) -> int:
-    return summarize(model).multiply_adds
 
 
 def effort(share: float, model: ModelConfig, train: TrainConfig) -> float:
@@ -19,9 +13,9 @@ def effort(share: float, model: ModelConfig, train: TrainConfig) -> float:
 
     It is 0 at 0, and at 1 the mean over the whole run.
     """
-    full = _multiply_adds(model)
+    full = summarize(model).multiply_adds
     if train.small_side is None:
         return share * full
-    small = _multiply_adds(dataclasses.replace(model, image_size=train.small_side))
+    small = summarize(dataclasses.replace(model, image_size=train.small_side)).multiply_adds
     until = min(share, train.small_until)
     return until * small + (share - until) * full
