@@ -188,6 +188,10 @@ def test_resume_completes_what_is_missing_and_changes_nothing_else(finished, tmp
     (copy / "report.html").unlink()
     assert run(["resume", str(copy)]) == 0
     assert (copy / "report.html").exists()
+    samples = (copy / "samples.safetensors").read_bytes()
+    (copy / "samples.safetensors").unlink()
+    assert run(["resume", str(copy)]) == 0
+    assert (copy / "samples.safetensors").read_bytes() == samples
     before = files.read_json(copy / "evaluation.json")
     (copy / "evaluation.json").unlink()
     assert run(["resume", str(copy)]) == 0
@@ -311,6 +315,11 @@ def test_a_demo_replaces_demos_only(tmp_path, capsys):
     assert (out / "comparison.json").exists()
     (tmp_path / "file").touch()
     fails(["demo", "--out", str(tmp_path / "file")], capsys, "not a demo")
+    files.write_json(out / "experiment.json", {**files.read_json(out / "experiment.json"), "kind": "demo"})
+    mine = out / "cnn-digits-seed0" / "explanation-1"
+    mine.mkdir()
+    fails(["demo", "--out", str(out)], capsys, "has explanations", f"move {out}")
+    assert mine.is_dir()
 
 
 def test_a_plan_cannot_write_outside_its_directory(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,3 +222,33 @@ def test_bad_images_are_said_before_minutes_of_measuring(saved, capsys):
 def test_data_that_the_model_does_not_know_is_refused(saved):
     with pytest.raises(InputError, match="does not know"):
         explaining.measure_faithfulness(saved / "vit", "digits")
+
+
+def test_of_an_adopted_model_other_data_does_not_take_the_place_of_what_was_measured(measured, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(measured, copy)
+    before = files.read_json(copy / "faithfulness.json")
+    files.write_json(copy / "faithfulness.json", {**before, "data": "/elsewhere/images"})
+    _, path = explaining.measure_faithfulness(copy, "shapes", 2, ["random"])
+    assert path == copy / "faithfulness-2.json"
+    assert files.read_json(copy / "faithfulness.json") == {**before, "data": "/elsewhere/images"}
+
+
+def test_explanations_that_begin_at_once_have_a_place_each(tmp_path):
+    places = [files.first_free(tmp_path, "explanation") for _ in range(3)]
+    assert [place.name for place in places] == ["explanation-1", "explanation-2", "explanation-3"]
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders():
+    assert explaining._names(["a/b/1.jpg", Path("a/c/1.jpg")]) == ("b/1.jpg", "c/1.jpg")
+    assert explaining._names(["a/x/1.jpg", "b/x/1.jpg", "b/x/2.jpg"]) == ("a/x/1.jpg", "b/x/1.jpg", "b/x/2.jpg")
+    assert explaining._names(["a/1.jpg", "a/1.jpg"]) == ("1.jpg", "1.jpg")
+    assert explaining._names(["a/1.jpg", np.zeros((2, 2))]) == ("1.jpg", "image 2")
+
+
+def test_a_stem_of_convolutions_cuts_no_patches(tmp_path):
+    model = ViT(dataclasses.replace(VIT, stem="conv"))
+    Classifier(model.eval(), PREPROCESSING, shapes.CLASS_NAMES).save(tmp_path / "vit")
+    explained = explaining.explain(tmp_path / "vit", [picture(tmp_path / "image.png")], ["rollout"])
+    assert "patches" not in {path.stem for path in explained.figures}
+    assert "What each layer computes" in explained.page.read_text()

@@ -462,7 +462,7 @@ def test_the_logit_lens_shows_the_answer_the_truth_and_the_strongest_others() ->
     probabilities = np.full((4, 20), 0.01)
     probabilities[-1, 3], probabilities[1, 7], probabilities[0, 8] = 0.8, 0.6, 0.3
     axes = plots.logit_lens(probabilities, [f"c{i}" for i in range(20)], target=12, most=4).axes[0]
-    assert [line.get_label() for line in axes.lines] == ["c3", "c12 (true)", "c7", "c8"]
+    assert [line.get_label() for line in axes.lines] == ["c3", "c12 (explained)", "c7", "c8"]
     np.testing.assert_allclose(axes.lines[2].get_ydata(), [1, 60, 1, 1])
     assert "in %" in axes.get_ylabel()
     figure = plots.logit_lens(probabilities[:, :2], [DOLLAR, "_b"])

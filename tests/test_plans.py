@@ -121,3 +121,10 @@ def test_what_lies_where_a_run_should_go_is_kept(tmp_path, monkeypatch):
         plan.carry_out()
     assert other.read_text() == "mine"
     assert not unfinished.exists()
+
+
+def test_a_path_that_is_not_utf8_is_stored_as_it_is(tmp_path):
+    value = {"source": "fotos_caf\udce9", "name": "größe"}
+    files.write_json(tmp_path / "x.json", value)
+    assert files.read_json(tmp_path / "x.json") == value
+    assert "größe" in (tmp_path / "x.json").read_text(encoding="utf-8")

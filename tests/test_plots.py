@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from vitrail import plots
+from vitrail.plots.style import plain_texts
 
 DOLLAR = r"$\frac{$"
 
@@ -138,3 +139,13 @@ def test_a_sheet_of_large_or_few_images() -> None:
     drawn(figure)
     with pytest.raises(ValueError, match="at least one row"):
         plots.sample_sheet([])
+
+
+def test_names_that_begin_alike_are_told_apart_by_their_ends() -> None:
+    leaves = ["Corn_(maize)___Common_rust_", "Corn_(maize)___healthy", "Corn_(maize)___Northern_Leaf_Blight"]
+    confusions = plots.confusion_matrix(np.eye(3, dtype=np.int64), [*leaves])
+    shown = [label.get_text() for label in confusions.axes[0].get_yticklabels()]
+    assert len(set(shown)) == 3
+    assert all(len(name) <= 16 and name.startswith("Corn_") for name in shown)
+    assert plain_texts(["short", "a name of twenty letters"], 10) == ["short", "a name of…"]
+    assert plain_texts(["the same", "the same"], 6) == ["the s…", "the s…"]

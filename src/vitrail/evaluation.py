@@ -28,6 +28,8 @@ from vitrail.progress import track
 from vitrail.text import quoted
 from vitrail.training import metrics
 
+SAMPLES = "samples.safetensors"
+"""The test images that a report shows, in the directory of a run."""
 _SAMPLES = 12
 _MISTAKES = 16
 _LOOKED_AT = 200
@@ -57,7 +59,7 @@ def hold_test(
 
         logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=seen)
     labels = dataset.labels[test]
-    files.write_bytes(directory / "samples.safetensors", _samples(dataset, test, image_names, logits))
+    files.write_bytes(directory / SAMPLES, _samples(dataset, test, image_names, logits))
     files.write_json(
         directory / "evaluation.json",
         {
@@ -95,7 +97,7 @@ def compare_inside(
 
 
 def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
-    path = directory / "samples.safetensors"
+    path = directory / SAMPLES
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -110,6 +112,7 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
     Raises InputError where `data` has a class that the model does not know, or is what it was trained on.
     """
     classifier = load(directory)
+    files.check_writable(directory)
     source = open_source(data, data_dir)
     dataset, indices = labelled(classifier, source, directory, data)
     model = classifier.model.to(choose_device("auto"))

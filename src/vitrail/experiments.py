@@ -219,6 +219,8 @@ def demo(directory: Path = Path("runs/demo")) -> Comparison:
     if directory.exists():
         earlier = directory.is_dir() and is_experiment(directory) and files.read_json(directory / _PLAN)
         if isinstance(earlier, dict) and earlier.get("kind") == "demo":
+            if kept := sorted(directory.glob("*/explanation-*")):
+                raise InputError(f"{kept[0].parent} has explanations, which a new demo would remove: move {directory}")
             with files.locked(directory / _PLAN):
                 shutil.rmtree(directory)
         elif not directory.is_dir() or any(directory.iterdir()):

@@ -93,7 +93,8 @@ def explain(
         classifier, request.pixels, names, request.methods, request.target, _precision(device)
     )
     config = classifier.model.config
-    patch = config.patch_size if isinstance(config, ViTConfig) else None
+    is_vit = isinstance(config, ViTConfig)
+    patch = config.patch_size if isinstance(config, ViTConfig) and config.stem == "linear" else None
     arrays, figures, shown = directory / "arrays.npz", [], []
     stems = _stems(names)
     stored = {
@@ -114,7 +115,7 @@ def explain(
             advance()
     title = names[0] if len(names) == 1 else f"{len(names)} images"
     page = directory / "explanation.html"
-    files.write_bytes(page, explanation_page(title, shown, patch is not None, measured, layer, head).encode())
+    files.write_bytes(page, explanation_page(title, shown, is_vit, measured, layer, head).encode())
     return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
 
 
@@ -140,8 +141,7 @@ def check(
     if not images:
         raise InputError("no images were given")
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
-    places = enumerate(images, 1)
-    names = tuple(Path(image).name if isinstance(image, str | Path) else f"image {i}" for i, image in places)
+    names = _names(images)
     if out is not None and Path(out).exists():
         files.claim(Path(out), "name another --out")
     return _Request(classifier, pixels, names, chosen, label)
@@ -180,8 +180,10 @@ def measure_faithfulness(
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
     path = directory / FAITHFULNESS
-    if data is not None and _has_data(directory):
-        path = _measured_on(path.with_stem(f"{path.stem}-{slug(Path(data).stem)}"), lasting(data))
+    if data is not None:
+        of_data = path.with_stem(f"{path.stem}-{slug(Path(data).stem)}") if _has_data(directory) else path
+        path = _measured_on(of_data, lasting(data))
+    files.check_writable(directory)
     before = read_faithfulness(path)
     dataset, test, name = _test_images(directory, classifier, data, data_dir)
     right = _rightly_classified(classifier, dataset, test, count)
@@ -241,10 +243,17 @@ def _places(classifier: Classifier, layer: int | None, head: int | None) -> list
 def _directory(run: Path, out: Path | None) -> Path:
     if out is not None:
         return files.claim(out, "name another --out")
-    number = 1
-    while any((run / f"explanation-{number}").glob("*")):
-        number += 1
-    return files.claim(run / f"explanation-{number}", "name another --out")
+    return files.first_free(run, "explanation")
+
+
+def _names(images: Sequence[Picture]) -> tuple[str, ...]:
+    """Of files their names, with as many of the folders above them as tell them apart."""
+    parts = [Path(one).parts if isinstance(one, str | Path) else (f"image {i}",) for i, one in enumerate(images, 1)]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = tuple("/".join(of[-depth:]) for of in parts)
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
 
 
 def _stems(names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from vitrail.errors import InputError, RunError
 from vitrail.text import quoted
 
 TEMPORARY = ".tmp-"
+_AS_ESCAPE = "backslashreplace"
+"""Bytes of a file's name that are not UTF-8 become JSON's escapes, which are read back as they were."""
 
 
 def sha256(path: Path) -> str:
@@ -52,7 +55,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file atomically. NaN and infinity are refused: JSON has neither."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode("utf-8", _AS_ESCAPE))
 
 
 def read_json(path: Path) -> Any:
@@ -88,6 +92,33 @@ def numbered(path: Path, fits: Callable[[Path], bool]) -> Path:
         number += 1
         path = first.with_stem(f"{first.stem}-{number}")
     return path
+
+
+def first_free(parent: Path, stem: str) -> Path:
+    """Make the first of `<stem>-1`, `<stem>-2`, ... that is not in a directory: no two processes get the same.
+
+    Raises InputError where it cannot be made.
+    """
+    number = 1
+    while True:
+        directory = parent / f"{stem}-{number}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise InputError(f"{directory} cannot be made: {error.strerror}; name another by --out") from error
+        else:
+            return directory
+
+
+def check_writable(directory: Path) -> None:
+    """Before long work whose result goes there. Raises InputError where nothing can be written."""
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise InputError(f"{directory} cannot be written to: {error.strerror}") from error
 
 
 def claim(directory: Path, cure: str) -> Path:

@@ -23,7 +23,7 @@ from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
-from vitrail.evaluation import hold_test, look_inside
+from vitrail.evaluation import SAMPLES, hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
@@ -88,21 +88,12 @@ def _can_go_on(directory: Path) -> bool:
 def new_directory(out: Path | None, stem: str) -> Path:
     """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
     if out is not None:
+        out = out.expanduser()
         cure = "name another --out"
         if os.path.isdir(out) and _can_go_on(out):
             cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
         return files.claim(out, cure)
-    number = 1
-    while True:
-        directory = Path("runs") / f"{stem}-{number}"
-        try:
-            directory.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise InputError(f"{directory} cannot be made: {error.strerror}; name another by --out") from error
-        else:
-            return directory
+    return files.first_free(Path("runs"), stem)
 
 
 def begin(
@@ -133,7 +124,7 @@ def begin(
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "splits": {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")},
-            "data_dir": str(data_dir.resolve()) if data_dir else None,
+            "data_dir": str(data_dir.expanduser().resolve()) if data_dir else None,
             "fingerprint": prepared.fingerprint,
             "config": run_to_json(config),
         },
@@ -149,11 +140,15 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
     if Run(directory).finished and (directory / "run.json").is_file():
         if not report:
             return Run(directory)
-        seen = (directory / views.FILE).is_file()
+        sampled = (directory / SAMPLES).is_file()
+        seen = sampled and (directory / views.FILE).is_file()
         if not seen:
             try:
-                with files.locked(directory / "run.json"):
-                    _look_inside(reopen(directory, to_train=False), directory)
+                prepared = reopen(directory, to_train=False)
+                with files.locked(directory / "run.json"), hardware.settings_kept():
+                    if not sampled:
+                        _test(prepared, directory)
+                    _look_inside(prepared, directory)
             except InputError as error:
                 # The run is finished all the same, and its report says what there is.
                 warn(f"the report shows nothing of the inside: {error}")

@@ -17,6 +17,7 @@ from data_builders import (
 )
 from PIL import Image
 
+from vitrail.cli import run
 from vitrail.data.doctor import examine
 from vitrail.errors import InputError
 
@@ -141,3 +142,11 @@ def test_an_empty_folder_and_a_missing_one(tmp_path, data_dir):
     assert "no image" in examine(tmp_path / "x", data_dir).problems[0]
     with pytest.raises(InputError, match="no such file"):
         examine(tmp_path / "y", data_dir)
+
+
+def test_a_sheet_that_cannot_be_written_hides_no_verdict(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert run(["doctor", "digits", "--out", str(tmp_path / "file" / "x")]) == 0
+    printed = capsys.readouterr()
+    assert "ready to train" in printed.out
+    assert "cannot be written" in printed.out + printed.err

@@ -175,6 +175,15 @@ class TestCache:
             temporary.touch()
         assert sorted(p.name for p in tmp_path.iterdir()) == [".tmp-new", "x"]
 
+    def test_a_survey_that_is_cut_off_is_made_again(self, tmp_path, data_dir):
+        path = write_tree(tmp_path / "x", small_files())
+        labels = open_source(path, data_dir).labels
+        (stored,) = data_dir.glob("decoded/*/survey.json")
+        whole = stored.read_text()
+        stored.write_text(whole[: len(whole) // 2])
+        assert np.array_equal(open_source(path, data_dir).labels, labels)
+        assert stored.read_text() == whole
+
     def test_the_environment_moves_it(self, tmp_path, monkeypatch):
         monkeypatch.setenv("VITRAIL_DATA_DIR", str(tmp_path / "moved"))
         open_source(write_tree(tmp_path / "x", small_files()))

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 import vitrail
 from vitrail.errors import InputError
 from vitrail.inspection.attribution import METHODS, apply, attribute, cells, enlarged, methods_for
-from vitrail.inspection.masking import cell_means
+from vitrail.inspection.masking import cell_along, cell_means
 from vitrail.models.vit import attention_weights
 
 VIT_METHODS = list(METHODS)
@@ -175,6 +175,23 @@ def test_cells_are_patches_or_divide_the_image():
     assert cells(small_vit(image_size=(8, 20))) == (2, 5)
     assert cells(small_cnn()) == (8, 8)
     assert cells(small_cnn(), (28, 30)) == (7, 6)
+
+
+@pytest.mark.parametrize("side", [3, 26, 29, 97])
+def test_sides_that_cells_do_not_divide_have_cells_that_differ_by_a_pixel(side):
+    count = cells(small_cnn(), (side, 16))[0]
+    assert count == min(8, side)
+    pixels = torch.bincount(cell_along(side, count), minlength=count)
+    assert pixels.sum() == side
+    assert pixels.max() - pixels.min() <= 1
+    assert torch.equal(cell_along(24, 8), torch.arange(8).repeat_interleave(3))
+
+
+def test_occlusion_of_a_side_that_is_prime_tells_its_cells_apart():
+    images = torch.randn(1, 3, 29, 29)
+    found = apply(METHODS["occlusion"], small_cnn(image_size=29), images, torch.tensor([0]))
+    assert found.shape == (1, 8, 8)
+    assert found.std() > 0
 
 
 @pytest.mark.parametrize(

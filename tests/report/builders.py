@@ -37,6 +37,7 @@ class Recipe:
     size: tuple[int, int] = (32, 32)
     patch_size: int | None = 4
     """None for a CNN."""
+    stem: str = "linear"
     best: float = 0.83
     test_images: int = 2000
     val_split: str = "train"
@@ -100,7 +101,7 @@ def _spread(values: list[float | None]) -> dict[str, Any]:
 def _info(recipe: Recipe) -> dict[str, Any]:
     size, k = list(recipe.size), len(recipe.class_names)
     vit = {
-        "kind": "vit", "image_size": size, "patch_size": recipe.patch_size, "in_channels": recipe.channels,
+        "kind": "vit", "image_size": size, "patch_size": recipe.patch_size, "stem": recipe.stem, "in_channels": recipe.channels,
         "num_classes": k, "embed_dim": 256, "depth": 6, "num_heads": 4, "mlp_dim": 512, "readout": ["cls"],
         "pos_embed": "learned", "dropout": 0.0, "layer_scale": None, "qk_norm": True,
     }  # fmt: skip

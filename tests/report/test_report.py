@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders import NASTY, Recipe, write_comparison, write_run
 from pages import Page, page
+from PIL import Image
 
+from vitrail import plots
 from vitrail.errors import InputError
-from vitrail.report import write_report
+from vitrail.report import embedding, write_report
 from vitrail.report.records import read_run
 
 
@@ -95,13 +100,14 @@ def test_two_hundred_epochs_fifty_thousand_steps_a_hundred_classes(tmp_path: Pat
         Recipe(class_names=tuple("0123456789"), channels=1, size=(8, 8), patch_size=2, epochs=3, steps_per_epoch=2),
         Recipe(size=(32, 96), patch_size=8, epochs=2, nulls=("auroc", "top5"), samples=2, mistakes=0),
         Recipe(patch_size=None, epochs=2, samples=2, mistakes=2),
+        Recipe(stem="conv", epochs=2, samples=2, mistakes=2),
         Recipe(channels=4, size=(16, 16), epochs=2, samples=0, mistakes=0),
     ],
-    ids=["one-epoch", "digits", "non-square", "cnn", "no-samples"],
+    ids=["one-epoch", "digits", "non-square", "cnn", "conv-stem", "no-samples"],
 )
 def test_all_kinds_of_runs(tmp_path: Path, recipe: Recipe) -> None:
     found = page(write_run(tmp_path, recipe))
-    has_patches = recipe.patch_size is not None and recipe.samples > 0
+    has_patches = recipe.patch_size is not None and recipe.stem == "linear" and recipe.samples > 0
     assert found.says("It is cut") == has_patches
     assert found.says("Not defined for this data, and so not drawn") == (
         bool(recipe.nulls) or len(recipe.class_names) < 5
@@ -238,3 +244,14 @@ def test_metrics_that_are_not_finite_are_gaps(tmp_path: Path) -> None:
     text = (directory / "metrics.jsonl").read_text()
     (directory / "metrics.jsonl").write_text(re.sub(r'"val_loss": [\d.]+', '"val_loss": NaN', text))
     assert "nan" not in page(directory).words.lower()
+
+
+def test_a_matrix_of_many_classes_keeps_its_colours() -> None:
+    rng = np.random.default_rng(0)
+    counts = np.diag(rng.integers(1, 40, 700)) + (rng.random((700, 700)) < 0.02)
+    text = str(embedding.inline_svg(plots.confusion_matrix(counts.astype(np.int64), ["c"] * 700), "matrix", "alt"))
+    kind, encoded = re.search(r"data:image/(\w+);base64,([^\"]+)", text).groups()
+    assert kind == "webp"
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+        pixels = np.asarray(picture.convert("RGBA"))
+    assert len(np.unique(pixels[pixels[..., 3] > 0][:, :3], axis=0)) == 2

@@ -77,4 +77,5 @@ def test_evaluation_has_a_row_per_class_and_a_matrix_of_counts():
     assert result["confusion_matrix"] == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
     assert [row["images"] for row in result["per_class"]] == [1, 2, 0]
     assert result["per_class"][2]["recall"] is None
+    assert [row["precision"] for row in result["per_class"]] == [0.5, 1.0, None]
     assert result["per_class"][1]["recall"] == 0.5

@@ -13,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from vitrail.errors import InputError
+from vitrail.files import flush_to_disk
 
 DATA_DIR_VARIABLE = "VITRAIL_DATA_DIR"
 
@@ -72,6 +73,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove_abandoned(path.parent)
         try:
             yield temporary
+            flush_to_disk(temporary)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

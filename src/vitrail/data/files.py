@@ -88,9 +88,11 @@ def list_archive(path: Path, cached: Path) -> Listing:
 
 
 def recall(cached: Path) -> Survey | None:
-    """The survey kept in `cached`, if there is one."""
-    stored = cached / "survey.json"
-    return _from_json(json.loads(stored.read_text("utf-8"))) if stored.exists() else None
+    """The survey kept in `cached`, if there is one that is whole."""
+    try:
+        return _from_json(json.loads((cached / "survey.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
 
 
 def survey(path: Path, listing: Listing, cached: Path, tolerant: bool = False) -> Survey:

@@ -24,6 +24,7 @@ from vitrail.inspection.attention import rollout as roll_out
 from vitrail.inspection.batches import each_on_one_thread
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.grid import TokenGrid
+from vitrail.inspection.masking import cell_along
 from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT, attention_weights
@@ -37,6 +38,7 @@ Targets = Int[Tensor, " batch"]
 
 _PATH_STEPS = 32
 _CELLS = 8
+_FEWEST_CELLS = 4
 """A CNN has no patches: its images are cut into about so many cells along a side."""
 _MOST_AT_ONCE = 2**27
 """Numbers kept for gradients, over all images that are explained together."""
@@ -126,11 +128,13 @@ def cells(model: Model, image_size: Size | None = None) -> Size:
     height, width = image_size or model.config.size
     if isinstance(model.config, ViTConfig):
         return height // model.config.patch_size, width // model.config.patch_size
-    return _divisor(height), _divisor(width)
+    return _cells_along(height), _cells_along(width)
 
 
-def _divisor(side: int) -> int:
-    return max(n for n in range(1, _CELLS + 1) if side % n == 0)
+def _cells_along(side: int) -> int:
+    """Up to 8 of one size; of sides that have no such division into 4 or more, 8 that differ by a pixel."""
+    divisor = max(n for n in range(1, _CELLS + 1) if side % n == 0)
+    return divisor if divisor >= _FEWEST_CELLS else min(_CELLS, side)
 
 
 def _kind(model: Model) -> str:
@@ -230,14 +234,13 @@ def occlusion(model: Model, images: Images, target: Targets, seed: int = 0) -> C
     arXiv:1311.2901, section 4.2).
     """
     height, width = cells(model, _size(images))
-    tall, wide = images.shape[-2] // height, images.shape[-1] // width
+    row_of, column_of = cell_along(images.shape[-2], height), cell_along(images.shape[-1], width)
 
     def score(cell: int | None) -> Float[Tensor, " batch"]:
         shown = images
         if cell is not None:
-            top, left = cell // width * tall, cell % width * wide
-            shown = images.clone()
-            shown[:, :, top : top + tall, left : left + wide] = 0
+            covered = (row_of == cell // width)[:, None] & (column_of == cell % width)
+            shown = images.masked_fill(covered.to(images.device), 0)
         # In bf16, rounding would outweigh most of the differences.
         with torch.inference_mode(), torch.autocast(images.device.type, enabled=False):
             return model(shown).gather(1, target[:, None])[:, 0]

@@ -56,6 +56,11 @@ def cell_means(maps: Float[Tensor, "batch height width"], cells: Size) -> Float[
     return F.adaptive_avg_pool2d(maps[:, None], cells).flatten(1)
 
 
+def cell_along(side: int, cells: int) -> Int[Tensor, " side"]:
+    """The row (or column) of cells that each row (or column) of pixels lies in; they differ by a pixel at most."""
+    return torch.arange(side) * cells // side
+
+
 def stand_in(
     images: Float[Tensor, "batch channel height width"], baseline: Baseline
 ) -> Float[Tensor, "batch channel height width"]:
@@ -198,14 +203,14 @@ def probabilities(
     Many images and ways go through the model together, on a CPU in several threads; `advance` hears how many.
     """
     height, width = images.shape[-2:]
-    tall, wide = height // cells[0], width // cells[1]
+    row_of, column_of = (cell_along(*along).to(images.device) for along in zip((height, width), cells, strict=True))
     rows = rearrange(hidden, "batch way (row column) -> (batch way) row column", row=cells[0]).to(images.device)
     image_of = torch.arange(len(images), device=images.device).repeat_interleave(hidden.shape[1])
     room = _PIXELS_AT_ONCE * (1 if images.device.type == "cpu" else _ON_GPU)
     at_once = max(1, room // (height * width))
 
     def look(some: Tensor, at: Tensor) -> Tensor:
-        pixels = some.repeat_interleave(tall, dim=1).repeat_interleave(wide, dim=2)[:, None]
+        pixels = some[:, row_of][:, :, column_of][:, None]
         return predict(torch.where(pixels, hiding[at], images[at]), targets[at]).cpu()
 
     parts = []

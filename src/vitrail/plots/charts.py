@@ -14,7 +14,21 @@ from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from vitrail.plots.series import mean_and_spread, smooth, thin
-from vitrail.plots.style import INK, ON_COLOR, RIGHT, SERIES, SOFT, WRONG, bare, chart, legend, line, plain_text, rgb
+from vitrail.plots.style import (
+    INK,
+    ON_COLOR,
+    RIGHT,
+    SERIES,
+    SOFT,
+    WRONG,
+    bare,
+    chart,
+    legend,
+    line,
+    plain_text,
+    plain_texts,
+    rgb,
+)
 
 
 def metric_curves(epochs: Float[ndarray, " e"], curves: Mapping[str, Float[ndarray, " e"]], title: str) -> Figure:
@@ -102,7 +116,7 @@ def confusion_matrix(matrix: Int[ndarray, "true predicted"], class_names: Sequen
     axes.set_ylabel("true", color=SOFT)
     axes.tick_params(length=0, pad=3)
     if k <= 40:
-        names = [plain_text(name, 16) for name in class_names]
+        names = plain_texts(class_names, 16)
         size = 9 if k <= 12 else 7
         axes.set_yticks(range(k), names, parse_math=False, fontsize=size, color=SOFT)
         upright = k * max(map(len, names)) <= 45
@@ -126,8 +140,7 @@ def per_class(
     axes.hlines(at, 100 * np.asarray(precision), 100 * np.asarray(recall), color=SOFT, linewidth=1.2, alpha=0.6)
     axes.plot(100 * np.asarray(recall), at, "o", color=SERIES[0], markersize=5, label="recall")
     axes.plot(100 * np.asarray(precision), at, "D", color=SERIES[1], markersize=4, label="precision")
-    names = [plain_text(name) for name in class_names]
-    axes.set_yticks(at, names, parse_math=False, color=INK)
+    axes.set_yticks(at, plain_texts(class_names), parse_math=False, color=INK)
     axes.tick_params(length=0)
     axes.set_ylim(k - 0.4, -0.6)
     axes.set_xlabel("% (right is better)")

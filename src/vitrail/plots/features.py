@@ -231,13 +231,13 @@ def logit_lens(
 ) -> Figure:
     """The probabilities that the head gives when it is applied at each depth, the last of them the model's answer.
 
-    Shown are the class that wins in the end, the true class `target`, and of the others those that reach most at
+    Shown are the class that wins in the end, the explained class `target`, and of the others those that reach most at
     any depth, together `most`.
 
     Args:
         probabilities: first of the embedding, then after each layer.
         class_names: of all classes.
-        target: the true class, to be marked.
+        target: the explained class, to be marked.
         most: lines.
     """
     first = [int(np.argmax(probabilities[-1]))]
@@ -246,7 +246,7 @@ def logit_lens(
     chosen = [*first, *(int(k) for k in peaks if k not in first)][: max(most, len(first))]
     figure, axes = chart("the answer as it forms")
     for i, k in enumerate(chosen):
-        name = plain_text(class_names[k]) + (" (true)" if k == target else "")
+        name = plain_text(class_names[k]) + (" (explained)" if k == target else "")
         # A legend leaves out names that begin with an underscore.
         name = f" {name}" if name.startswith("_") else name
         axes.plot(100 * probabilities[:, k], **line(i, len(probabilities)), label=name)

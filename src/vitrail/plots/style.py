@@ -63,6 +63,16 @@ def plain_text(name: str, most: int = 24) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
+def plain_texts(names: Sequence[str], most: int = 24) -> list[str]:
+    """`plain_text` of names beside each other: where their ends tell them apart, the middle is left out."""
+    shown = [plain_text(name, most) for name in names]
+    if len(set(shown)) < len(set(names)):
+        end = 2 * most // 3
+        whole = [plain_text(name, len(name)) for name in names]
+        shown = [name if len(name) <= most else f"{name[: most - end - 1]}…{name[-end:]}" for name in whole]
+    return shown
+
+
 def font_families() -> list[str]:
     """matplotlib's own font, then the installed ones among those that have the scripts it lacks."""
     installed = set(get_font_names())

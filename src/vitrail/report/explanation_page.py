@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FIGURES = ("patches", "attributions", "attention", "rollout", "features", "lens", "shuffled", "tokens", "norms")
 _MOST_GUESSES = 5
-_MOST_LINES = 5
 _GAP = "lerf_minus_morf_mean"
 
 
@@ -111,7 +110,7 @@ def explanation_figures(
     if one.rollout is not None:
         figures["rollout"] = plots.rollout_map(one.image, {"mean over heads": one.rollout})
     if one.lens is not None:
-        figures["lens"] = _lens(one.lens, names, one.target)
+        figures["lens"] = plots.logit_lens(one.lens, names, one.target)
     if one.token_colors is not None:
         figures["tokens"] = plots.token_colors(one.image, one.token_colors)
     if one.token_norms is not None and one.rollout is not None:
@@ -147,15 +146,6 @@ def _attention(
 
     layers, heads = choose("layer", layer, maps.shape[0]), choose("head", head, maps.shape[1])
     return plots.attention_grid(one.image, maps[layers][:, heads], layers, head)
-
-
-def _lens(probabilities: Float[ndarray, "depth class"], names: list[str], target: int) -> Figure:
-    """The final winner, the explained class, and of the others those that reach most."""
-    peaks = np.argsort(-probabilities.max(axis=0), kind="stable").tolist()
-    first = dict.fromkeys([int(np.argmax(probabilities[-1])), target, *peaks])
-    chosen = list(first)[:_MOST_LINES]
-    shown = [f"{names[k]} (explained)" if k == target else names[k] for k in chosen]
-    return plots.logit_lens(probabilities[:, chosen], shown, most=len(chosen))
 
 
 def show_explanation(

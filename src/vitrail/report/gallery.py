@@ -69,8 +69,8 @@ def mistakes(run: Run, looks: Looks | None = None) -> list[Picture]:
 
 
 def patches(run: Run) -> Patches | None:
-    """The first sample cut into patches and flattened; None for a model without patches."""
-    stored = run.samples
+    """The first sample cut into patches and flattened; None for a model that does not do that."""
+    stored = run.samples if run.cuts_patches else None
     chosen = np.flatnonzero(stored.mistake == 0) if stored is not None else np.arange(0)
     if stored is None or not len(chosen):
         return None

@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 _COPIES = "is a copy of an earlier head"
 _MOST_LISTED = 12
 
+_POSITIONS = {
+    "learned": "Where a patch is most like its neighbours, the model has learned which patches lie together.",
+    "learned2d": "Each is a row's and a column's, side by side, so that patches of one row or column are alike from "
+    "the start. Where near rows or columns are more alike than far ones, the model has learned their order.",
+    "sincos": "They are sines and cosines of row and column: fixed before training, which does not change them.",
+}
+
 
 @dataclass(frozen=True)
 class Heads:
     images: int
+    names_classes: bool
+    """Whether it is known how far the class decides where a head looks."""
     summary: Table
     """What heads mainly do, and which."""
     charts: tuple[Drawing, ...]
@@ -56,6 +65,7 @@ def heads(view: ModelView) -> Heads | None:
         charts.append(_dependence(view.class_dependence))
     return Heads(
         images=view.images,
+        names_classes=view.class_dependence is not None,
         summary=head_summary(view.head_names, distances.shape[1]),
         charts=tuple(charts),
         offsets=None if view.head_offsets is None else _offsets(view.head_offsets),
@@ -64,13 +74,13 @@ def heads(view: ModelView) -> Heads | None:
     )
 
 
-def places(view: ModelView, class_count: int, cuts_patches: bool, learns_positions: bool) -> Places | None:
+def places(view: ModelView, class_count: int, cuts_patches: bool, pos_embed: str) -> Places | None:
     """None where nothing of it is stored. `cuts_patches`: the first layer sees patches, and is no convolution."""
     moved = table = None
     if view.moved is not None and view.moved_accuracy is not None:
         moved, table = _moved(view.moved, view.moved_accuracy, view.images, class_count)
     made = Places(
-        positions=None if view.position_similarity is None else _positions(view.position_similarity, learns_positions),
+        positions=None if view.position_similarity is None else _positions(view.position_similarity, pos_embed),
         moved=moved,
         moved_table=table,
         filters=_filters(view, cuts_patches),
@@ -168,18 +178,14 @@ def _cell(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else numbers.NONE
 
 
-def _positions(similarity: Float[ndarray, "height width row column"], learned: bool) -> Drawing:
+def _positions(similarity: Float[ndarray, "height width row column"], pos_embed: str) -> Drawing:
     height, width = similarity.shape[:2]
     alt = f"Cosine similarity of the position embeddings of {height} × {width} patches, a map for each."
     caption = (
         "Each small map is of one patch, at its place in the image: how like its position embedding is to those of all "
         "patches. 1 is the same direction, 0 unrelated. "
     )
-    caption += (
-        "Where a patch is most like its neighbours, the model has learned which patches lie together."
-        if learned
-        else "They are sines and cosines of row and column: fixed before training, which does not change them."
-    )
+    caption += _POSITIONS.get(pos_embed, _POSITIONS["learned"])
     return draw(plots.position_similarity(similarity), "positions", alt, caption)
 
 

@@ -111,6 +111,11 @@ class Run:
         size = self.model.get("patch_size") if self.model.get("kind") == "vit" else None
         return size if isinstance(size, int) and size > 0 else None
 
+    @property
+    def cuts_patches(self) -> bool:
+        """Whether tokens are patches and nothing else; a stem of convolutions mixes them with what lies around."""
+        return self.patch_size is not None and self.model.get("stem", "linear") == "linear"
+
     def curve(self, key: str) -> Float[ndarray, " e"]:
         """A column of metrics.jsonl, NaN where it is undefined."""
         return np.array([_nan(row.get(key)) for row in self.epochs], dtype=np.float64)

@@ -97,9 +97,7 @@ def missing(run: Run) -> list[Notice]:
 def _places(run: Run, within: inside.Inside) -> heads.Places | None:
     if within.model is None:
         return None
-    cuts_patches = run.patch_size is not None and run.model.get("stem", "linear") == "linear"
-    learns_positions = run.model.get("pos_embed") != "sincos"
-    return heads.places(within.model, len(run.class_names), cuts_patches, learns_positions)
+    return heads.places(within.model, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed")))
 
 
 def _trust(run: Run, within: inside.Inside) -> trust.Trust | None:

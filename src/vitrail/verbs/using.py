@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,8 @@ from vitrail.models.presets import PRESETS, preset
 from vitrail.options import DATA_HELP, DataDir, Folder, parse
 from vitrail.text import plural, quoted
 from vitrail.verbs.ending import done
+
+_AT_ONCE = 256
 
 
 def evaluate(argv: Sequence[str]) -> None:
@@ -70,13 +73,21 @@ def predict(argv: Sequence[str]) -> None:
     if options.top < 1:
         raise InputError(f"--top is {options.top}: it must be at least 1")
     from vitrail.classifier import load
-    from vitrail.progress import say
+    from vitrail.progress import console, say, track
     from vitrail.text import shown
 
     classifier = load(options.run)
     # All are read before anything is printed, so that a bad file is an error and not half an answer.
-    inputs = classifier.prepare([str(file) for file in options.files])
-    for file, probabilities in zip(options.files, classifier.predict(inputs).tolist(), strict=True):
+    # What a program reads is answers alone.
+    count = len(options.files)
+    tracked = track("predicting", count, "images") if console.is_terminal else nullcontext(lambda n: None)
+    with tracked as advance:
+        answers = []
+        for start in range(0, count, _AT_ONCE):
+            some = [str(file) for file in options.files[start : start + _AT_ONCE]]
+            answers += classifier.predict(some).tolist()
+            advance(len(some))
+    for file, probabilities in zip(options.files, answers, strict=True):
         ranked = sorted(zip(probabilities, classifier.class_names, strict=True), reverse=True)[: options.top]
         if options.json:
             classes = [{"class": name, "probability": probability} for probability, name in ranked]
@@ -164,7 +175,7 @@ def doctor(argv: Sequence[str]) -> None:
     options = parse(Doctor, argv, "doctor")
     from vitrail.data.doctor import examine
     from vitrail.plots import sample_sheet
-    from vitrail.progress import say
+    from vitrail.progress import say, warn
 
     diagnosis = examine(options.data, options.data_dir)
     for line in diagnosis.to_lines():
@@ -173,10 +184,14 @@ def doctor(argv: Sequence[str]) -> None:
         folder = options.out or Path()
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file: name a directory by --out")
-        folder.mkdir(parents=True, exist_ok=True)
         sheet = folder / f"{diagnosis.name}-samples.png"
-        sample_sheet(diagnosis.samples).savefig(sheet, dpi=100, bbox_inches="tight")
-        say(f"wrote {sheet}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            sample_sheet(diagnosis.samples).savefig(sheet, dpi=100, bbox_inches="tight")
+        except OSError as error:
+            warn(f"{sheet} cannot be written ({error.strerror}): name a directory by --out")
+        else:
+            say(f"wrote {sheet}")
     if not diagnosis.ok:
         raise InputError(f"{options.data} cannot be trained on as it is: see above")
     say(f"next: vitrail train {quoted(options.data)}")
