@@ -26,7 +26,7 @@ from data_builders import (
 )
 from PIL import Image
 
-from vitrail.data import archives, cache, downloads, files
+from vitrail.data import archives, cache, downloads, files, pixels
 from vitrail.data.layout import TEST, TRAIN
 from vitrail.data.sources import open_source
 from vitrail.errors import InputError
@@ -204,6 +204,19 @@ class TestCache:
         monkeypatch.setattr(files.np.lib.format, "write_array_header_1_0", fail)
         with pytest.raises(InputError, match="the disk is full"):
             source.load(6)
+
+    def test_large_arrays_are_kept_on_the_disk_and_found_again(self, tmp_path, data_dir, monkeypatch):
+        path = write_tree(tmp_path / "x", idx_files()[0])
+        in_memory = open_source(path, data_dir).load(40).images
+        assert not list(data_dir.rglob("*.npy"))
+        monkeypatch.setattr(pixels, "_LARGE", in_memory.nbytes - 1)
+        mapped = open_source(path, data_dir).load(40).images
+        assert isinstance(mapped, np.memmap)
+        assert np.array_equal(mapped, in_memory)
+        (stored,) = data_dir.glob("decoded/arrays-*.npy")
+        monkeypatch.setattr(pixels, "to_array", None)
+        assert np.array_equal(open_source(path, data_dir).load(40).images, in_memory)
+        assert list(data_dir.glob("decoded/arrays-*.npy")) == [stored]
 
 
 class TestBadInput:

@@ -20,6 +20,7 @@ from vitrail.data.cache import DAY_SECONDS, disk_errors, fingerprint, replacing
 from vitrail.data.decoding import IMAGE_EXTENSIONS, Framing, decode_bytes
 from vitrail.data.layout import Layout, arrange
 from vitrail.data.members import Container, Listing, Member, list_folder, read_member
+from vitrail.data.pixels import write_header
 from vitrail.data.scan import Scanned, scan
 from vitrail.data.workers import over_chunks
 from vitrail.errors import InputError
@@ -159,8 +160,7 @@ def decoded_images(
         with replacing(stored) as temporary:
             shape = (len(members), channels, height, width)
             with temporary.open("wb") as file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
+                write_header(file, shape)
                 offset = file.tell()
                 file.truncate(offset + int(np.prod(shape)))
             work = partial(_decode_chunk, container, str(temporary), offset, framing, channels)

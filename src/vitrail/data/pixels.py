@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vitrail.data.cache import fingerprint, replacing
 from vitrail.data.decoding import Framing, to_array
 from vitrail.progress import track
 
 _STEP = 1000
+_LARGE = 2**30
+"""Bytes; what takes more is kept on the disk, for the next run too."""
 
 
 class LabelledArrays(NamedTuple):
@@ -25,27 +33,61 @@ class LabelledArrays(NamedTuple):
     image_names: tuple[str, ...]
 
 
-def resized(images: NDArray[np.uint8], framing: Framing, channels: int) -> NDArray[np.uint8]:
+def resized(images: NDArray[np.uint8], framing: Framing, channels: int, kept: Path | None = None) -> NDArray[np.uint8]:
     """Images at another size or channel count, by the rule of `decoding.decode`; themselves where nothing changes.
 
     Args:
         images: (N, C, H, W).
         framing: the size, and how it is reached.
         channels: 1 or 3.
+        kept: a folder for what takes more than a gigabyte, which is then mapped from the disk and found again.
 
     Returns:
         (N, channels, height, width).
+
+    Raises:
+        InputError: the folder cannot be written to.
     """
-    shape = (channels, *framing.size)
-    if images.shape[1:] == shape and framing.covered == framing.size:
+    shape = (len(images), channels, *framing.size)
+    if images.shape == shape and framing.covered == framing.size:
         return images
-    result = np.empty((len(images), *shape), np.uint8)
-    with track("Resizing images", len(images), "images") as advance:
+    if kept is None or int(np.prod(shape)) <= _LARGE:
+        result = np.empty(shape, np.uint8)
+        for start, some in _in_steps(images, framing, channels):
+            result[start : start + len(some)] = some
+        return result
+    content = hashlib.blake2b(images.tobytes(), digest_size=8).hexdigest()
+    stored = kept / f"arrays-{fingerprint(content, images.shape, framing, channels)}.npy"
+    if not stored.exists():
+        with replacing(stored) as temporary, temporary.open("wb") as file:
+            write_header(file, shape)
+            for _, some in _in_steps(images, framing, channels):
+                file.write(some.tobytes())
+    mapped: NDArray[np.uint8] = np.load(stored, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def _in_steps(images: NDArray[np.uint8], framing: Framing, channels: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    import joblib
+
+    # Pillow resizes outside the interpreter's lock.
+    with (
+        track("Resizing images", len(images), "images") as advance,
+        ThreadPoolExecutor(joblib.cpu_count()) as threads,
+    ):
         for start in range(0, len(images), _STEP):
-            for at in range(start, min(start + _STEP, len(images))):
-                result[at] = to_array(image_of(images[at]), framing, channels)
-            advance(min(_STEP, len(images) - start))
-    return result
+            some = images[start : start + _STEP]
+            yield start, np.stack(list(threads.map(partial(_resized, framing=framing, channels=channels), some)))
+            advance(len(some))
+
+
+def _resized(image: NDArray[np.uint8], framing: Framing, channels: int) -> NDArray[np.uint8]:
+    return to_array(image_of(image), framing, channels)
+
+
+def write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """What a .npy file of bytes begins with."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def image_of(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -151,7 +151,7 @@ def find(path: Path, data_dir: Path, tolerant: bool = False) -> Source | tuple[S
     if arrays := arrays_in(listing):
         if listing.problems:
             raise InputError(listing.problems[0])
-        return from_arrays(source_name(path), *arrays)
+        return from_arrays(source_name(path), *arrays, data_dir)
     return survey(path, listing, cached, tolerant), cached
 
 
@@ -213,8 +213,11 @@ def arrays_in(listing: Listing) -> tuple[str, LabelledArrays] | None:
     return None
 
 
-def from_arrays(name: str, kind: str, arrays: LabelledArrays) -> Source:
-    """A source of images that are all in memory. Raises InputError where they are not of two classes or more."""
+def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | None = None) -> Source:
+    """A source of images that are all in memory; larger sizes of them, of over a gigabyte, are kept in `data_dir`.
+
+    Raises InputError where they are not of two classes or more.
+    """
     if not len(arrays.labels):
         raise InputError(f"{name}: there is no image in it")
     if len(arrays.class_names) < 2:
@@ -229,7 +232,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays) -> Source:
         native_size=(height, width),
         channels=channels,
         image_names=arrays.image_names,
-        images=partial(resized, arrays.images),
+        images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
     )
 
 
@@ -297,7 +300,7 @@ def _known(name: str, data_dir: Path) -> Source:
     arrays = arrays_in(listing)
     if arrays is None:
         raise InputError(f"{paths[0]}: there is no CIFAR batch in it")
-    source = from_arrays(name, f"{arrays[0]}, as published", arrays[1])
+    source = from_arrays(name, f"{arrays[0]}, as published", arrays[1], data_dir)
     return replace(source, class_names=_FASHION_CLASSES) if name == "fashion-mnist" else source
 
 

@@ -3,7 +3,7 @@
     vitrail reproduce vit-15-cifar10                 and vit-15-mnist: at 224 pixels, for a GPU
     vitrail reproduce vit-15-cifar10-32              and vit-15-mnist-32: the images' own size, for two cores
 
-Data: all training images but the tenth that validates; resized to 224 pixels, which takes 9 GB of memory, MNIST's in
+Data: all training images but the tenth that validates; resized to 224 pixels, which takes 9 GB of disk, MNIST's in
 one channel. The small variants have half the depth, a quarter of the width and patches of 4, and keep the rest: heads
 of 64, a hidden layer of four times the width, dropout 0.1 in MLP and embedding. CIFAR-10 has 32 pixels, MNIST 28.
 
