@@ -188,10 +188,6 @@ def test_resume_completes_what_is_missing_and_changes_nothing_else(finished, tmp
     (copy / "report.html").unlink()
     assert run(["resume", str(copy)]) == 0
     assert (copy / "report.html").exists()
-    samples = (copy / "samples.safetensors").read_bytes()
-    (copy / "samples.safetensors").unlink()
-    assert run(["resume", str(copy)]) == 0
-    assert (copy / "samples.safetensors").read_bytes() == samples
     before = files.read_json(copy / "evaluation.json")
     (copy / "evaluation.json").unlink()
     assert run(["resume", str(copy)]) == 0
@@ -202,13 +198,15 @@ def test_resume_completes_what_is_missing_and_changes_nothing_else(finished, tmp
         (copy / name).unlink()
     stored = files.read_json(copy / "run.json")
     here, torch = stored["hardware"], stored["versions"]["torch"]
-    files.write_json(copy / "run.json", stored | {"hardware": "Abacus", "versions": {"torch": f"1.0; then {torch}"}})
+    files.write_json(
+        copy / "run.json", stored | {"hardware": "Abacus", "versions": {"torch": f"1.0; then {torch}", "timm": "1"}}
+    )
     for _ in range(2):
         assert run(["resume", str(copy)]) == 0
         assert files.read_json(copy / "evaluation.json") == before
         made = files.read_json(copy / "run.json")
         assert made["hardware"] == f"Abacus; then {here}"
-        assert made["versions"] == {**stored["versions"], "torch": f"1.0; then {torch}"}
+        assert made["versions"] == {**stored["versions"], "torch": f"1.0; then {torch}", "timm": "1"}
         (copy / "evaluation.json").unlink()
 
 
@@ -318,7 +316,8 @@ def test_a_demo_replaces_demos_only(tmp_path, capsys):
     files.write_json(out / "experiment.json", {**files.read_json(out / "experiment.json"), "kind": "demo"})
     mine = out / "cnn-digits-seed0" / "explanation-1"
     mine.mkdir()
-    fails(["demo", "--out", str(out)], capsys, "has explanations", f"move {out}")
+    (mine / "explanation.html").touch()
+    fails(["demo", "--out", str(out)], capsys, "explanation-1", "would be removed", f"move {out}")
     assert mine.is_dir()
 
 

@@ -230,13 +230,18 @@ def test_of_an_adopted_model_other_data_does_not_take_the_place_of_what_was_meas
     before = files.read_json(copy / "faithfulness.json")
     files.write_json(copy / "faithfulness.json", {**before, "data": "/elsewhere/images"})
     _, path = explaining.measure_faithfulness(copy, "shapes", 2, ["random"])
-    assert path == copy / "faithfulness-2.json"
+    assert path == copy / "faithfulness-shapes.json"
     assert files.read_json(copy / "faithfulness.json") == {**before, "data": "/elsewhere/images"}
 
 
 def test_explanations_that_begin_at_once_have_a_place_each(tmp_path):
     places = [files.first_free(tmp_path, "explanation") for _ in range(3)]
     assert [place.name for place in places] == ["explanation-1", "explanation-2", "explanation-3"]
+    (tmp_path / "gone").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(InputError, match="gone cannot be made"):
+        files.first_free(tmp_path / "gone", "run")
+    with pytest.raises(InputError, match="~nobody-of-this-name/x"):
+        files.claim(Path("~nobody-of-this-name/x"), "name another")
 
 
 def test_images_of_one_name_are_told_apart_by_their_folders():

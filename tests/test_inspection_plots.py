@@ -458,7 +458,7 @@ def test_cka_is_drawn_from_zero_to_one_whatever_it_is() -> None:
     drawn(plots.cka_heatmap(np.eye(60), (many, many)))
 
 
-def test_the_logit_lens_shows_the_answer_the_truth_and_the_strongest_others() -> None:
+def test_the_logit_lens_shows_the_answer_the_explained_class_and_the_strongest_others() -> None:
     probabilities = np.full((4, 20), 0.01)
     probabilities[-1, 3], probabilities[1, 7], probabilities[0, 8] = 0.8, 0.6, 0.3
     axes = plots.logit_lens(probabilities, [f"c{i}" for i in range(20)], target=12, most=4).axes[0]

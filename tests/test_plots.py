@@ -148,4 +148,7 @@ def test_names_that_begin_alike_are_told_apart_by_their_ends() -> None:
     assert len(set(shown)) == 3
     assert all(len(name) <= 16 and name.startswith("Corn_") for name in shown)
     assert plain_texts(["short", "a name of twenty letters"], 10) == ["short", "a name of…"]
+    rare = ["Tomato_early_blight_leaf_spot", "Tomato_late_blight_leaf_spot"]
+    assert plain_texts([*leaves, *rare], 16)[3:] == ["Tomato_early_bl…", "Tomato_late_bli…"]
+    assert plain_texts(["the same in its middle here", "the same at its middle here"], 9) == ["the same…"] * 2
     assert plain_texts(["the same", "the same"], 6) == ["the s…", "the s…"]

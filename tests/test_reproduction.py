@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from vitrail import files, runs
+from vitrail import files, plans, runs
 from vitrail.cli import run
 from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, Interrupted
@@ -123,6 +123,24 @@ def test_interrupted_it_records_how_far_it_went(small_recipes, reproduced, tmp_p
     gone_on = files.read_json(directory / "tiny.json")
     assert gone_on["test"] == finished["test"]
     assert reproduction.so_far(gone_on) == ""
+
+
+def test_interrupted_between_seeds_it_records_those_that_are_finished(small_recipes, tmp_path, monkeypatch):
+    directory, prepare, prepared = tmp_path / "out", plans.prepare, []
+
+    def interrupted(*given):
+        prepared.append(given)
+        if len(prepared) == 2:
+            raise KeyboardInterrupt
+        return prepare(*given)
+
+    monkeypatch.setattr(plans, "prepare", interrupted)
+    assert run(["reproduce", "tiny", "--data", "digits", "--out", str(directory)]) == 128 + signal.SIGINT
+    record = files.read_json(directory / "tiny.json")
+    assert len(record["seeds"]) == 1
+    assert reproduction.so_far(record) == f" (1 of {record['planned_seeds']} seeds)"
+    record["seeds"][0]["test"] = None
+    assert reproduction.so_far(record).startswith(" (0 of ")
 
 
 def test_a_record_of_fewer_seeds_than_planned_says_so(reproduced):

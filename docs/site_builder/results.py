@@ -24,7 +24,7 @@ records are in `results/`: of a recipe every epoch of every seed, of a study eve
 the code of its day. Outcomes that disappoint are here like the others.
 `cifar10-jpeg.zip` is CIFAR-10 (JPEG): the 60,000 images of CIFAR-10, re-encoded as JPEG by their publisher, and
 slightly harder than the original. Nothing downloads it: without `--data`, the commands take the original. `./mnist` is
-a folder with the four files of MNIST, which that recipe downloads without `--data`.
+a folder with the four files of MNIST, which `mnist-fast` downloads without `--data`.
 """
 
 _RECIPES = """\
@@ -55,7 +55,8 @@ Each tests a claim of the literature, in our words and in a setting of our own, 
 of 95 % over seeds, which change initial weights and the order of images; the division into training and test images is
 one and the same. A claim is *supported* where the whole interval of every difference that it names lies on its side of
 zero, *contradicted* where one lies wholly on the other even when widened for their number (Bonferroni), else
-*undecided*. An outcome is of the data and the budget that it names, and of nothing else.
+*undecided*; so is what is said of the inside of a model that is right in half of the images or fewer. An outcome is of
+the data and the budget that it names, and of nothing else.
 """
 
 

@@ -28,8 +28,6 @@ from vitrail.progress import track
 from vitrail.text import quoted
 from vitrail.training import metrics
 
-SAMPLES = "samples.safetensors"
-"""The test images that a report shows, in the directory of a run."""
 _SAMPLES = 12
 _MISTAKES = 16
 _LOOKED_AT = 200
@@ -59,7 +57,7 @@ def hold_test(
 
         logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=seen)
     labels = dataset.labels[test]
-    files.write_bytes(directory / SAMPLES, _samples(dataset, test, image_names, logits))
+    files.write_bytes(directory / "samples.safetensors", _samples(dataset, test, image_names, logits))
     files.write_json(
         directory / "evaluation.json",
         {
@@ -97,7 +95,7 @@ def compare_inside(
 
 
 def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
-    path = directory / SAMPLES
+    path = directory / "samples.safetensors"
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

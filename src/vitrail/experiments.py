@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from vitrail.plans import Plan
 from vitrail.preparation import prepare
 from vitrail.progress import warn
 from vitrail.report import write_report
-from vitrail.runs import Run, configs, new_directory, reopen
+from vitrail.runs import THEN, Run, configs, new_directory, reopen
 from vitrail.training.metrics import METRICS
 
 _PLAN = "experiment.json"
 _DEMO_EPOCHS = 40
+_MADE_SINCE = ("explanation-*/*", "faithfulness*.json", "evaluation-*.json")
+"""In the runs of a demo, what it does not make itself."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,17 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def provenance(runs: Sequence[Run]) -> dict[str, Any]:
-    """The machines that runs were made on, and the versions of the first."""
+    """The machines and the versions that runs were made with, each named once."""
     described = [files.read_json(run.directory / "run.json") for run in runs]
+    versions = [{"vitrail": each["vitrail"], **each["versions"]} for each in described]
     return {
-        "hardware": "; ".join(dict.fromkeys(each["hardware"] for each in described)),
-        "versions": {"vitrail": described[0]["vitrail"], **described[0]["versions"]},
+        "hardware": _each_once(each["hardware"] for each in described),
+        "versions": {name: _each_once(of[name] for of in versions if name in of) for name in versions[0]},
     }
+
+
+def _each_once(named: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(part for names in named for part in names.split(THEN)))
 
 
 def _median(values: Sequence[float | None]) -> float | None:
@@ -214,13 +221,13 @@ def by_name(names: Sequence[str]) -> dict[str, ModelConfig]:
 def demo(directory: Path = Path("runs/demo")) -> Comparison:
     """A ViT and a CNN on scikit-learn's digits, in under a minute. Replaces its own directory.
 
-    Raises InputError where the directory holds anything but an earlier demo.
+    Raises InputError where the directory holds anything but an earlier demo, or what was made of its models since.
     """
     if directory.exists():
         earlier = directory.is_dir() and is_experiment(directory) and files.read_json(directory / _PLAN)
         if isinstance(earlier, dict) and earlier.get("kind") == "demo":
-            if kept := sorted(directory.glob("*/explanation-*")):
-                raise InputError(f"{kept[0].parent} has explanations, which a new demo would remove: move {directory}")
+            if made := [path for pattern in _MADE_SINCE for path in directory.glob(f"*/{pattern}")]:
+                raise InputError(f"{made[0]} would be removed by a new demo: move {directory}, or name another --out")
             with files.locked(directory / _PLAN):
                 shutil.rmtree(directory)
         elif not directory.is_dir() or any(directory.iterdir()):

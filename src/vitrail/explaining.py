@@ -22,7 +22,7 @@ from vitrail.data.sources import lasting, open_source
 from vitrail.errors import InputError, nearest
 from vitrail.evaluation import labelled
 from vitrail.hardware import choose_device, fast_bf16
-from vitrail.inspection.attribution import Method, methods_for
+from vitrail.inspection.attribution import Method, cells, methods_for
 from vitrail.inspection.explanation import Explanation
 from vitrail.inspection.explanation import explain as explain_images
 from vitrail.inspection.faithfulness import FILE as FAITHFULNESS
@@ -142,7 +142,7 @@ def check(
         raise InputError("no images were given")
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
     names = _names(images)
-    if out is not None and Path(out).exists():
+    if out is not None and files.expanded(Path(out)).exists():
         files.claim(Path(out), "name another --out")
     return _Request(classifier, pixels, names, chosen, label)
 
@@ -159,8 +159,8 @@ def measure_faithfulness(
 
     Measured on test images that the model classifies rightly (why it errs is another question), each explained for
     its class. Where the data is `shapes`, object masks are known and the maps are also held against them. The file is
-    RUN/faithfulness.json, or for a run measured on other data than its own RUN/faithfulness-<data>.json; methods that
-    it holds and that are not measured again stay in it.
+    RUN/faithfulness.json, or for a run measured on other data than its own, and an adopted model on other data than
+    first, RUN/faithfulness-<data>.json; methods that it holds and that are not measured again stay in it.
 
     Args:
         run: the directory of a run, or of an adopted model.
@@ -180,15 +180,15 @@ def measure_faithfulness(
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
     path = directory / FAITHFULNESS
-    if data is not None:
-        of_data = path.with_stem(f"{path.stem}-{slug(Path(data).stem)}") if _has_data(directory) else path
-        path = _measured_on(of_data, lasting(data))
+    if data is not None and (_has_data(directory) or not _fits(path, lasting(data))):
+        path = _measured_on(path.with_stem(f"{path.stem}-{slug(Path(data).stem)}"), lasting(data))
     files.check_writable(directory)
     before = read_faithfulness(path)
     dataset, test, name = _test_images(directory, classifier, data, data_dir)
     right = _rightly_classified(classifier, dataset, test, count)
     kept = () if before is None else tuple(of for of in before.scores if of.method not in {m.name for m in chosen})
-    if before is not None and kept and (before.data, before.num_images) != (name, len(right)):
+    grid = cells(classifier.model, classifier.preprocessing.image_size)
+    if before is not None and kept and (before.data, before.num_images, before.cells) != (name, len(right), grid):
         raise InputError(
             f"{path} holds {listed(of.method for of in kept)}, measured on {before.num_images} images of "
             f"{Path(before.data).name}: ask for as many of the same, or remove the file"
@@ -262,7 +262,11 @@ def _stems(names: Sequence[str]) -> list[str]:
 
 def _measured_on(path: Path, name: str) -> Path:
     """The file for data of this name: numbered where other data has the path."""
-    return files.numbered(path, lambda path: files.read_json(path).get("data") == name)
+    return files.numbered(path, lambda path: _fits(path, name))
+
+
+def _fits(path: Path, name: str) -> bool:
+    return not path.is_file() or files.read_json(path).get("data") == name
 
 
 def _has_data(directory: Path) -> bool:

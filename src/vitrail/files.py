@@ -99,17 +99,17 @@ def first_free(parent: Path, stem: str) -> Path:
 
     Raises InputError where it cannot be made.
     """
-    number = 1
-    while True:
-        directory = parent / f"{stem}-{number}"
-        try:
-            directory.mkdir(parents=True)
-        except FileExistsError:
+    directory, number = parent, 0
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
             number += 1
-        except OSError as error:
-            raise InputError(f"{directory} cannot be made: {error.strerror}; name another by --out") from error
-        else:
-            return directory
+            directory = parent / f"{stem}-{number}"
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+                return directory
+    except OSError as error:
+        raise InputError(f"{directory} cannot be made: {error.strerror}; name another by --out") from error
 
 
 def check_writable(directory: Path) -> None:
@@ -121,11 +121,20 @@ def check_writable(directory: Path) -> None:
         raise InputError(f"{directory} cannot be written to: {error.strerror}") from error
 
 
+def expanded(path: Path) -> Path:
+    """With the home directory for `~`. Raises InputError where it is of nobody."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def claim(directory: Path, cure: str) -> Path:
     """Make an empty directory. Raises InputError with the cure where it is not empty or cannot be made.
 
     What a killed process left half-written does not count.
     """
+    directory = expanded(directory)
     try:
         if directory.exists() and not directory.is_dir():
             raise InputError(f"{directory} is a file: {cure}")

@@ -36,7 +36,7 @@ class Plan:
             self.file,
             {
                 **self.about,
-                "data_dir": str(self.data_dir.expanduser().resolve()) if self.data_dir else None,
+                "data_dir": str(files.expanded(self.data_dir).resolve()) if self.data_dir else None,
                 "runs": {name: run_to_json(config) for name, config in self.runs.items()},
                 "choices": {name: list(lines) for name, lines in self.choices.items()},
             },

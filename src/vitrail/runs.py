@@ -23,7 +23,7 @@ from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
-from vitrail.evaluation import SAMPLES, hold_test, look_inside
+from vitrail.evaluation import hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
@@ -35,7 +35,8 @@ from vitrail.serialization import run_from_json, run_to_json
 from vitrail.text import quoted
 from vitrail.training.trainer import Trainer, TrainingData
 
-_THEN = "; then "
+THEN = "; then "
+"""Between the machines, or versions, that a run was made with one after the other."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _can_go_on(directory: Path) -> bool:
 def new_directory(out: Path | None, stem: str) -> Path:
     """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
     if out is not None:
-        out = out.expanduser()
+        out = files.expanded(out)
         cure = "name another --out"
         if os.path.isdir(out) and _can_go_on(out):
             cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
@@ -124,7 +125,7 @@ def begin(
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "splits": {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")},
-            "data_dir": str(data_dir.expanduser().resolve()) if data_dir else None,
+            "data_dir": str(files.expanded(data_dir).resolve()) if data_dir else None,
             "fingerprint": prepared.fingerprint,
             "config": run_to_json(config),
         },
@@ -140,15 +141,11 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
     if Run(directory).finished and (directory / "run.json").is_file():
         if not report:
             return Run(directory)
-        sampled = (directory / SAMPLES).is_file()
-        seen = sampled and (directory / views.FILE).is_file()
+        seen = (directory / views.FILE).is_file()
         if not seen:
             try:
-                prepared = reopen(directory, to_train=False)
-                with files.locked(directory / "run.json"), hardware.settings_kept():
-                    if not sampled:
-                        _test(prepared, directory)
-                    _look_inside(prepared, directory)
+                with files.locked(directory / "run.json"):
+                    _look_inside(reopen(directory, to_train=False), directory)
             except InputError as error:
                 # The run is finished all the same, and its report says what there is.
                 warn(f"the report shows nothing of the inside: {error}")
@@ -174,9 +171,10 @@ def _made_with(device: torch.device) -> dict[str, Any]:
 def _then(before: Any, now: Any) -> Any:
     """What a run was made with, and is from now on: `2.13.0; then 2.14.0` of a version that changed meanwhile."""
     if isinstance(now, dict):
-        return {key: _then(before.get(key), value) if isinstance(before, dict) else value for key, value in now.items()}
-    known = before.split(_THEN) if isinstance(before, str) else []
-    return before if now in known else _THEN.join([*known, now])
+        known = before if isinstance(before, dict) else {}
+        return known | {key: _then(known.get(key), value) for key, value in now.items()}
+    parts = before.split(THEN) if isinstance(before, str) else []
+    return before if parts[-1:] == [now] else THEN.join([*parts, now])
 
 
 def reopen(directory: Path, to_train: bool = True) -> Prepared:

@@ -101,7 +101,7 @@ def test_duplicates_without_splits_are_a_warning(tmp_path, data_dir):
     diagnosis = examine(write_tree(tmp_path / "x", content), data_dir)
     assert diagnosis.ok
     assert [set(group) for group in diagnosis.duplicates] == [{"cat/3.png", "cat/copy.png"}]
-    assert diagnosis.notes == ("training leaves out 1 copy",)
+    assert diagnosis.notes == ("1 copy is left out",)
 
 
 def test_idx_files_and_cifar_batches(tmp_path, data_dir):

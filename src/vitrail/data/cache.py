@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from vitrail.errors import InputError
-from vitrail.files import flush_to_disk
+from vitrail.files import expanded, flush_to_disk
 
 DATA_DIR_VARIABLE = "VITRAIL_DATA_DIR"
 
@@ -33,9 +33,9 @@ _DISK_ERRORS = {
 def data_dir_or_default(data_dir: Path | None) -> Path:
     """`data_dir`, else the environment variable's, else the user's cache folder."""
     if data_dir is not None:
-        return data_dir.expanduser().resolve()
+        return expanded(data_dir).resolve()
     named = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(named).expanduser().resolve() if named else Path(platformdirs.user_cache_dir("vitrail"))
+    return expanded(Path(named)).resolve() if named else Path(platformdirs.user_cache_dir("vitrail"))
 
 
 def fingerprint(*parts: object) -> str:

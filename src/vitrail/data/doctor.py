@@ -116,7 +116,7 @@ def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:
         problems.append(
             f"{len(unreadable):,} of {len(found.scanned):,} images cannot be read, more than {MAX_UNREADABLE:.0%}"
         )
-    leaking = [f"training leaves out {plural(len(copies), 'copy', 'copies')}"] if (copies := found.leaking) else []
+    leaking = [f"{plural(len(copies), 'copy is', 'copies are')} left out"] if (copies := found.leaking) else []
     return _diagnosis(
         source,
         source_name(path),

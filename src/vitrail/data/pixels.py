@@ -56,7 +56,7 @@ def resized(images: NDArray[np.uint8], framing: Framing, channels: int, kept: Pa
         for start, some in _in_steps(images, framing, channels):
             result[start : start + len(some)] = some
         return result
-    content = hashlib.blake2b(images.tobytes(), digest_size=8).hexdigest()
+    content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=8).hexdigest()
     stored = kept / f"arrays-{fingerprint(content, images.shape, framing, channels)}.npy"
     if not stored.exists():
         with replacing(stored) as temporary, temporary.open("wb") as file:

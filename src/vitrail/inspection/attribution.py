@@ -38,8 +38,8 @@ Targets = Int[Tensor, " batch"]
 
 _PATH_STEPS = 32
 _CELLS = 8
-_FEWEST_CELLS = 4
 """A CNN has no patches: its images are cut into about so many cells along a side."""
+_FEWEST_CELLS = 4
 _MOST_AT_ONCE = 2**27
 """Numbers kept for gradients, over all images that are explained together."""
 

@@ -66,11 +66,15 @@ def plain_text(name: str, most: int = 24) -> str:
 def plain_texts(names: Sequence[str], most: int = 24) -> list[str]:
     """`plain_text` of names beside each other: where their ends tell them apart, the middle is left out."""
     shown = [plain_text(name, most) for name in names]
-    if len(set(shown)) < len(set(names)):
-        end = 2 * most // 3
-        whole = [plain_text(name, len(name)) for name in names]
-        shown = [name if len(name) <= most else f"{name[: most - end - 1]}…{name[-end:]}" for name in whole]
-    return shown
+    of_label: dict[str, set[str]] = {}
+    for name, label in zip(names, shown, strict=True):
+        of_label.setdefault(label, set()).add(name)
+    end = 2 * most // 3
+    cut = [
+        label if len(of_label[label]) == 1 else plain_text(f"{name[: most - end - 1]}…{name[-end:]}", most)
+        for name, label in zip(names, shown, strict=True)
+    ]
+    return cut if len(set(cut)) > len(of_label) else shown
 
 
 def font_families() -> list[str]:

@@ -10,8 +10,8 @@ The source leaves open: the CNN's epochs (here 180 as well), optimizer (AdamW), 
 one that names a single rate suggests), augmentation (none: it reports that both models reach 100 % on the training
 images) and how the ViT's positions start (a standard deviation of 0.5, see `presets.vit_compare`).
 
-The ViT's validation accuracy stops rising early, long before its training images are learned: with these choices the
-published one is out of reach. With others, `cifar10-fast` passes it.
+As far as it is recorded, the ViT's validation accuracy stops rising long before its training images are learned: with
+these choices the published one is not in sight.
 
 compare-180-vit: validation accuracy 59.1 %, test accuracy – after 111.9 min of training (27 of 180 epochs) on
 cifar10-jpeg.zip (1 seed; AMD EPYC, 2 cores).

@@ -71,7 +71,7 @@ def resume_command(directory: Path) -> str:
 
 
 def missing(run: Run) -> list[Notice]:
-    """What an unfinished run lacks; one notice at most, since one command completes all of it."""
+    """What a run lacks; one notice at most, since one command completes all of it."""
     done, planned = len(run.epochs), run.planned_epochs
     lacks = []
     if planned is not None and done < planned:
@@ -84,12 +84,13 @@ def missing(run: Run) -> list[Notice]:
         lacks.append("no sample images have been saved")
     if not lacks:
         return []
+    measured = run.evaluation is not None and len(lacks) == 1
     text = f"{', '.join(lacks[:-1])} and {lacks[-1]}" if len(lacks) > 1 else lacks[0]
     return [
         Notice(
             "This run is not complete",
-            f"{text[0].upper()}{text[1:]}. This continues it:",
-            resume_command(run.directory),
+            f"{text[0].upper()}{text[1:]}. This {'saves them' if measured else 'continues it'}:",
+            f"vitrail evaluate {quoted(run.directory)}" if measured else resume_command(run.directory),
         )
     ]
 

@@ -231,10 +231,11 @@ def so_far(found: Mapping[str, Any] | None) -> str:
     """` (41 of 180 epochs)` or ` (1 of 3 seeds)` of what was interrupted when it was recorded; else nothing."""
     if found is None:
         return ""
-    done, planned = len(found["seeds"][0]["epochs"]), found["config"]["train"]["epochs"]
+    seeds = found["seeds"]
+    done, planned = len(seeds[0]["epochs"]), found["config"]["train"]["epochs"]
     if done < planned:
         return f" ({done} of {planned} epochs)"
-    done, planned = len(found["seeds"]), found.get("planned_seeds", 0)
+    done, planned = sum(seed["test"] is not None for seed in seeds), found.get("planned_seeds", len(seeds))
     return f" ({done} of {planned} seeds)" if done < planned else ""
 
 

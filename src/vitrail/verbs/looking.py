@@ -145,7 +145,7 @@ def adopt(argv: Sequence[str]) -> None:
     from vitrail.runs import new_directory
     from vitrail.text import slug
 
-    if options.out is not None and options.out.exists():
+    if options.out is not None and files.expanded(options.out).exists():
         files.claim(options.out, "name another --out")
     classifier = adopt_model(
         options.source,

@@ -201,7 +201,7 @@ def demo(argv: Sequence[str]) -> None:
         """Train a ViT and a CNN on scikit-learn's digits, in under a minute, and report them side by side."""
 
         out: Annotated[Path, arg(metavar="DIR")] = Path("runs/demo")
-        """Replaced if it holds an earlier demo."""
+        """Replaced if it holds an earlier demo, and no explanation or measurement made of it since."""
 
     options = parse(Demo, argv, "demo")
     from vitrail import experiments
