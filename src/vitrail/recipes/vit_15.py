@@ -12,6 +12,8 @@ The source leaves open: optimizer, rate, decay, batch, schedule, augmentation an
 
 vit-15-cifar10-32: validation accuracy 64.1 %, test accuracy 63.4 % after 60.0 min of training on cifar10-jpeg.zip (1
 seed; AMD EPYC, 2 cores).
+vit-15-mnist-32: validation accuracy 97.8 %, test accuracy 97.9 % after 71.9 min of training on ./mnist (1 seed; AMD
+EPYC, 2 cores).
 """
 
 from dataclasses import replace
