@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from site_builder.results import CURVES, curves, results
+from vitrail.plots.style import save_svg
 from vitrail.recipes import RECIPES, recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.serialization import run_from_json
@@ -31,6 +33,18 @@ def test_every_curve_ends_where_its_record_does():
     }
     assert ends == known
     assert CURVES in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
+def test_the_picture_is_what_the_records_give(tmp_path):
+    """Coordinates may differ by a rounding of the layout."""
+    save_svg(curves(RECORDS), tmp_path / CURVES, CURVES)
+    kept, made = ((folder / CURVES).read_text(encoding="utf-8") for folder in (RECORDS, tmp_path))
+    number = r"-?\d+\.\d+"
+    assert re.sub(number, "n", kept) == re.sub(number, "n", made)
+    assert [float(n) for n in re.findall(number, kept)] == pytest.approx(
+        [float(n) for n in re.findall(number, made)], abs=0.1
+    )
 
 
 @pytest.mark.skipif(not RECORDS.is_dir(), reason="nothing has been recorded")
