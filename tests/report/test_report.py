@@ -141,6 +141,13 @@ def test_validation_on_the_test_images_is_said_first(tmp_path: Path) -> None:
     assert found.says("validation (test images)")
 
 
+def test_a_finished_run_without_its_samples_is_told_to_be_evaluated(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", Recipe(epochs=3), ("metrics", "evaluation"))
+    assert page(directory).says(f"No sample images have been saved. This saves them: vitrail evaluate {directory}")
+    (directory / "evaluation.json").unlink()
+    assert page(directory).says(f"vitrail resume {directory}")
+
+
 def test_a_run_killed_before_its_first_step(tmp_path: Path) -> None:
     directory = write_run(tmp_path, Recipe(), keep=())
     (directory / "steps.jsonl").unlink()

@@ -70,6 +70,9 @@ def resume_command(directory: Path) -> str:
     return f"vitrail resume {quoted(directory)}"
 
 
+_NO_SAMPLES = "no sample images have been saved"
+
+
 def missing(run: Run) -> list[Notice]:
     """What a run lacks; one notice at most, since one command completes all of it."""
     done, planned = len(run.epochs), run.planned_epochs
@@ -81,16 +84,16 @@ def missing(run: Run) -> list[Notice]:
     if run.evaluation is None:
         lacks.append("the test images have not been measured")
     if run.samples is None:
-        lacks.append("no sample images have been saved")
+        lacks.append(_NO_SAMPLES)
     if not lacks:
         return []
-    measured = run.evaluation is not None and len(lacks) == 1
+    finished = lacks == [_NO_SAMPLES]
     text = f"{', '.join(lacks[:-1])} and {lacks[-1]}" if len(lacks) > 1 else lacks[0]
     return [
         Notice(
             "This run is not complete",
-            f"{text[0].upper()}{text[1:]}. This {'saves them' if measured else 'continues it'}:",
-            f"vitrail evaluate {quoted(run.directory)}" if measured else resume_command(run.directory),
+            f"{text[0].upper()}{text[1:]}. This {'saves them' if finished else 'continues it'}:",
+            f"vitrail evaluate {quoted(run.directory)}" if finished else resume_command(run.directory),
         )
     ]
 
