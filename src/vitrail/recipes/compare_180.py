@@ -12,8 +12,8 @@ standard deviation of 0.5, see `presets.vit_compare`).
 
 That both models reach 100 % on the training images suggests no augmentation, but then what is published of the others
 is out of reach: with `--no-augment`, validation accuracy stood at 59 % from the ViT's 8th epoch to its 27th and at 73 %
-from the CNN's 10th to its 17th, where they were stopped (`results/compare-180-*-no-augment.json`). With it, the CNN
-passes that in its 4th.
+from the CNN's 10th to its 17th, where they were stopped (`results/compare-180-*-no-augment.json`). With
+augmentation the CNN passes that in its 4th; how far 180 epochs come is not known yet.
 
 compare-180-vit: validation accuracy 57.0 %, test accuracy – after 20.5 min of training (4 of 180 epochs) on
 cifar10-jpeg.zip (1 seed; AMD EPYC, 2 cores).
