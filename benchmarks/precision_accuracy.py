@@ -22,11 +22,11 @@ import torch
 
 from vitrail import hardware
 from vitrail.configs import DataConfig, RunConfig, TrainConfig
+from vitrail.experiments.plan import Plan, over_seeds
+from vitrail.experiments.resolve import prepare
 from vitrail.inspection.measures import mean_interval
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
-from vitrail.plans import Plan, over_seeds
-from vitrail.preparation import prepare
 
 EPOCHS, IMAGES, TEST_IMAGES = 3, 10_000, 5_000
 PATHS = {"fast": {}, "fp32": {"precision": "fp32", "compile": "off"}}

@@ -19,8 +19,8 @@ from benchmarks.speed.timing import Action, Row
 from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.sources import shown_source
-from vitrail.preparation import prepare
-from vitrail.runs import Run
+from vitrail.experiments.resolve import prepare
+from vitrail.experiments.run import Run
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer, TrainingData
 
@@ -31,7 +31,7 @@ import sys, tempfile
 from pathlib import Path
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.sources import shown_source
-from vitrail.preparation import prepare
+from vitrail.experiments.resolve import prepare
 from vitrail.training.trainer import Trainer, TrainingData
 
 def leave():

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from vitrail import plots
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.reproduction.tables import measured, shown_value, side_by_side, so_far
+from vitrail.recipes.reproducing import measured, shown_value, side_by_side, so_far
 from vitrail.text import plural
 
 _INTRODUCTION = """\

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitrail.adoption import adopt
     from vitrail.classifier import Classifier, load
-    from vitrail.experiments import compare
-    from vitrail.explaining import explain, measure_faithfulness
+    from vitrail.experiments.comparison import compare
+    from vitrail.experiments.explaining import explain, measure_faithfulness
+    from vitrail.experiments.run import train
     from vitrail.inspection.capture import Capture, inspect
-    from vitrail.runs import train
     from vitrail.studies.conduct import study
 
 __all__ = [
@@ -40,13 +40,13 @@ _HOMES = {
     "Capture": "inspection.capture",
     "Classifier": "classifier",
     "adopt": "adoption",
-    "compare": "experiments",
-    "explain": "explaining",
+    "compare": "experiments.comparison",
+    "explain": "experiments.explaining",
     "inspect": "inspection.capture",
     "load": "classifier",
-    "measure_faithfulness": "explaining",
+    "measure_faithfulness": "experiments.explaining",
     "study": "studies.conduct",
-    "train": "runs",
+    "train": "experiments.run",
 }
 
 

@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail import checkpoint, files
+from vitrail.configs.serialization import model_from_json, model_to_json
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.frozen import FrozenModel
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
-from vitrail.serialization import model_from_json, model_to_json
 from vitrail.text import quoted
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]

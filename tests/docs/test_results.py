@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from site_builder.results import CURVES, curves, results
+from vitrail.configs.serialization import run_from_json
 from vitrail.plots.style import save_svg
 from vitrail.recipes import RECIPES, recipe
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.serialization import run_from_json
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "results"

@@ -9,7 +9,7 @@ import pytest
 from vitrail import files
 from vitrail.cli import run
 from vitrail.errors import InputError
-from vitrail.runs import Run
+from vitrail.experiments.run import Run
 from vitrail.studies import STUDIES, conduct
 from vitrail.studies.study import Setting
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vitrail.configs.size import Size, as_size
-from vitrail.validation import (
+from vitrail.configs.validation import (
     check_kinds,
     nearest_divisors,
     nearest_multiples,

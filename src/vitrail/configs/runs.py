@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from vitrail.configs.data import DataConfig
 from vitrail.configs.models import ModelConfig, ViTConfig
 from vitrail.configs.training import TrainConfig
+from vitrail.configs.validation import require
 from vitrail.errors import InputError
-from vitrail.validation import require
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from vitrail.validation import check_kinds, require, require_fractions, require_positive, require_seed
+from vitrail.configs.validation import check_kinds, require, require_fractions, require_positive, require_seed
 
 _MOST_THREADS = 1024
 

@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from vitrail.configs import Size, ViTConfig
+from vitrail.configs.validation import nearest_divisors
 from vitrail.errors import InputError
 from vitrail.inspection.batches import Images, Inspected, Labels, bare, forward, in_batches, prepared
 from vitrail.models.stems import patchify
 from vitrail.models.vit import ViT
-from vitrail.validation import nearest_divisors
 
 _BATCH = 64
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from vitrail import plots
 from vitrail.configs import ModelConfig
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run
 from vitrail.models.summary import summarize
-from vitrail.preparation import Prepared
-from vitrail.runs import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, training, vit
 from vitrail.studies.study import (
     Cell,

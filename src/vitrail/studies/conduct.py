@@ -11,16 +11,17 @@ from typing import Any
 
 import torch
 
-from vitrail import files, plans
+from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.data.sources import data_option, lasting, shown_source
 from vitrail.errors import InputError, RunError, nearest
-from vitrail.experiments import provenance
+from vitrail.experiments import plan as plans
+from vitrail.experiments.comparison import provenance
+from vitrail.experiments.plan import Plan
+from vitrail.experiments.resolve import prepare
+from vitrail.experiments.run import Run, new_directory, reopen
 from vitrail.inspection.measures import mean_interval
-from vitrail.plans import Plan
-from vitrail.preparation import prepare
 from vitrail.progress import track
-from vitrail.runs import Run, new_directory, reopen
 from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
 from vitrail.text import plural

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION
-from vitrail.preparation import Prepared
-from vitrail.runs import Run
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
 from vitrail.studies.study import (
     Cell,

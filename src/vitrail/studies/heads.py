@@ -12,10 +12,10 @@ from torch import Tensor
 
 from vitrail import plots
 from vitrail.data.splits import spread_over
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run
 from vitrail.inspection.heads import UNNAMED, name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
-from vitrail.preparation import Prepared
-from vitrail.runs import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,

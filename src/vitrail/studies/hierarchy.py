@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from vitrail import plots
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run
 from vitrail.inspection.features import feature_maps
-from vitrail.preparation import Prepared
-from vitrail.runs import Run
 from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import (
     Cell,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from vitrail import plots
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run
 from vitrail.inspection.positions import accuracy_by_moved
-from vitrail.preparation import Prepared
-from vitrail.runs import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Observer, Run
 from vitrail.inspection.measures import Interval, mean_interval
 from vitrail.plots.style import save_svg
-from vitrail.preparation import Prepared
-from vitrail.runs import Observer, Run
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Measured = dict[str, Any]

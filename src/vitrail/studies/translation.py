@@ -11,8 +11,8 @@ from vitrail import plots
 from vitrail.classifier import Classifier
 from vitrail.configs import AugmentConfig
 from vitrail.data.splits import spread_over
-from vitrail.preparation import Prepared
-from vitrail.runs import Run
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
 from vitrail.studies.study import (
     Cell,

@@ -15,15 +15,15 @@ from vitrail import files, plots
 from vitrail.data.sources import data_option, shown_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
-from vitrail.experiments import provenance
+from vitrail.experiments.comparison import provenance
+from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.run import Run, reopen
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
 from vitrail.models.build import Model, build_model
 from vitrail.models.vit import ViT
-from vitrail.preparation import Prepared
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.runs import Run, reopen
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.text import plural

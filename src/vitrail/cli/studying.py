@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.options import Count, DataDir, Folder, Name, parse
+from vitrail.cli.ending import done
+from vitrail.cli.options import Count, DataDir, Folder, Name, parse
 from vitrail.text import quoted
-from vitrail.verbs.ending import done
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vitrail.reproduction.tables import Reproduced
+    from vitrail.recipes.reproducing import Reproduced
     from vitrail.studies.study import Finding
 
 
@@ -109,7 +109,7 @@ def reproduce(argv: Sequence[str]) -> None:
         data_dir: DataDir = None
 
     options = parse(Reproduce, argv, "reproduce")
-    from vitrail.reproduction import tables
+    from vitrail.recipes import reproducing as tables
 
     if options.name is None:
         _list_reproductions()
@@ -124,7 +124,7 @@ def _list_reproductions() -> None:
 
     from vitrail.progress import console, say
     from vitrail.recipes.published import REPRODUCTIONS
-    from vitrail.reproduction.tables import recorded, recorded_figure, side_by_side
+    from vitrail.recipes.reproducing import recorded, recorded_figure, side_by_side
 
     for name, known in REPRODUCTIONS.items():
         console.print(f"[bold]{escape(name)}[/]  {escape(known.title)}")

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from vitrail import files, plans
+from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, RunError
-from vitrail.evaluation import compare_inside
+from vitrail.experiments import plan as plans
+from vitrail.experiments.plan import Plan
+from vitrail.experiments.resolve import prepare
+from vitrail.experiments.run import THEN, Run, configs, new_directory, reopen
+from vitrail.experiments.testing import compare_inside
 from vitrail.inspection import views
 from vitrail.models.presets import preset
-from vitrail.plans import Plan
-from vitrail.preparation import prepare
 from vitrail.progress import warn
 from vitrail.report import write_report
-from vitrail.runs import THEN, Run, configs, new_directory, reopen
 from vitrail.training.metrics import METRICS
 
 _PLAN = "experiment.json"

@@ -20,7 +20,8 @@ from vitrail.data import shapes
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.sources import lasting, open_source
 from vitrail.errors import InputError, nearest
-from vitrail.evaluation import labelled
+from vitrail.experiments.run import reopen
+from vitrail.experiments.testing import labelled
 from vitrail.hardware import choose_device, fast_bf16
 from vitrail.inspection.attribution import Method, cells, methods_for
 from vitrail.inspection.explanation import Explanation
@@ -30,7 +31,6 @@ from vitrail.inspection.faithfulness import Faithfulness, measure
 from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
-from vitrail.runs import reopen
 from vitrail.text import listed, plural, slug
 
 COUNT = 200

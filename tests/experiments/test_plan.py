@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vitrail import files, plans
+from vitrail import files
 from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.plans import Plan
-from vitrail.runs import Run
+from vitrail.experiments import plan as plans
+from vitrail.experiments.plan import Plan
+from vitrail.experiments.run import Run
 
 TRAIN = TrainConfig(
     epochs=1,

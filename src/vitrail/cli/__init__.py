@@ -9,9 +9,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+from vitrail.cli import looking, studying, training, using
+from vitrail.cli.options import hyphenated
 from vitrail.errors import InputError, Interrupted, RunError, nearest
-from vitrail.options import hyphenated
-from vitrail.verbs import looking, studying, training, using
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": training.demo,

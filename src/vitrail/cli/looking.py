@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from vitrail.cli.ending import done
+from vitrail.cli.options import Count, DataDir, Folder, Name, Pixels, parse
 from vitrail.errors import InputError
-from vitrail.options import Count, DataDir, Folder, Name, Pixels, parse
 from vitrail.text import quoted
-from vitrail.verbs.ending import done
 
 if TYPE_CHECKING:
     from vitrail.inspection.explanation import Explanation
@@ -56,7 +56,7 @@ def explain(argv: Sequence[str]) -> None:
         raise InputError("--data, --data-dir and --count are for --faithfulness")
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
-    from vitrail import explaining
+    from vitrail.experiments import explaining
     from vitrail.inspection.faithfulness import FILE
 
     run, files = options.run, []
@@ -142,7 +142,7 @@ def adopt(argv: Sequence[str]) -> None:
     options = parse(Adopt, argv, "adopt")
     from vitrail import files
     from vitrail.adoption import adopt as adopt_model
-    from vitrail.runs import new_directory
+    from vitrail.experiments.run import new_directory
     from vitrail.text import slug
 
     if options.out is not None and files.expanded(options.out).exists():

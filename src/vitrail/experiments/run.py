@@ -21,17 +21,17 @@ import torch
 from vitrail import files, hardware
 from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
-from vitrail.evaluation import hold_test, look_inside
+from vitrail.experiments.resolve import Prepared, announce, prepare
+from vitrail.experiments.testing import hold_test, look_inside
 from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
-from vitrail.preparation import Prepared, announce, prepare
 from vitrail.progress import warn
 from vitrail.report import write_report
-from vitrail.serialization import run_from_json, run_to_json
 from vitrail.text import quoted
 from vitrail.training.trainer import Trainer, TrainingData
 

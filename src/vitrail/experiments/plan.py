@@ -10,11 +10,11 @@ from typing import Any
 
 from vitrail import files
 from vitrail.configs import RunConfig
+from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.preparation import announce, prepare
+from vitrail.experiments.resolve import announce, prepare
+from vitrail.experiments.run import Observer, Run, begin, resume
 from vitrail.progress import say
-from vitrail.runs import Observer, Run, begin, resume
-from vitrail.serialization import run_from_json, run_to_json
 
 
 @dataclass(frozen=True)

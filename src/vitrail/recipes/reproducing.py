@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail import files, plans
+from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.data.sources import data_option, shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
-from vitrail.experiments import aggregate, provenance
-from vitrail.plans import Plan
-from vitrail.preparation import prepare
+from vitrail.experiments import plan as plans
+from vitrail.experiments.comparison import aggregate, provenance
+from vitrail.experiments.plan import Plan
+from vitrail.experiments.resolve import prepare
+from vitrail.experiments.run import Run, new_directory
 from vitrail.recipes import recipe
+from vitrail.recipes.figures import DRAWINGS, draw
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
-from vitrail.reproduction.figures import DRAWINGS, draw
-from vitrail.runs import Run, new_directory
 from vitrail.text import plural
 
 RECORDS = Path(__file__).parents[3] / "results"

@@ -6,8 +6,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, ViTConfig
+from vitrail.configs.validation import require
 from vitrail.errors import InputError
-from vitrail.validation import require
 
 _MODEL_KINDS: dict[str, type[ViTConfig] | type[CNNConfig]] = {"vit": ViTConfig, "cnn": CNNConfig}
 

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, RunConfig, TrainConfig, ViTConfig
+from vitrail.configs.serialization import model_from_json, model_to_json, run_from_json, run_to_json
 from vitrail.errors import InputError
 from vitrail.models.presets import PRESETS, preset
-from vitrail.serialization import model_from_json, model_to_json, run_from_json, run_to_json
 from vitrail.training.choices import resolve_training
 
 

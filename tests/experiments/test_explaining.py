@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 import vitrail
-from vitrail import checkpoint, explaining, files
+from vitrail import checkpoint, files
 from vitrail.classifier import Classifier
 from vitrail.cli import run
 from vitrail.configs import CNNConfig, ViTConfig
 from vitrail.data import shapes
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
+from vitrail.experiments import explaining
 from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from tyro.conf import AvoidSubcommands, Positional, arg
 
+from vitrail.cli.ending import done
+from vitrail.cli.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, augmented, is_augmented, option, parse, renamed
+from vitrail.cli.studying import show_reproduced, show_study
 from vitrail.configs import CNNConfig, ModelConfig, TrainConfig, ViTConfig, as_size
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
-from vitrail.options import RARE, TRAIN_DEFAULTS, DataOptions, Name, augmented, is_augmented, option, parse, renamed
 from vitrail.recipes import recipe
 from vitrail.text import plural, quoted
-from vitrail.verbs.ending import done
-from vitrail.verbs.studying import show_reproduced, show_study
 
 
 def train(argv: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ def train(argv: Sequence[str]) -> None:
         if model.size != model_config.size:
             data = replace(data, image_size=model.size)
 
-    from vitrail.runs import start
+    from vitrail.experiments.run import start
 
     if followed and base:
         trained = replace(base, data=replace(data, source=base.data.source), model=model, train=train_config)
@@ -76,7 +76,7 @@ def _say_what_is_recorded(followed: str, source: str) -> None:
     """Of the recipe's own data, or of a copy that was recorded; of other images it would say nothing."""
     from vitrail.data.sources import shown_source
     from vitrail.progress import say
-    from vitrail.reproduction.tables import outcome, recorded_recipe
+    from vitrail.recipes.reproducing import outcome, recorded_recipe
 
     record = recorded_recipe(followed)
     if record and shown_source(source) in (record["data"], recipe(followed).data.source):
@@ -118,8 +118,9 @@ def resume(argv: Sequence[str]) -> None:
         """The directory of a run, a comparison, a study or a reproduction."""
 
     options = parse(Resume, argv, "resume")
-    from vitrail import experiments, runs
-    from vitrail.reproduction import tables
+    from vitrail.experiments import comparison
+    from vitrail.experiments import run as runs
+    from vitrail.recipes import reproducing as tables
     from vitrail.studies import conduct
 
     if tables.is_reproduction(options.run):
@@ -127,8 +128,8 @@ def resume(argv: Sequence[str]) -> None:
     elif conduct.is_study(options.run):
         made = conduct.resume_study(options.run)
         show_study(made.directory, made.finding)
-    elif experiments.is_experiment(options.run):
-        show_comparison(experiments.resume_comparison(options.run).directory)
+    elif comparison.is_experiment(options.run):
+        show_comparison(comparison.resume_comparison(options.run).directory)
     else:
         show_run(runs.resume(options.run).directory)
 
@@ -152,7 +153,7 @@ def compare(argv: Sequence[str]) -> None:
 
     options = parse(Compare, argv, "compare")
     data, train_config = options.configs(options.train_options)
-    from vitrail.experiments import by_name, start_comparison
+    from vitrail.experiments.comparison import by_name, start_comparison
 
     models = by_name(options.models)
     made = start_comparison(data, models, train_config, options.seeds, options.out, options.data_dir)
@@ -162,7 +163,7 @@ def compare(argv: Sequence[str]) -> None:
 def show_comparison(directory: Path) -> None:
     from rich.table import Table
 
-    from vitrail.experiments import Comparison
+    from vitrail.experiments.comparison import Comparison
     from vitrail.progress import console
 
     def spread(values: dict[str, Any], form: str) -> str:
@@ -204,6 +205,6 @@ def demo(argv: Sequence[str]) -> None:
         """Replaced if it holds an earlier demo, and no explanation or measurement made of it since."""
 
     options = parse(Demo, argv, "demo")
-    from vitrail import experiments
+    from vitrail.experiments import comparison
 
-    show_comparison(experiments.demo(options.out).directory)
+    show_comparison(comparison.demo(options.out).directory)

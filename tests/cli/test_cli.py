@@ -125,7 +125,7 @@ def test_a_run_leaves_the_threads_of_its_caller(finished, tmp_path):
 
 
 def test_evaluating_again_renews_the_maps_of_its_samples(finished, monkeypatch):
-    from vitrail import runs
+    from vitrail.experiments import run as runs
 
     before = (finished / "inspection.safetensors").read_bytes()
     with monkeypatch.context() as patched:
@@ -336,8 +336,8 @@ def test_a_plan_cannot_write_outside_its_directory(tmp_path, capsys):
 
 
 def test_one_failing_run_does_not_stop_a_comparison(tmp_path, capsys, monkeypatch):
-    from vitrail import plans
     from vitrail.errors import RunError
+    from vitrail.experiments import plan as plans
 
     real = plans.begin
 

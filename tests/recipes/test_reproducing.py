@@ -13,17 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from vitrail import files, plans, runs
+from vitrail import files
 from vitrail.cli import run
 from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, Interrupted
+from vitrail.experiments import plan as plans
+from vitrail.experiments import run as runs
+from vitrail.experiments.run import Run
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
+from vitrail.recipes import reproducing as reproduction
+from vitrail.recipes.figures import DRAWINGS, _untrained
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
-from vitrail.reproduction import tables as reproduction
-from vitrail.reproduction.figures import DRAWINGS, _untrained
-from vitrail.runs import Run
 from vitrail.training.choices import resolve_training
 
 

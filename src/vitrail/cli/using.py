@@ -9,11 +9,11 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from vitrail.cli.ending import done
+from vitrail.cli.options import DATA_HELP, DataDir, Folder, parse
 from vitrail.errors import InputError
 from vitrail.models.presets import PRESETS, preset
-from vitrail.options import DATA_HELP, DataDir, Folder, parse
 from vitrail.text import plural, quoted
-from vitrail.verbs.ending import done
 
 _AT_ONCE = 256
 
@@ -35,13 +35,15 @@ def evaluate(argv: Sequence[str]) -> None:
         data_dir: DataDir = None
 
     options = parse(Evaluate, argv, "evaluate")
-    from vitrail import evaluation, files, runs
+    from vitrail import files
+    from vitrail.experiments import run as runs
+    from vitrail.experiments import testing
     from vitrail.progress import say
 
     if options.data is None:
         path = runs.evaluate(options.run)
     else:
-        path = evaluation.evaluate_on(options.run, options.data, options.data_dir)
+        path = testing.evaluate_on(options.run, options.data, options.data_dir)
     result = files.read_json(path)
     for name in ("accuracy", "top5", "auroc", "f1", "precision", "recall", "loss", "ece"):
         if result[name] is not None:

@@ -1,0 +1,1 @@
+"""What is carried out: one run, a plan of several, a comparison, an explanation."""
