@@ -1299,11 +1299,11 @@ assert moved.accuracy[0] > 0.7 and moved.accuracy[-1] < 0.4
 
 # %%
 from vitrail.inspection import METHODS
-from vitrail.inspection.faithfulness import measure
 from vitrail.inspection.faithfulness import table as trust_table
+from vitrail.inspection.measuring import measure
 
 methods = ("attention", "rollout", "grad-cam", "integrated-gradients", "occlusion", "random", "centre")
-attributions = {name: capture.attribute(name)[0].numpy() for name in methods}
+attributions = {name: vitrail.attribute(classifier, inputs[chosen : chosen + 1], name)[0].numpy() for name in methods}
 
 # %% tags=["hide-input"]
 plots.map_row(image, attributions, title=f"what is said to speak for {kinds[predicted[chosen]]}")

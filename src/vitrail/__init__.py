@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vitrail.experiments.comparison import compare
     from vitrail.experiments.explaining import explain, measure_faithfulness
     from vitrail.experiments.run import train
+    from vitrail.inspection.attribution import attribute
     from vitrail.inspection.capture import Capture, inspect
     from vitrail.studies.conduct import study
 
@@ -27,6 +28,7 @@ __all__ = [
     "Capture",
     "Classifier",
     "adopt",
+    "attribute",
     "compare",
     "explain",
     "inspect",
@@ -40,6 +42,7 @@ _HOMES = {
     "Capture": "inspection.capture",
     "Classifier": "classifier",
     "adopt": "adoption",
+    "attribute": "inspection.attribution",
     "compare": "experiments.comparison",
     "explain": "experiments.explaining",
     "inspect": "inspection.capture",

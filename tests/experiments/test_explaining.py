@@ -68,7 +68,7 @@ def test_the_arrays_are_those_of_the_inspection(saved, capsys, monkeypatch):
             assert np.allclose(arrays[f"{stem}/attention"], capture.class_attention()[i], atol=1e-6)
             assert np.allclose(arrays[f"{stem}/rollout"].ravel(), capture.rollout()[i, 0, 1:], atol=1e-6)
             for method in ("relevancy", "occlusion"):
-                expected = capture.attribute(method, target)[i]
+                expected = vitrail.attribute(classifier, [str(one), str(two)], method, target)[i]
                 assert np.allclose(arrays[f"{stem}/attribution_{method}"], expected, atol=1e-5)
             assert np.allclose(arrays[f"{stem}/lens"][-1], capture.logits.softmax(dim=-1)[i], atol=1e-5)
             shuffled, image = (arrays[f"{stem}/{name}"] for name in ("shuffled", "image"))

@@ -7,7 +7,7 @@ from planted import small_vit
 import vitrail
 from vitrail.errors import InputError
 from vitrail.inspection.attention import attention_distance, fuse, rollout
-from vitrail.inspection.grid import TokenGrid
+from vitrail.models.grid import TokenGrid
 
 FUSIONS = ["mean", "max", "min"]
 

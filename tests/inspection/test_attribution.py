@@ -212,4 +212,5 @@ def test_without_a_target_the_predicted_class_is_explained():
     model = small_vit()
     images = torch.randn(3, 3, 12, 12)
     capture = vitrail.inspect(model, images)
-    assert torch.equal(capture.attribute("relevancy"), capture.attribute("relevancy", capture.logits.argmax(dim=1)))
+    predicted = vitrail.attribute(model, images, "relevancy", capture.logits.argmax(dim=1))
+    assert torch.equal(vitrail.attribute(model, images, "relevancy"), predicted)

@@ -11,7 +11,6 @@ import vitrail
 from vitrail.classifier import Classifier
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
-from vitrail.inspection.grid import TokenGrid
 
 KINDS = {
     "class token": {},
@@ -135,9 +134,9 @@ def test_the_model_is_left_as_it_was(build):
     next(iter(model.children())).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
-    capture = vitrail.inspect(model, images_for(model))
+    vitrail.inspect(model, images_for(model))
     for method in ("grad-cam", "occlusion"):
-        capture.attribute(method)
+        vitrail.attribute(model, images_for(model), method)
     assert [module.training for module in model.modules()] == modes
     assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
@@ -154,7 +153,7 @@ def test_memory_does_not_grow_with_the_images_seen():
 
     def look():
         capture = vitrail.inspect(model, images)
-        return capture.rollout().sum() + capture.attribute("relevancy").sum()
+        return capture.rollout().sum() + vitrail.attribute(model, images, "relevancy").sum()
 
     look()
     before = tensors_alive()
@@ -247,7 +246,7 @@ for method in METHODS:
 
 
 def test_the_grid_names_its_tokens_and_measures_between_patches():
-    grid = TokenGrid.of(small_vit(readout=("cls", "dist", "mean"), num_registers=2, image_size=(8, 12)).config)
+    grid = small_vit(readout=("cls", "dist", "mean"), num_registers=2, image_size=(8, 12)).token_grid()
     assert grid.prefix == ("class", "distillation", "register 1", "register 2")
     assert (grid.num_patches, grid.num_tokens) == (6, 10)
     assert grid.distances()[0].tolist() == pytest.approx([0, 4, 8, 4, 32**0.5, 80**0.5])

@@ -15,11 +15,10 @@ from scipy.ndimage import gaussian_filter
 from vitrail.errors import InputError
 from vitrail.inspection import faithfulness, masking
 from vitrail.inspection.attribution import METHODS, Method
-from vitrail.inspection.faithfulness import Faithfulness, measure, order_gap, table
+from vitrail.inspection.faithfulness import Faithfulness, table
 from vitrail.inspection.masking import by_hiding, cell_means, curve_points, curves, groups, probabilities, ranks
 from vitrail.inspection.measures import area_under, inside_mass, mean_interval, pointing, response, saco, widened
-from vitrail.models.cnn import CNN
-from vitrail.models.vit import ViT
+from vitrail.inspection.measuring import measure, order_gap
 
 
 class TestCells:
@@ -234,7 +233,7 @@ def edges(model, images, target, seed):
 
 
 def planted(name, function):
-    return Method(name, function, False, (ViT, CNN))
+    return Method(name, function, False)
 
 
 @pytest.fixture(scope="module")

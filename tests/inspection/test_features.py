@@ -19,7 +19,7 @@ from vitrail.inspection.features import (
     token_norms,
     token_pca,
 )
-from vitrail.inspection.grid import TokenGrid
+from vitrail.models.grid import TokenGrid
 
 GRIDS = [TokenGrid((), 3, 3, 4), TokenGrid(("class", "register 1"), 2, 7, 4)]
 

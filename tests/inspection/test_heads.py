@@ -13,7 +13,6 @@ from planted import small_cnn, small_vit
 from vitrail.errors import InputError
 from vitrail.inspection import heads
 from vitrail.inspection.capture import inspect
-from vitrail.inspection.grid import TokenGrid
 from vitrail.inspection.heads import (
     class_dependence,
     entropy,
@@ -24,6 +23,7 @@ from vitrail.inspection.heads import (
     profile_attention,
     profile_heads,
 )
+from vitrail.models.grid import TokenGrid
 
 GRIDS = [
     TokenGrid(("class",), 4, 4, 4),

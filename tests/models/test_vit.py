@@ -132,7 +132,7 @@ def test_identity_tap_changes_nothing_and_sees_everything(changes):
         return tensor
 
     assert torch.equal(model(images, tap), model(images))
-    tokens = model.num_prefix + config.num_patches
+    tokens = model.token_grid().num_prefix + config.num_patches
     expected = {"embed": (3, tokens, 32), "norm": (3, tokens, 32), "logits": (3, 5)}
     for i in range(2):
         expected |= {f"blocks.{i}.attn.{name}": (3, 4, tokens, 8) for name in "qkvz"}

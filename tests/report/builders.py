@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from vitrail.inspection.explanation import Explanation
 from vitrail.inspection.faithfulness import Faithfulness, Scores
-from vitrail.inspection.views import ModelView, PairView, SampleView, store
+from vitrail.inspection.summaries import ModelSummary, PairSummary, SampleSummary, store
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -255,13 +255,13 @@ def uniform_attention(*shape: int) -> np.ndarray:
     return np.full(shape, 1 / (shape[-2] * shape[-1]), dtype=np.float32)
 
 
-def model_view(depth: int = 3, heads: int = 2, grid: int = 8, channels: int = 3, **changes: Any) -> ModelView:
+def model_view(depth: int = 3, heads: int = 2, grid: int = 8, channels: int = 3, **changes: Any) -> ModelSummary:
     """Of a ViT: every number is known from the place it stands at."""
     every = depth * heads
     by_head = np.arange(every, dtype=np.float32).reshape(depth, heads)
     filters = np.zeros((5, channels, 4, 4), dtype=np.float32)
     filters[np.arange(5), 0, 0, np.arange(5) % 4] = 1
-    view = ModelView(
+    view = ModelSummary(
         images=200,
         attention_distance=10 + by_head,
         uniform_distance=16.55,
@@ -280,21 +280,21 @@ def model_view(depth: int = 3, heads: int = 2, grid: int = 8, channels: int = 3,
     return replace(view, **changes)
 
 
-def kernel_view(channels: int = 3) -> ModelView:
+def kernel_view(channels: int = 3) -> ModelSummary:
     """Of a CNN."""
     kernels = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
-    return ModelView(images=200, patch_filters=kernels, explained=np.full(4, 0.25, dtype=np.float32))
+    return ModelSummary(images=200, patch_filters=kernels, explained=np.full(4, 0.25, dtype=np.float32))
 
 
-def sample_view(count: int, recipe: Recipe, depth: int = 3, heads: int = 2, **changes: Any) -> SampleView:
+def sample_view(count: int, recipe: Recipe, depth: int = 3, heads: int = 2, **changes: Any) -> SampleSummary:
     """Uniform attention, and maps that grow to the right; of a CNN, maps alone."""
     h, w = recipe.size
     maps = np.broadcast_to(np.arange(w, dtype=np.float32), (count, h, w)).copy()
     if recipe.patch_size is None:
-        return replace(SampleView("grad-cam", maps), **changes)
+        return replace(SampleSummary("grad-cam", maps), **changes)
     grid = h // recipe.patch_size, w // recipe.patch_size
     attention = uniform_attention(count, *grid)
-    view = SampleView("relevancy", maps, attention, attention, uniform_attention(depth, heads, *grid))
+    view = SampleSummary("relevancy", maps, attention, attention, uniform_attention(depth, heads, *grid))
     return replace(view, **changes)
 
 
@@ -325,11 +325,11 @@ def measured(methods: tuple[str, ...] = ("relevancy", "random")) -> Faithfulness
     return Faithfulness(tuple(scores), "shapes", 10, (8, 8), "fp32", 12.0, 0.9, {"mean": 0.1, "blur": 0.2}, None, None)
 
 
-def pair_view(samples: int = 3, size: tuple[int, int] = (32, 32), **changes: Any) -> PairView:
+def pair_view(samples: int = 3, size: tuple[int, int] = (32, 32), **changes: Any) -> PairSummary:
     """Two models that agree in the first sample only."""
     rng = np.random.default_rng(0)
     maps = np.broadcast_to(np.arange(size[1], dtype=np.float32), (samples, *size)).copy()
-    view = PairView(
+    view = PairSummary(
         names=("vit-small", "cnn-plain"),
         layers_a=("embed", "blocks.0"),
         layers_b=("stages.0", "stages.1", "logits"),

@@ -21,7 +21,9 @@ def shown(*explanations: object, patch_size: int | None = 8, **options: object) 
         show_explanation(str(i), one, explanation_figures(one, names, patch_size, *place), names, measured, *place)
         for i, one in enumerate(explanations)
     ]
-    found = Page(explanation_page("three animals", images, patch_size is not None, measured, *place))
+    found = Page(
+        explanation_page("three animals", images, {"stages" if patch_size is None else "tokens"}, measured, *place)
+    )
     check(found)
     return found
 

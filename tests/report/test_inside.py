@@ -30,7 +30,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from vitrail.errors import InputError
-from vitrail.inspection.views import store
+from vitrail.inspection.summaries import store
 from vitrail.report import looks, write_report
 from vitrail.report.film import film
 from vitrail.report.heads import head_summary

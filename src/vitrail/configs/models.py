@@ -23,6 +23,12 @@ Readout = Literal["cls", "dist", "mean"]
 class ViTConfig:
     """A Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929). The defaults are ViT-Ti/16's."""
 
+    kind = "ViT"
+    description = "A Vision Transformer"
+    has = frozenset({"tokens", "attention"})
+    """What an attribution method or a figure may need of a model; see `CNNConfig.has`."""
+    channels_last = False
+
     image_size: int | Size = 224
     patch_size: int = 16
     in_channels: int = 3
@@ -138,6 +144,34 @@ class ViTConfig:
         return self.grid[0] * self.grid[1]
 
     @property
+    def cuts_patches(self) -> bool:
+        """Whether a token is embedded from its patch alone; convolutions mix in what lies around it."""
+        return self.stem == "linear"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the tap from input to output, of all that has a place in the image."""
+        return ("embed", *(f"blocks.{i}" for i in range(self.depth)))
+
+    @property
+    def feature_layer(self) -> str:
+        """The one of `layers` for Grad-CAM: what enters the last block, after which a class token has no gradient by
+        the patches."""
+        return self.layers[-2]
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """How many every attention layer has."""
+        return (self.num_heads,) * self.depth
+
+    @property
+    def prefix_tokens(self) -> tuple[str, ...]:
+        """Names of the tokens before the patches."""
+        names = {"cls": "class", "dist": "distillation"}
+        registers = (f"register {i + 1}" for i in range(self.num_registers))
+        return (*(name for token, name in names.items() if token in self.readout), *registers)
+
+    @property
     def head_dim(self) -> int:
         return self.embed_dim // self.num_heads
 
@@ -155,6 +189,16 @@ class ViTConfig:
 @dataclass(frozen=True)
 class CNNConfig:
     """A CNN in stages that each halve the image: plain (VGG-like) or residual (He et al. 2016, arXiv:1512.03385)."""
+
+    kind = "CNN"
+    description = "A convolutional network"
+    has = frozenset({"stages"})
+    """"stages" of feature maps that grow coarser; no "tokens", of which the head could read those of any layer, and no
+    "attention" between them."""
+    channels_last = True
+    """Convolutions run faster when a pixel's channels lie side by side."""
+    patch_size, embed_dim, cuts_patches = None, None, False
+    heads, readout = (), ()
 
     image_size: int | Size = 32
     in_channels: int = 3
@@ -188,6 +232,16 @@ class CNNConfig:
     def size(self) -> Size:
         """Height and width of the image in pixels."""
         return as_size(self.image_size)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """As `ViTConfig.layers`."""
+        return tuple(f"stages.{i}" for i in range(self.num_stages))
+
+    @property
+    def feature_layer(self) -> str:
+        """As `ViTConfig.feature_layer`: the last stage."""
+        return self.layers[-1]
 
     @property
     def num_stages(self) -> int:

@@ -9,20 +9,19 @@ from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, ModelConfig, R
 from vitrail.configs.validation import require
 from vitrail.errors import InputError
 
-_MODEL_KINDS: dict[str, type[ViTConfig] | type[CNNConfig]] = {"vit": ViTConfig, "cnn": CNNConfig}
+MODEL_KINDS: dict[str, type[ViTConfig] | type[CNNConfig]] = {kind.kind.lower(): kind for kind in (ViTConfig, CNNConfig)}
 
 
 def model_to_json(model: ModelConfig) -> dict[str, Any]:
-    kind = "vit" if isinstance(model, ViTConfig) else "cnn"
-    return {"kind": kind, **asdict(model)}
+    return {"kind": model.kind.lower(), **asdict(model)}
 
 
 def model_from_json(stored: dict[str, Any]) -> ModelConfig:
     """Raises InputError for a kind or a field that this version does not know."""
     values = dict(stored)
     kind = values.pop("kind", None)
-    require(kind in _MODEL_KINDS, f"unknown kind of model {kind!r}: known are {', '.join(_MODEL_KINDS)}")
-    return _build(_MODEL_KINDS[kind], values)
+    require(kind in MODEL_KINDS, f"unknown kind of model {kind!r}: known are {', '.join(MODEL_KINDS)}")
+    return _build(MODEL_KINDS[kind], values)
 
 
 def run_to_json(config: RunConfig) -> dict[str, Any]:

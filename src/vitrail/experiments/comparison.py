@@ -19,7 +19,7 @@ from vitrail.experiments.plan import Plan
 from vitrail.experiments.resolve import prepare
 from vitrail.experiments.run import THEN, Run, configs, new_directory, reopen
 from vitrail.experiments.testing import compare_inside
-from vitrail.inspection import views
+from vitrail.inspection import summaries
 from vitrail.models.presets import preset
 from vitrail.progress import warn
 from vitrail.report import write_report
@@ -124,8 +124,8 @@ def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> N
     }
     firsts = [next((name for name in kinds if kinds[name] == kind), None) for kind in ("vit", "cnn")]
     pair = [name for name in firsts if name] if all(firsts) else list(by_model)[:2]
-    path = directory / views.FILE
-    known = views.read(path, views.PairView)
+    path = directory / summaries.FILE
+    known = summaries.read(path, summaries.PairSummary)
     if len(pair) < 2 or (known is not None and list(known.names) == pair):
         return
     a, b = (by_model[name][0].directory for name in pair)

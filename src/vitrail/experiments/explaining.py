@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
-from vitrail.configs import ViTConfig
 from vitrail.data import shapes
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.sources import lasting, open_source
@@ -27,8 +26,9 @@ from vitrail.inspection.attribution import Method, cells, methods_for
 from vitrail.inspection.explanation import Explanation
 from vitrail.inspection.explanation import explain as explain_images
 from vitrail.inspection.faithfulness import FILE as FAITHFULNESS
-from vitrail.inspection.faithfulness import Faithfulness, measure
+from vitrail.inspection.faithfulness import Faithfulness
 from vitrail.inspection.faithfulness import read as read_faithfulness
+from vitrail.inspection.measuring import measure
 from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.text import listed, plural, slug
@@ -93,8 +93,7 @@ def explain(
         classifier, request.pixels, names, request.methods, request.target, _precision(device)
     )
     config = classifier.model.config
-    is_vit = isinstance(config, ViTConfig)
-    patch = config.patch_size if isinstance(config, ViTConfig) and config.stem == "linear" else None
+    patch = config.patch_size if config.cuts_patches else None
     arrays, figures, shown = directory / "arrays.npz", [], []
     stems = _stems(names)
     stored = {
@@ -115,7 +114,7 @@ def explain(
             advance()
     title = names[0] if len(names) == 1 else f"{len(names)} images"
     page = directory / "explanation.html"
-    files.write_bytes(page, explanation_page(title, shown, is_vit, measured, layer, head).encode())
+    files.write_bytes(page, explanation_page(title, shown, config.has, measured, layer, head).encode())
     return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
 
 
@@ -135,9 +134,7 @@ def check(
     classifier = load(run)
     chosen = choose_methods(classifier, methods)
     label = None if target is None else find_class(classifier, target)
-    for what, place, count in _places(classifier, layer, head):
-        if place is not None and not 0 <= place < count:
-            raise InputError(f"there is no {what} {place}: the model has {count}, counted from 0 to {count - 1}")
+    _check_choice(classifier, layer, head)
     if not images:
         raise InputError("no images were given")
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
@@ -210,9 +207,8 @@ def choose_methods(classifier: Classifier, names: Sequence[str] | None) -> tuple
         return tuple(known.values())
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        kind = "ViT" if isinstance(classifier.model.config, ViTConfig) else "CNN"
         asked = f"there is no method {unknown[0]!r}" if unknown else "no method is named"
-        raise InputError(f"{asked}: for this {kind} there are {', '.join(known)}")
+        raise InputError(f"{asked}: for this {classifier.model.config.kind} there are {', '.join(known)}")
     return tuple(known[name] for name in dict.fromkeys(names))
 
 
@@ -231,13 +227,16 @@ def _precision(device: torch.device) -> Precision:
     return "bf16" if fast_bf16(device) else "fp32"
 
 
-def _places(classifier: Classifier, layer: int | None, head: int | None) -> list[tuple[str, int | None, int]]:
+def _check_choice(classifier: Classifier, layer: int | None, head: int | None) -> None:
+    """Raises InputError for a layer or head that the model does not have."""
     config = classifier.model.config
-    if isinstance(config, ViTConfig):
-        return [("layer", layer, config.depth), ("head", head, config.num_heads)]
-    if layer is not None or head is not None:
-        raise InputError("a CNN has no attention: leave out --layer and --head")
-    return []
+    if not config.heads:
+        if layer is not None or head is not None:
+            raise InputError(f"a {config.kind} has no attention: leave out --layer and --head")
+        return
+    for what, number, count in (("layer", layer, len(config.heads)), ("head", head, min(config.heads))):
+        if number is not None and not 0 <= number < count:
+            raise InputError(f"there is no {what} {number}: the model has {count}, counted from 0 to {count - 1}")
 
 
 def _directory(run: Path, out: Path | None) -> Path:

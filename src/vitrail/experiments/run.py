@@ -26,7 +26,7 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.resolve import Prepared, announce, prepare
 from vitrail.experiments.testing import hold_test, look_inside
-from vitrail.inspection import views
+from vitrail.inspection import summaries
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
@@ -141,7 +141,7 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
     if Run(directory).finished and (directory / "run.json").is_file():
         if not report:
             return Run(directory)
-        seen = (directory / views.FILE).is_file()
+        seen = (directory / summaries.FILE).is_file()
         if not seen:
             try:
                 with files.locked(directory / "run.json"):
@@ -236,7 +236,7 @@ def evaluate(directory: Path) -> Path:
         raise InputError(
             f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
         )
-    inside = directory / views.FILE
+    inside = directory / summaries.FILE
     seen = inside.is_file()
     with files.locked(directory / "run.json"), hardware.settings_kept():
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.

@@ -23,7 +23,7 @@ from vitrail.data.sources import Source, lasting, open_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.hardware import choose_device
-from vitrail.inspection import views
+from vitrail.inspection import summaries
 from vitrail.progress import track
 from vitrail.text import quoted
 from vitrail.training import metrics
@@ -69,15 +69,15 @@ def hold_test(
 
 
 def look_inside(directory: Path, dataset: ImageDataset, test: NDArray[np.int64], config: RunConfig) -> None:
-    """What the report shows of the inside of a tested model, from a spread of its test images: `views.FILE`."""
+    """What the report shows of the inside of a tested model, from a spread of its test images: `summaries.FILE`."""
     classifier = load(directory)
     classifier.model.to(torch.device(config.train.device))
     chosen = spread_over(test, _LOOKED_AT)
     samples = _stored_samples(directory)["images"]
-    views.store(
-        directory / views.FILE,
-        views.view_model(classifier, dataset.read(chosen), dataset.labels[chosen]),
-        views.view_samples(classifier, samples),
+    summaries.store(
+        directory / summaries.FILE,
+        summaries.summarize_model(classifier, dataset.read(chosen), dataset.labels[chosen]),
+        summaries.summarize_samples(classifier, samples),
     )
 
 
@@ -91,7 +91,9 @@ def compare_inside(
     samples = _stored_samples(directories[0])
     first = samples["mistake"] == 0
     images = dataset.read(spread_over(test, _COMPARED))
-    views.store(path, views.view_pair(names, pair, images, samples["images"][first], samples["labels"][first]))
+    summaries.store(
+        path, summaries.summarize_pair(names, pair, images, samples["images"][first], samples["labels"][first])
+    )
 
 
 def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:

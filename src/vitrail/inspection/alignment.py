@@ -65,10 +65,10 @@ def cka(
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         with track("Comparing layers", count, "images") as advance:
-            for places in torch.arange(count).tensor_split(max(1, count // batch_size)):
-                here = slice(int(places[0]), int(places[-1]) + 1)
-                yield _grams(a, for_a[here], names_a), _grams(b, for_b[here], names_b)
-                advance(len(places))
+            for indices in torch.arange(count).tensor_split(max(1, count // batch_size)):
+                batch = slice(int(indices[0]), int(indices[-1]) + 1)
+                yield _grams(a, for_a[batch], names_a), _grams(b, for_b[batch], names_b)
+                advance(len(indices))
 
     return CKA(minibatch_cka(pairs()), names_a, names_b)
 

@@ -10,9 +10,19 @@ from torch import Tensor
 
 from vitrail.configs import Readout
 from vitrail.errors import InputError
-from vitrail.inspection.grid import TokenGrid
+from vitrail.models.build import Model
+from vitrail.models.grid import TokenGrid
+from vitrail.models.vit import Attention, attention_weights
 
 _FUSIONS = ("mean", "max", "min")
+
+
+def layer_weights(
+    model: Model, layer: int, q: Float[Tensor, "batch head query dim"], k: Float[Tensor, "batch head key dim"]
+) -> Float[Tensor, "batch head query key"]:
+    """How much every query of an attention layer attends to every key; rows sum to one."""
+    layers = [module for module in model.modules() if isinstance(module, Attention)]
+    return attention_weights(q, k, layers[layer].scale)
 
 
 def fuse(weights: Float[Tensor, "batch head query key"], fusion: str = "mean") -> Float[Tensor, "batch query key"]:

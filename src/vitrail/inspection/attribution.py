@@ -16,18 +16,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vitrail.classifier import Precision
-from vitrail.configs import CNNConfig, Size, ViTConfig
+from vitrail.classifier import Picture, Precision
+from vitrail.configs import Size
 from vitrail.errors import InputError, nearest
-from vitrail.inspection.attention import readout_row
+from vitrail.inspection.attention import layer_weights, readout_row
 from vitrail.inspection.attention import rollout as roll_out
-from vitrail.inspection.batches import each_on_one_thread
+from vitrail.inspection.batches import Inspected, each_on_one_thread, forward, model_and_input
 from vitrail.inspection.capture import inspect
-from vitrail.inspection.grid import TokenGrid
+from vitrail.inspection.features import as_map
 from vitrail.inspection.masking import cell_along
 from vitrail.models.build import Model, evaluating, uncompiled
-from vitrail.models.cnn import CNN
-from vitrail.models.vit import ViT, attention_weights
+from vitrail.models.grid import TokenGrid
 
 Maps = Float[Tensor, "batch height width"]
 """At the size of the images."""
@@ -50,35 +49,45 @@ class Method:
     function: Callable[[Model, Images, Targets, int], CoarseMaps]
     depends_on_class: bool
     """Whether the map is of the target class, or of whatever the model looked at."""
-    models: tuple[type, ...]
+    needs: frozenset[str] = frozenset()
+    """What the model must have; see `CNNConfig.has`."""
     is_control: bool = False
     """It knows nothing of the model: a method worth having beats it."""
 
 
-def attribute(model: Model, images: Images, method: str, target: int | Sequence[int] | Tensor, seed: int = 0) -> Maps:
-    """Attribution maps of a batch, on the CPU.
+def attribute(
+    model: Inspected,
+    images: Picture | Tensor | Sequence[Picture],
+    method: str,
+    target: int | Sequence[int] | Tensor | None = None,
+    seed: int = 0,
+) -> Maps:
+    """What mattered to the score of a class: maps (batch, height, width) at the images' size, on the CPU.
 
     Args:
-        model: in any mode; it is left as it was.
-        images: the model's input.
+        model: a classifier or a model, in any mode; it is left as it was.
+        images: for a classifier all that `Classifier.prepare` takes; for a model its float input.
         method: a name in `METHODS`.
-        target: the class whose score is explained, one for all images or one for each.
+        target: the class whose score is explained, one for all images or one for each; by default the predicted one.
         seed: of the random control.
 
     Raises:
-        InputError: a method that does not exist or not for this kind of model, or a target that is no class.
+        InputError: a method that does not exist or does not apply to this kind of model, a target that is no class, or
+            images that cannot be used.
     """
+    net, inputs = model_and_input(model, images)
     chosen = METHODS.get(method)
     if chosen is None:
         raise InputError(f"unknown attribution method {method!r}: {nearest(method, METHODS)}")
-    if chosen not in methods_for(model):
-        known = ", ".join(m.name for m in methods_for(model))
-        raise InputError(f"the method {method} does not apply to a {_kind(model)}: use one of {known}")
-    classes = model.config.num_classes
-    targets = torch.as_tensor(target).expand(len(images)) if np.ndim(target) == 0 else torch.as_tensor(target)
-    if targets.shape != (len(images),) or not ((targets >= 0) & (targets < classes)).all():
+    if chosen not in methods_for(net):
+        known = ", ".join(m.name for m in methods_for(net))
+        raise InputError(f"the method {method} does not apply to a {net.config.kind}: use one of {known}")
+    classes = net.config.num_classes
+    targets = forward(net, inputs).argmax(dim=1) if target is None else torch.as_tensor(target)
+    targets = targets.expand(len(inputs)) if targets.ndim == 0 else targets
+    if targets.shape != (len(inputs),) or not ((targets >= 0) & (targets < classes)).all():
         raise InputError(f"the target must be a class from 0 to {classes - 1}, one for all images or one for each")
-    return enlarged(apply(chosen, model, images, targets, seed), _size(images))
+    return enlarged(apply(chosen, net, inputs, targets, seed), _size(inputs))
 
 
 def enlarged(maps: CoarseMaps, image_size: Size) -> Maps:
@@ -111,23 +120,24 @@ def apply(
 
 def _numbers_kept(model: Model, images: Images) -> int:
     """About how many numbers a forward pass keeps for the gradients of one image."""
-    if isinstance(model.config, CNNConfig):
+    width, heads = model.config.embed_dim, model.config.heads
+    if width is None:
         return 64 * images[0].numel()
     tokens = _grid(model, images).num_tokens
-    return model.config.depth * (24 * tokens * model.config.embed_dim + 3 * model.config.num_heads * tokens**2)
+    return 24 * len(heads) * tokens * width + 3 * sum(heads) * tokens**2
 
 
 def methods_for(model: Model) -> tuple[Method, ...]:
     """The methods that apply to this kind of model."""
-    kind = CNN if isinstance(model.config, CNNConfig) else ViT
-    return tuple(method for method in METHODS.values() if kind in method.models)
+    return tuple(method for method in METHODS.values() if method.needs <= model.config.has)
 
 
 def cells(model: Model, image_size: Size | None = None) -> Size:
     """The grid (height, width) in which maps are compared and images masked: the patches of a ViT."""
     height, width = image_size or model.config.size
-    if isinstance(model.config, ViTConfig):
-        return height // model.config.patch_size, width // model.config.patch_size
+    patch = model.config.patch_size
+    if patch is not None:
+        return height // patch, width // patch
     return _cells_along(height), _cells_along(width)
 
 
@@ -137,10 +147,6 @@ def _cells_along(side: int) -> int:
     return divisor if divisor >= _FEWEST_CELLS else min(_CELLS, side)
 
 
-def _kind(model: Model) -> str:
-    return "CNN" if isinstance(model.config, CNNConfig) else "ViT"
-
-
 def raw_attention(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """The class token's attention in the last layer, mean over heads (without a class token: of the mean query)."""
     return inspect(model, images).class_attention(layers=-1).mean(dim=(1, 2))
@@ -148,7 +154,6 @@ def raw_attention(model: Model, images: Images, target: Targets, seed: int = 0) 
 
 def rollout(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """The readout's row of attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928)."""
-    assert isinstance(model, ViT)
     capture = inspect(model, images)
     return readout_row(roll_out(capture.attention_by_layer()), model.config.readout, capture.grid)
 
@@ -158,8 +163,7 @@ def attention_gradient(model: Model, images: Images, target: Targets, seed: int 
 
     A_bar of Chefer et al. (2021), arXiv:2103.15679, equation 5, of one layer alone.
     """
-    assert isinstance(model, ViT)
-    [last] = _attention_and_gradient(model, images, target, [model.config.depth - 1])
+    [last] = _attention_and_gradient(model, images, target, [len(model.config.heads) - 1])
     return readout_row(last, model.config.readout, _grid(model, images))
 
 
@@ -168,8 +172,7 @@ def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> C
 
     Chefer et al. (2021), "Generic Attention-model Explainability", arXiv:2103.15679, equations 5 and 6.
     """
-    assert isinstance(model, ViT)
-    fused = _attention_and_gradient(model, images, target, list(range(model.config.depth)))
+    fused = _attention_and_gradient(model, images, target, range(len(model.config.heads)))
     start = torch.eye(fused[0].shape[-1], device=fused[0].device).expand_as(fused[0])
     total = start
     for a_bar in fused:
@@ -182,34 +185,28 @@ def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> Coar
 
     Mean over heads, queries and layers (Bousselham et al. 2024, arXiv:2404.03214, equations 7 to 10).
     """
-    assert isinstance(model, ViT)
     kept, _ = _run(model, images)
     total = torch.zeros(())
     grid = _grid(model, images)
-    for i in range(model.config.depth):
+    depth = len(model.config.heads)
+    for i in range(depth):
         score = model.classify(kept[f"blocks.{i}"]).gather(1, target[:, None]).sum()
         [dz] = torch.autograd.grad(score, [kept[f"blocks.{i}.attn.z"]], retain_graph=True)
         positive = (dz @ kept[f"blocks.{i}.attn.v"].mT).clamp(min=0).detach()
         total = total + grid.patches(positive.mean(dim=(1, 2)))
-    return total / model.config.depth
+    return total / depth
 
 
 def grad_cam(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
     """Feature maps weighted by their mean gradient, positive part (Selvaraju et al. 2017, arXiv:1610.02391, eq. 1, 2).
 
-    The features are a CNN's last stage, or the patch tokens that enter a ViT's last block: after it a class token
-    has no gradient by the patches.
+    The features are those of the model's `feature_layer`.
     """
-    if isinstance(model.config, CNNConfig):
-        name = f"stages.{model.config.num_stages - 1}"
-    else:
-        name = f"blocks.{model.config.depth - 2}" if model.config.depth > 1 else "embed"
+    name = model.config.feature_layer
     kept, logits = _run(model, images)
     [gradient] = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), [kept[name]])
-    features, gradient = kept[name].detach().float(), gradient.float()
-    if isinstance(model.config, ViTConfig):
-        grid = _grid(model, images)
-        features, gradient = (grid.patches(x.mT) for x in (features, gradient))
+    size = _size(images)
+    features, gradient = (as_map(model, x.float(), size) for x in (kept[name].detach(), gradient))
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return (weights * features).sum(dim=1).clamp(min=0)
 
@@ -263,21 +260,21 @@ def centre(model: Model, images: Images, target: Targets, seed: int = 0) -> Coar
     return torch.exp(-(rows[:, None] + columns) / 2).expand(len(images), -1, -1)
 
 
-_VIT, _BOTH = (ViT,), (ViT, CNN)
+_ATTENTION = frozenset({"attention"})
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("attention", raw_attention, False, _VIT),
-        Method("rollout", rollout, False, _VIT),
-        Method("attention-gradient", attention_gradient, True, _VIT),
-        Method("relevancy", relevancy, True, _VIT),
-        Method("legrad", legrad, True, _VIT),
-        Method("grad-cam", grad_cam, True, _BOTH),
-        Method("integrated-gradients", integrated_gradients, True, _BOTH),
-        Method("occlusion", occlusion, True, _BOTH),
-        Method("random", random, False, _BOTH, is_control=True),
-        Method("centre", centre, False, _BOTH, is_control=True),
+        Method("attention", raw_attention, False, _ATTENTION),
+        Method("rollout", rollout, False, _ATTENTION),
+        Method("attention-gradient", attention_gradient, True, _ATTENTION),
+        Method("relevancy", relevancy, True, _ATTENTION),
+        Method("legrad", legrad, True, _ATTENTION | {"tokens"}),
+        Method("grad-cam", grad_cam, True),
+        Method("integrated-gradients", integrated_gradients, True),
+        Method("occlusion", occlusion, True),
+        Method("random", random, False, is_control=True),
+        Method("centre", centre, False, is_control=True),
     )
 }
 
@@ -287,8 +284,7 @@ def _size(images: Images) -> Size:
 
 
 def _grid(model: Model, images: Images) -> TokenGrid:
-    assert isinstance(model.config, ViTConfig)
-    return TokenGrid.of(model.config, _size(images))
+    return model.token_grid(_size(images))
 
 
 def _run(model: Model, images: Images) -> tuple[dict[str, Tensor], Tensor]:
@@ -296,7 +292,7 @@ def _run(model: Model, images: Images) -> tuple[dict[str, Tensor], Tensor]:
     kept: dict[str, Tensor] = {}
 
     def tap(name: str, tensor: Tensor) -> Tensor:
-        if name in ("embed", "stages.0"):
+        if name == model.config.layers[0]:
             tensor = tensor.detach().requires_grad_()
         kept[name] = tensor
         return tensor
@@ -306,9 +302,9 @@ def _run(model: Model, images: Images) -> tuple[dict[str, Tensor], Tensor]:
 
 
 def _attention_and_gradient(
-    model: ViT, images: Images, target: Targets, layers: list[int]
+    model: Model, images: Images, target: Targets, layers: Sequence[int]
 ) -> list[Float[Tensor, "batch query key"]]:
-    """For every layer, the mean over heads of the positive part of attention times its gradient.
+    """For each of these layers, the mean over heads of the positive part of attention times its gradient.
 
     The gradient by the weights follows from that by the head's output: z = A v, so dy/dA = dy/dz v^T.
     """
@@ -318,6 +314,5 @@ def _attention_and_gradient(
     fused = []
     for i, dz in zip(layers, gradients, strict=True):
         q, k, v = (kept[f"blocks.{i}.attn.{name}"].detach() for name in "qkv")
-        weights = attention_weights(q, k, model.config.attention_width**-0.5)
-        fused.append((weights * (dz @ v.mT)).clamp(min=0).mean(dim=1))
+        fused.append((layer_weights(model, i, q, k) * (dz @ v.mT)).clamp(min=0).mean(dim=1))
     return fused

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.classifier import Classifier, Picture
-from vitrail.configs import CNNConfig
-from vitrail.inspection.capture import model_and_input
+from vitrail.errors import InputError
 from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.tap import Tap
 from vitrail.progress import track
@@ -29,6 +28,23 @@ a uint8 tensor (batch, channel, height, width), a uint8 array (batch, height, wi
 
 Labels = Sequence[int] | NDArray[np.integer] | Tensor
 """The true class of every image."""
+
+
+def model_and_input(
+    model: Inspected, images: Picture | Tensor | Sequence[Picture]
+) -> tuple[Model, Float[Tensor, "batch channel height width"]]:
+    """The bare model, and images as its float input. Raises InputError for what a bare model cannot take."""
+    if isinstance(model, Classifier):
+        net, inputs = model.model, model.prepare(images)
+    elif isinstance(images, Tensor) and images.is_floating_point():
+        net, inputs = model, images
+    else:
+        raise InputError("a model alone takes a float tensor (batch, channel, height, width); a Classifier any picture")
+    if inputs.ndim != 4 or inputs.shape[1] != net.config.in_channels:
+        raise InputError(
+            f"a tensor {tuple(inputs.shape)}: the model takes (batch, {net.config.in_channels}, height, width)"
+        )
+    return net, inputs
 
 
 def prepared(model: Inspected, images: Images) -> Float[Tensor, "batch channel height width"]:
@@ -83,7 +99,4 @@ def bare(model: Inspected) -> Model:
 
 def layer_names(model: Inspected) -> tuple[str, ...]:
     """Names of the tap from input to output: the embedding, every block or stage, and the logits."""
-    config = bare(model).config
-    if isinstance(config, CNNConfig):
-        return (*(f"stages.{i}" for i in range(config.num_stages)), "logits")
-    return ("embed", *(f"blocks.{i}" for i in range(config.depth)), "logits")
+    return (*bare(model).config.layers, "logits")

@@ -12,16 +12,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.classifier import Classifier, Picture, Precision
-from vitrail.configs import CNNConfig, ViTConfig
+from vitrail.classifier import Picture, Precision
 from vitrail.errors import InputError
 from vitrail.inspection import attention
-from vitrail.inspection.grid import TokenGrid
+from vitrail.inspection.batches import Inspected, model_and_input
 from vitrail.models.build import Model, evaluating, uncompiled
-from vitrail.models.vit import attention_weights
+from vitrail.models.grid import TokenGrid
 
 Chosen = SupportsIndex | Sequence[SupportsIndex] | None
 """Which layers or heads: one, several (negative ones count from the end), or all."""
+
+_NO_TOKENS = "tokens and no attention: its feature maps are in .features"
+_MISSING = {"tokens": _NO_TOKENS, "attention": _NO_TOKENS, "stages": "stages: its tokens are in .tokens"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,6 @@ class Capture:
     class_attention(...)         (batch, layer, head, height, width)    in patches
     rollout(...)                 (batch, query, key)                    all tokens; rows sum to one
     attention_distance()         (layer, head)                          pixels
-    attribute(method, target)    (batch, height, width)                 in pixels
     features                     per stage (batch, channel, height, width); CNNs alone
     ```
 
@@ -55,8 +56,9 @@ class Capture:
     @property
     def grid(self) -> TokenGrid:
         """Raises InputError for a CNN, as all that is about tokens does."""
+        self._require("tokens")
         height, width = self.images.shape[-2:]
-        return TokenGrid.of(self._vit, (height, width))
+        return self.model.token_grid((height, width))
 
     @property
     def logits(self) -> Float[Tensor, "batch class"]:
@@ -64,8 +66,8 @@ class Capture:
 
     @property
     def tokens(self) -> Float[Tensor, "batch layer token dim"]:
-        depth = self._vit.depth
-        return _stack([self.taken["embed"], *(self.taken[f"blocks.{i}"] for i in range(depth))])
+        self._require("tokens")
+        return _stack([self.taken[name] for name in self.model.config.layers])
 
     @property
     def q(self) -> Float[Tensor, "batch layer head token dim"]:
@@ -93,9 +95,8 @@ class Capture:
     @property
     def features(self) -> tuple[Float[Tensor, "batch _ _ _"], ...]:
         """Feature maps (batch, channel, height, width) after every stage. Raises InputError for a ViT."""
-        if not isinstance(self.model.config, CNNConfig):
-            raise InputError("a ViT has no stages: its tokens are in .tokens")
-        return tuple(_plain(self.taken[f"stages.{i}"]) for i in range(self.model.config.num_stages))
+        self._require("stages")
+        return tuple(_plain(self.taken[name]) for name in self.model.config.layers)
 
     def attention(self, layers: Chosen = None, heads: Chosen = None) -> Float[Tensor, "batch layer head query key"]:
         """Attention weights, softmax(q k^T scale) (Dosovitskiy et al. 2021, equation 6), in float32."""
@@ -139,39 +140,29 @@ class Capture:
         chosen, in_heads = self._chosen(None, None)
         return (self._weights(layer, in_heads) for layer in chosen)
 
-    def attribute(
-        self, method: str, target: int | Sequence[int] | Tensor | None = None, seed: int = 0
-    ) -> Float[Tensor, "batch height width"]:
-        """What mattered to the score of `target` (the predicted class), by one of `attribution.METHODS`.
-
-        Raises InputError for a method that does not exist or does not apply to this kind of model.
-        """
-        from vitrail.inspection.attribution import attribute
-
-        return attribute(self.model, self.images, method, self.logits.argmax(dim=1) if target is None else target, seed)
-
-    @property
-    def _vit(self) -> ViTConfig:
-        if not isinstance(self.model.config, ViTConfig):
-            raise InputError("a CNN has no tokens and no attention: its feature maps are in .features")
-        return self.model.config
+    def _require(self, part: str) -> None:
+        config = self.model.config
+        if part not in config.has:
+            raise InputError(f"a {config.kind} has no {_MISSING[part]}")
 
     def _layers(self, name: str) -> Tensor:
-        return _stack([self.taken[f"blocks.{i}.{name}"] for i in range(self._vit.depth)])
+        self._require("attention")
+        return _stack([self.taken[f"blocks.{i}.{name}"] for i in range(len(self.model.config.heads))])
 
     def _chosen(self, layers: Chosen, heads: Chosen) -> tuple[list[int], list[int]]:
-        config = self._vit
-        return choose("layer", layers, config.depth), choose("head", heads, config.num_heads)
+        self._require("attention")
+        of_layers = self.model.config.heads
+        return choose("layer", layers, len(of_layers)), choose("head", heads, min(of_layers))
 
     def _weights(self, layer: int, heads: list[int], queries: slice = slice(None)) -> Tensor:
         q, k = (self.taken[f"blocks.{layer}.attn.{name}"] for name in "qk")
         if len(heads) < q.shape[1]:
             q, k = q[:, heads], k[:, heads]
-        return attention_weights(q[:, :, queries].float(), k.float(), self._vit.attention_width**-0.5)
+        return attention.layer_weights(self.model, layer, q[:, :, queries].float(), k.float())
 
 
 def inspect(
-    model: Classifier | Model,
+    model: Inspected,
     images: Picture | Tensor | Sequence[Picture],
     *,
     hidden: bool = False,
@@ -206,34 +197,17 @@ def inspect(
     return Capture(uncompiled(net), inputs, taken)
 
 
-def model_and_input(
-    model: Classifier | Model, images: Picture | Tensor | Sequence[Picture]
-) -> tuple[Model, Float[Tensor, "batch channel height width"]]:
-    """The bare model, and images as its float input. Raises InputError for what a bare model cannot take."""
-    if isinstance(model, Classifier):
-        net, inputs = model.model, model.prepare(images)
-    elif isinstance(images, Tensor) and images.is_floating_point():
-        net, inputs = model, images
-    else:
-        raise InputError("a model alone takes a float tensor (batch, channel, height, width); a Classifier any picture")
-    if inputs.ndim != 4 or inputs.shape[1] != net.config.in_channels:
-        raise InputError(
-            f"a tensor {tuple(inputs.shape)}: the model takes (batch, {net.config.in_channels}, height, width)"
-        )
-    return net, inputs
-
-
 def choose(what: str, wanted: Chosen, count: int) -> list[int]:
-    """Places of layers or heads. Raises InputError naming one that there is not."""
+    """Numbers of layers or heads, from 0. Raises InputError naming one that there is not."""
     every = range(count)
     try:
-        places = list(every) if wanted is None else [index(place) for place in np.atleast_1d(np.asarray(wanted))]
+        numbers = list(every) if wanted is None else [index(number) for number in np.atleast_1d(np.asarray(wanted))]
     except TypeError as error:
         raise InputError(f"no {what} is called {wanted!r}: they are whole numbers from 0 to {count - 1}") from error
-    for place in places:
-        if not -count <= place < count:
-            raise InputError(f"there is no {what} {place}: the model has {count}, counted from 0 to {count - 1}")
-    return [every[place] for place in places]
+    for number in numbers:
+        if not -count <= number < count:
+            raise InputError(f"there is no {what} {number}: the model has {count}, counted from 0 to {count - 1}")
+    return [every[number] for number in numbers]
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -14,8 +14,7 @@ from vitrail.classifier import Classifier, Precision
 from vitrail.inspection import attention, features, positions
 from vitrail.inspection.attribution import Method, apply, enlarged
 from vitrail.inspection.capture import Capture, inspect
-from vitrail.inspection.faithfulness import order_gap
-from vitrail.models.vit import ViT
+from vitrail.inspection.measuring import order_gap
 from vitrail.progress import track
 
 _CHANNELS = 8
@@ -99,8 +98,8 @@ def explain(
                 trust.append(float(order_gap(classifier.model, inputs, chosen, found_map, precision, seed)[0]))
                 maps.append(enlarged(found_map, (pixels.shape[-2], pixels.shape[-1])))
                 advance()
-            if isinstance(classifier.model, ViT):
-                inside = _of_vit(classifier, capture, pixels, seed + i)
+            if "tokens" in classifier.model.config.has:
+                inside = _of_tokens(classifier, capture, pixels, seed + i)
             else:
                 inside = {"features": tuple(stage[0].numpy() for stage in capture.features)}
             advance()
@@ -119,8 +118,9 @@ def explain(
     return found
 
 
-def _of_vit(classifier: Classifier, capture: Capture, pixels: UInt8[ndarray, "c h w"], seed: int) -> dict[str, object]:
-    assert isinstance(classifier.model, ViT)
+def _of_tokens(
+    classifier: Classifier, capture: Capture, pixels: UInt8[ndarray, "c h w"], seed: int
+) -> dict[str, object]:
     grid, tokens = capture.grid, capture.tokens
     norms = features.token_norms(tokens)
     order = positions.patch_orders(1, (grid.height, grid.width), "all", seed) if grid.num_patches > 1 else None

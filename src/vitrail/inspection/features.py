@@ -10,12 +10,11 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vitrail.configs import Size
 from vitrail.errors import InputError
-from vitrail.inspection.batches import Images, Inspected, bare, forward, in_batches, layer_names
-from vitrail.inspection.grid import TokenGrid
+from vitrail.inspection.batches import Images, Inspected, bare, forward, in_batches
 from vitrail.models.build import Model, evaluating
-from vitrail.models.stems import LinearStem
-from vitrail.models.vit import ViT
+from vitrail.models.grid import TokenGrid
 
 _BATCH = 64
 _CLIPPED = 0.01
@@ -49,17 +48,16 @@ def patch_filters(model: Inspected, count: int | None = None) -> PatchFilters:
     if count is not None and count < 1:
         raise InputError(f"{count} patch filters were asked for: at least 1")
     net = bare(model)
-    if isinstance(net, ViT) and isinstance(net.patch_embed, LinearStem):
-        stem = net.patch_embed
-        _, strength, components = torch.linalg.svd(stem.proj.weight.detach().cpu().double(), full_matrices=False)
+    first = next(module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d))
+    weight = first.weight.detach().cpu().double()
+    if net.config.cuts_patches:
+        _, strength, components = torch.linalg.svd(weight, full_matrices=False)
         largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
         components = torch.where(largest < 0, -components, components)
-        filters = rearrange(components, "n (c p q) -> n c p q", p=stem.patch_size, q=stem.patch_size)
+        filters = rearrange(components, "n (c p q) -> n c p q", p=net.config.patch_size, q=net.config.patch_size)
     else:
-        first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-        kernels = first.weight.detach().cpu().double()
-        strength, order = kernels.flatten(1).norm(dim=1).sort(descending=True, stable=True)
-        filters = kernels[order] / strength.clamp_min(torch.finfo(torch.float64).tiny)[:, None, None, None]
+        strength, order = weight.flatten(1).norm(dim=1).sort(descending=True, stable=True)
+        filters = weight[order] / strength.clamp_min(torch.finfo(torch.float64).tiny)[:, None, None, None]
     explained = strength.square() / strength.square().sum()
     return PatchFilters(filters[:count].float(), explained[:count].float())
 
@@ -153,7 +151,7 @@ def feature_maps(model: Inspected, images: Images) -> dict[str, Float[Tensor, "b
 
 
 def _maps(model: Model, images: Float[Tensor, "batch channel height width"]) -> dict[str, Tensor]:
-    wanted = set(layer_names(model)) - {"logits"}
+    wanted = model.config.layers
     taken: dict[str, Tensor] = {}
 
     def tap(name: str, tensor: Tensor) -> Tensor:
@@ -162,11 +160,13 @@ def _maps(model: Model, images: Float[Tensor, "batch channel height width"]) -> 
         return tensor
 
     forward(model, images, tap)
-    if not isinstance(model, ViT):
-        return taken
     height, width = images.shape[-2:]
-    grid = TokenGrid.of(model.config, (height, width))
-    return {name: grid.patches(tokens.mT) for name, tokens in taken.items()}
+    return {name: as_map(model, features, (height, width)) for name, features in taken.items()}
+
+
+def as_map(model: Model, features: Tensor, image_size: Size) -> Float[Tensor, "batch _ _ _"]:
+    """One of the model's `layers` as (batch, channel, height, width): patch tokens laid out, a stage as it is."""
+    return model.token_grid(image_size).patches(features.mT) if "tokens" in model.config.has else features
 
 
 def logit_lens(model: Inspected, tokens: Float[Tensor, "batch layer token dim"]) -> Float[Tensor, "batch layer class"]:
@@ -180,8 +180,8 @@ def logit_lens(model: Inspected, tokens: Float[Tensor, "batch layer token dim"])
         InputError: a CNN.
     """
     net = bare(model)
-    if not isinstance(net, ViT):
-        raise InputError("a CNN's head reads its last stage only: logit_lens needs a ViT")
+    if "tokens" not in net.config.has:
+        raise InputError(f"a {net.config.kind}'s head reads its last stage only: logit_lens needs a ViT")
     device = next(net.parameters()).device
     with evaluating(net), torch.no_grad():
         return torch.stack([net.classify(layer.to(device)).float().cpu() for layer in tokens.unbind(dim=1)], dim=1)

@@ -16,12 +16,11 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vitrail.configs import ViTConfig
 from vitrail.errors import InputError
 from vitrail.inspection.attention import attention_distance
 from vitrail.inspection.batches import Images, Inspected, Labels, bare, in_batches, prepared
 from vitrail.inspection.capture import inspect
-from vitrail.inspection.grid import TokenGrid
+from vitrail.models.grid import TokenGrid
 
 Attention = Float[Tensor, "batch layer head query key"]
 
@@ -138,7 +137,7 @@ def class_dependence(
     Raises:
         InputError: fewer than two classes, or no more images than classes.
     """
-    return _explained(_class_sums(attention, grid, *_places(labels)))
+    return _explained(_class_sums(attention, grid, *_numbered(labels)))
 
 
 def profile_attention(
@@ -158,7 +157,7 @@ def profile_attention(
     Raises:
         InputError: no images, not one label for each image, or what the functions for one batch raise.
     """
-    places, classes = (None, 0) if labels is None else _places(labels)
+    numbers, classes = (None, 0) if labels is None else _numbered(labels)
     means: list[Tensor] = []
     sums: _ClassSums | None = None
     images = 0
@@ -173,16 +172,16 @@ def profile_attention(
         )
         weighted = [new * part.double() for part in parts]
         means = [a + b for a, b in zip(means, weighted, strict=True)] if means else weighted
-        if places is not None:
-            if images + new > len(places):
-                raise InputError(f"{len(places)} labels for more images than that: give one for each")
-            added = _class_sums(attention, grid, places[images : images + new], classes)
+        if numbers is not None:
+            if images + new > len(numbers):
+                raise InputError(f"{len(numbers)} labels for more images than that: give one for each")
+            added = _class_sums(attention, grid, numbers[images : images + new], classes)
             sums = added if sums is None else _ClassSums(*(a + b for a, b in zip(sums, added, strict=True)))
         images += new
     if images == 0:
         raise InputError("no images were given")
-    if places is not None and images < len(places):
-        raise InputError(f"{len(places)} labels for {images} images: give one for each")
+    if numbers is not None and images < len(numbers):
+        raise InputError(f"{len(numbers)} labels for {images} images: give one for each")
     entropies, distance, offsets, prefix, similarity = ((mean / images).float() for mean in means)
     dependence = None if sums is None else _explained(sums)
     return HeadProfile(grid, images, entropies, distance, offsets, prefix, similarity, dependence)
@@ -197,14 +196,14 @@ def profile_heads(
         InputError: a CNN, images that the model cannot take, or labels that do not suffice for `class_dependence`.
     """
     net = bare(model)
-    if not isinstance(net.config, ViTConfig):
-        raise InputError("a CNN has no attention heads: profile_heads needs a ViT")
+    if "attention" not in net.config.has:
+        raise InputError(f"a {net.config.kind} has no attention heads: profile_heads needs a ViT")
     if len(images) == 0:
         raise InputError("no images were given")
     first = prepared(model, images[:1])
     height, width = first.shape[-2:]
-    grid = TokenGrid.of(net.config, (height, width))
-    size = max(1, _MOST_PER_BATCH // (net.config.depth * net.config.num_heads * grid.num_tokens**2))
+    grid = net.token_grid((height, width))
+    size = max(1, _MOST_PER_BATCH // (sum(net.config.heads) * grid.num_tokens**2))
     batches = in_batches(model, images, size, "Profiling attention heads")
     given = None if labels is None else torch.as_tensor(labels)
     return profile_attention((inspect(net, batch).attention() for batch in batches), grid, given, radius)
@@ -237,8 +236,8 @@ def _name(profile: HeadProfile, layer: int, head: int) -> str:
     if profile.entropy[layer, head] >= _EVERYWHERE * math.log(tokens):
         return "looks everywhere"
     pattern = _pattern(profile, layer, head)
-    place = layer * heads + head
-    earlier = (profile.similarity[place, :place] >= _COPY).nonzero()
+    index = layer * heads + head
+    earlier = (profile.similarity[index, :index] >= _COPY).nonzero()
     if len(earlier):
         copy = "copy of {}.{}".format(*divmod(int(earlier[0]), heads))
         return f"{pattern} ({copy})" if pattern else copy
@@ -281,25 +280,25 @@ class _ClassSums(NamedTuple):
     squares: Float[Tensor, "layer head"]
 
 
-def _places(labels: Int[Tensor, " image"]) -> tuple[Int[Tensor, " image"], int]:
+def _numbered(labels: Int[Tensor, " image"]) -> tuple[Int[Tensor, " image"], int]:
     """The labels counted from 0 without gaps, and how many different ones there are."""
-    present, places = labels.unique(return_inverse=True)
+    present, numbers = labels.unique(return_inverse=True)
     if not 2 <= len(present) < len(labels):
         raise InputError(
             f"{len(labels)} images of {len(present)} classes: dependence on the class needs two classes or more, and "
             "more images than classes"
         )
-    return places, len(present)
+    return numbers, len(present)
 
 
-def _class_sums(attention: Attention, grid: TokenGrid, places: Int[Tensor, " batch"], classes: int) -> _ClassSums:
+def _class_sums(attention: Attention, grid: TokenGrid, labels: Int[Tensor, " batch"], classes: int) -> _ClassSums:
     if "class" in grid.prefix:
         maps = attention[..., grid.prefix.index("class"), grid.num_prefix :].double()
     else:
         maps = attention[..., grid.num_prefix :, grid.num_prefix :].mean(dim=-2).double()
     zeros = maps.new_zeros(classes, *maps.shape[1:])
-    count = torch.bincount(places, minlength=classes).double()
-    return _ClassSums(count, zeros.index_add(0, places, maps), maps.square().sum(dim=(0, 3)))
+    count = torch.bincount(labels, minlength=classes).double()
+    return _ClassSums(count, zeros.index_add(0, labels, maps), maps.square().sum(dim=(0, 3)))
 
 
 def _explained(sums: _ClassSums) -> Float[Tensor, "layer head"]:

@@ -13,12 +13,11 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from vitrail.configs import Size, ViTConfig
+from vitrail.configs import Size
 from vitrail.configs.validation import nearest_divisors
 from vitrail.errors import InputError
 from vitrail.inspection.batches import Images, Inspected, Labels, bare, forward, in_batches, prepared
 from vitrail.models.stems import patchify
-from vitrail.models.vit import ViT
 
 _BATCH = 64
 
@@ -33,11 +32,12 @@ def position_similarity(model: Inspected) -> Float[Tensor, "height width height 
         InputError: a model without position embeddings.
     """
     net = bare(model)
-    if not isinstance(net, ViT) or (positions := net.positions(*net.config.size)) is None:
+    positions = net.positions(*net.config.size)
+    if positions is None:
         raise InputError("the model has no position embeddings to compare: it is a CNN, or its pos_embed is none")
-    patches = positions.detach().cpu().double()[0, net.num_placed_prefix :]
-    directions = F.normalize(patches, dim=-1).float()
-    height, width = net.config.grid
+    grid = net.token_grid()
+    height, width = grid.height, grid.width
+    directions = F.normalize(positions.detach().cpu().double()[0, -grid.num_patches :], dim=-1).float()
     return rearrange(directions @ directions.mT, "(h w) (r c) -> h w r c", h=height, r=height, w=width, c=width)
 
 
@@ -238,8 +238,8 @@ def _patches(model: Inspected, images: Images, patch_size: int | None) -> tuple[
     if len(images) == 0:
         raise InputError("no images were given")
     if patch_size is None:
-        if not isinstance(config, ViTConfig):
-            raise InputError("a CNN has no patches: say with patch_size what size of pieces to move")
+        if config.patch_size is None:
+            raise InputError(f"a {config.kind} has no patches: say with patch_size what size of pieces to move")
         patch_size = config.patch_size
     grid = patch_grid(prepared(model, images[:1]).shape[-2:], patch_size)
     if grid == (1, 1):

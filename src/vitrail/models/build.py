@@ -12,6 +12,8 @@ from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT
 
 Model = ViT | CNN
+"""Every model says what it has: its configuration by `kind`, `has`, `layers`, `feature_layer`, `heads` and more, itself
+by `token_grid`, `positions` and `classify`. The type checker refuses what only one of them has."""
 
 
 def build_model(config: ModelConfig) -> Model:

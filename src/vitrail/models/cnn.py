@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitrail.configs import CNNConfig
+from vitrail.configs import CNNConfig, Size
+from vitrail.errors import InputError
+from vitrail.models.grid import TokenGrid
 from vitrail.models.tap import Tap, untapped
 
 
@@ -103,4 +105,15 @@ class CNN(nn.Module):
         x = images
         for i, stage in enumerate(self.stages):
             x = tap(f"stages.{i}", stage(x))
-        return tap("logits", self.head(self.pool(x)))
+        return tap("logits", self.classify(x))
+
+    def classify(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """The head, for what the last stage gives."""
+        return self.head(self.pool(x))
+
+    def positions(self, height: int, width: int) -> Tensor | None:
+        """As `ViT.positions`; there are none."""
+        return None
+
+    def token_grid(self, image_size: Size | None = None) -> TokenGrid:
+        raise InputError("a CNN has no tokens: its feature maps come in stages")

@@ -16,8 +16,9 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitrail.configs import ViTConfig
+from vitrail.configs import Size, ViTConfig
 from vitrail.errors import InputError
+from vitrail.models.grid import TokenGrid
 from vitrail.models.initialization import mimetic
 from vitrail.models.layers import Dropout, QKNorm, SwiGLU, dropout, residual_branch
 from vitrail.models.positions import resample, rows_and_columns, sincos_2d
@@ -156,10 +157,9 @@ class ViT(nn.Module):
         self.head = nn.Sequential(*hidden, *last)
         self.initialize()
 
-    @property
-    def num_prefix(self) -> int:
-        """Tokens before the patches: class token, distillation token and registers."""
-        return self.num_placed_prefix + self.config.num_registers
+    def token_grid(self, image_size: Size | None = None) -> TokenGrid:
+        """What the tokens of every layer stand for, for images of this size in pixels; by default of the configured."""
+        return TokenGrid.of(self.config, image_size)
 
     def initialize(self) -> None:
         """Xavier-uniform matrices, zero biases (as in the paper's JAX code), and a small head.
@@ -227,7 +227,7 @@ class ViT(nn.Module):
         readers = {
             "cls": lambda: x[:, 0],
             "dist": lambda: x[:, self.num_placed_prefix - 1],
-            "mean": lambda: x[:, self.num_prefix :].mean(dim=1),
+            "mean": lambda: x[:, len(self.config.prefix_tokens) :].mean(dim=1),
         }
         return torch.cat([readers[name]() for name in self.config.readout], dim=-1)
 

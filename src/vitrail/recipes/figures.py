@@ -21,7 +21,6 @@ from vitrail.experiments.run import Run, reopen
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
 from vitrail.models.build import Model, build_model
-from vitrail.models.vit import ViT
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.studies.position_similarity import structure_finding, structure_measures
@@ -140,7 +139,7 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
     """
     known, drawing = REPRODUCTIONS[name], DRAWINGS[name]
     (made,) = known.recipes
-    if not isinstance(runs[0].classifier().model, ViT):
+    if "attention" not in runs[0].classifier().model.config.has:
         raise InputError(f"{name} is a figure of a ViT, which {runs[0].directory} is not")
     measured = [drawing.measure(run, reopen(run.directory, to_train=False)) for run in runs]
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ class Explained:
 def explanation_page(
     title: str,
     images: Sequence[Explained],
-    is_vit: bool,
+    has: Collection[str],
     measured: Faithfulness | None,
     layer: int | None = None,
     head: int | None = None,
@@ -59,7 +59,7 @@ def explanation_page(
     Args:
         title: of the page.
         images: see `show_explanation`.
-        is_vit: whether the model is one.
+        has: what the model has: "tokens", or "stages" of feature maps.
         measured: how far each method is to be believed on many images, where that is known.
         layer: the only one of which attention is shown; all of them by default.
         head: the only one of which attention is shown; all of them by default.
@@ -73,7 +73,7 @@ def explanation_page(
             "test_is_validation": False,
             "notices": [],
             "images": images,
-            "is_vit": is_vit,
+            "has_tokens": "tokens" in has,
             "chosen": _chosen(layer, head),
             "trust": None if measured is None else measured_trust(measured),
         },

@@ -17,7 +17,7 @@ from vitrail.report.embedding import draw
 from vitrail.report.records import shown_name
 
 if TYPE_CHECKING:
-    from vitrail.inspection.views import ModelView
+    from vitrail.inspection.summaries import ModelSummary
 
 _COPIES = "is a copy of an earlier head"
 _MOST_LISTED = 12
@@ -53,7 +53,7 @@ class Places:
     are_kernels: bool
 
 
-def heads(view: ModelView) -> Heads | None:
+def heads(view: ModelSummary) -> Heads | None:
     """None for a model without heads."""
     distances = view.attention_distance
     if distances is None:
@@ -74,7 +74,7 @@ def heads(view: ModelView) -> Heads | None:
     )
 
 
-def places(view: ModelView, class_count: int, cuts_patches: bool, pos_embed: str) -> Places | None:
+def places(view: ModelSummary, class_count: int, cuts_patches: bool, pos_embed: str) -> Places | None:
     """None where nothing of it is stored. `cuts_patches`: the first layer sees patches, and is no convolution."""
     moved = table = None
     if view.moved is not None and view.moved_accuracy is not None:
@@ -158,7 +158,7 @@ def _first(which: list[str]) -> str:
     return ", ".join(which[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _table(view: ModelView) -> Table:
+def _table(view: ModelSummary) -> Table:
     assert view.attention_distance is not None
     columns = [
         ("distance (pixels)", view.attention_distance, 1),
@@ -208,7 +208,7 @@ def _moved(
     return draw(figure, "moved", alt, caption), table
 
 
-def _filters(view: ModelView, cuts_patches: bool) -> Drawing | None:
+def _filters(view: ModelSummary, cuts_patches: bool) -> Drawing | None:
     filters, explained = view.patch_filters, view.explained
     if filters is None or explained is None:
         return None

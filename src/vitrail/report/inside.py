@@ -21,7 +21,7 @@ from vitrail.report.records import Run, checked
 from vitrail.report.trust import Trust, measured_trust
 
 if TYPE_CHECKING:
-    from vitrail.inspection.views import ModelView, SampleView
+    from vitrail.inspection.summaries import ModelSummary, SampleSummary
     from vitrail.inspection.watch import Watched
 
 VIEWS, WATCHED, MEASURED = "inspection.safetensors", "attention.safetensors", "faithfulness.json"
@@ -31,8 +31,8 @@ VIEWS, WATCHED, MEASURED = "inspection.safetensors", "attention.safetensors", "f
 class Inside:
     """Each part is None where the run has not stored it."""
 
-    model: ModelView | None = None
-    samples: SampleView | None = None
+    model: ModelSummary | None = None
+    samples: SampleSummary | None = None
     watched: Watched | None = None
     measured: Trust | None = None
 
@@ -62,10 +62,10 @@ def read_inside(run: Run) -> Inside:
     model = samples = None
     if views.is_file():
         # The readers need torch, which a report without these files can do without.
-        from vitrail.inspection.views import ModelView, SampleView, read
+        from vitrail.inspection.summaries import ModelSummary, SampleSummary, read
 
-        model = checked(views, lambda: _checked_model(read(views, ModelView)))
-        samples = checked(views, lambda: _checked_samples(read(views, SampleView), run))
+        model = checked(views, lambda: _checked_model(read(views, ModelSummary)))
+        samples = checked(views, lambda: _checked_samples(read(views, SampleSummary), run))
     return Inside(
         model=model,
         samples=samples,
@@ -86,7 +86,7 @@ def check_shapes(arrays: Mapping[str, tuple[ndarray | None, str]]) -> None:
             raise ValueError(f"{name} has the shape {array.shape}")
 
 
-def gallery_looks(run: Run, view: SampleView | None) -> Looks | None:
+def gallery_looks(run: Run, view: SampleSummary | None) -> Looks | None:
     """Attention (of a ViT) and attribution over every sample image, each on one scale for all of them."""
     if view is None or run.samples is None:
         return None
@@ -122,7 +122,7 @@ def query_name(run: Run) -> str:
     return "the class token gives" if isinstance(readout, list) and "cls" in readout else "the patches give on average"
 
 
-def _checked_model(view: ModelView | None) -> ModelView | None:
+def _checked_model(view: ModelSummary | None) -> ModelSummary | None:
     if view is None:
         return None
     by_head = "layer head"
@@ -149,7 +149,7 @@ def _checked_model(view: ModelView | None) -> ModelView | None:
     return view
 
 
-def _checked_samples(view: SampleView | None, run: Run) -> SampleView | None:
+def _checked_samples(view: SampleSummary | None, run: Run) -> SampleSummary | None:
     if view is None or run.samples is None:
         return None
     images = run.samples.images

@@ -19,7 +19,7 @@ from vitrail.report.numbers import NONE
 from vitrail.report.records import checked, shown_name
 
 if TYPE_CHECKING:
-    from vitrail.inspection.views import PairView
+    from vitrail.inspection.summaries import PairSummary
 
 _OCCLUSION = "occlusion"
 
@@ -65,12 +65,12 @@ def read_pair(directory: Path) -> Pair | None:
     path = directory / VIEWS
     if not path.is_file():
         return None
-    from vitrail.inspection.views import PairView, read
+    from vitrail.inspection.summaries import PairSummary, read
 
-    return checked(path, lambda: _pair(read(path, PairView)))
+    return checked(path, lambda: _pair(read(path, PairSummary)))
 
 
-def _pair(view: PairView | None) -> Pair | None:
+def _pair(view: PairSummary | None) -> Pair | None:
     if view is None:
         return None
     _check(view)
@@ -101,7 +101,7 @@ def _pair(view: PairView | None) -> Pair | None:
     )
 
 
-def _check(view: PairView) -> None:
+def _check(view: PairSummary) -> None:
     check_shapes(
         {
             "cka": (view.cka, "layer_a layer_b"),
@@ -123,7 +123,7 @@ def _check(view: PairView) -> None:
         raise ValueError("cka has no number")
 
 
-def _pictures(view: PairView, names: tuple[str, ...]) -> tuple[tuple[Shared, ...], Scale]:
+def _pictures(view: PairSummary, names: tuple[str, ...]) -> tuple[tuple[Shared, ...], Scale]:
     maps = [looks.strengths(m) for m in (view.maps_a, view.occlusion_a, view.maps_b, view.occlusion_b)]
     scale = looks.common_scale(np.stack(maps), looks.STRENGTHS)
     methods = [shown_name(name) for name in (view.methods[0], _OCCLUSION, view.methods[1], _OCCLUSION)]
@@ -146,6 +146,6 @@ def _pictures(view: PairView, names: tuple[str, ...]) -> tuple[tuple[Shared, ...
     return tuple(shared), scale
 
 
-def _class(view: PairView, label: int) -> str:
+def _class(view: PairSummary, label: int) -> str:
     names = view.class_names
     return shown_name(names[label]) if 0 <= label < len(names) else f"class {label}"

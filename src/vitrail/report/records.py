@@ -108,7 +108,7 @@ class Run:
 
     @property
     def patch_size(self) -> int | None:
-        size = self.model.get("patch_size") if self.model.get("kind") == "vit" else None
+        size = self.model.get("patch_size")
         return size if isinstance(size, int) and size > 0 else None
 
     @property

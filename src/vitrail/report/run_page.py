@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vitrail.configs.serialization import MODEL_KINDS
 from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
 from vitrail.report.elements import Highlight, Notice, Table, render
 from vitrail.report.records import Run, shown_name
@@ -119,10 +120,10 @@ def training_seconds(run: Run) -> float | None:
 
 
 def _lede(run: Run) -> str:
-    kind = {"vit": "A Vision Transformer", "cnn": "A convolutional network"}.get(str(run.model.get("kind")), "A model")
+    kind = MODEL_KINDS.get(str(run.model.get("kind")))
     splits = run.info.get("splits")
     images = splits.get("train") if isinstance(splits, dict) else None
-    parts = [f"{kind} trained for {plural(len(run.epochs), 'epoch')}"]
+    parts = [f"{kind.description if kind else 'A model'} trained for {plural(len(run.epochs), 'epoch')}"]
     if isinstance(images, int):
         parts.append(f"on {plural(images, 'image')}")
     if run.class_names:

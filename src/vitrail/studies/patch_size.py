@@ -7,11 +7,10 @@ import math
 import torch
 
 from vitrail import plots
-from vitrail.configs import ViTConfig
+from vitrail.configs import ModelConfig
 from vitrail.experiments.resolve import Prepared
 from vitrail.experiments.run import Run
 from vitrail.hardware import available_cores
-from vitrail.inspection.grid import TokenGrid
 from vitrail.inspection.measures import Interval
 from vitrail.models.build import build_model
 from vitrail.studies.setups import cell, vit
@@ -42,7 +41,7 @@ def plan(setting: Setting) -> list[Cell]:
     ]
 
 
-def kept_bytes(config: ViTConfig) -> int:
+def kept_bytes(config: ModelConfig) -> int:
     """What a forward pass keeps in memory for the backward pass, for one image, without the weights."""
     model, kept = build_model(config), {}
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -61,13 +60,12 @@ def kept_bytes(config: ViTConfig) -> int:
 
 def measure(run: Run, prepared: Prepared) -> Measured:
     config = prepared.config.model
-    assert isinstance(config, ViTConfig)
     images = sum(row["images_per_second"] * row["seconds"] for row in run.metrics if row["seconds"])
     seconds = sum(row["seconds"] for row in run.metrics)
     return {
         "milliseconds": 1000 * seconds / images,
         "bytes": kept_bytes(config),
-        "tokens": TokenGrid.of(config).num_tokens,
+        "tokens": run.classifier().model.token_grid().num_tokens,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from vitrail import hardware
-from vitrail.configs import AugmentConfig, ModelConfig, Size, TrainConfig, ViTConfig
+from vitrail.configs import AugmentConfig, ModelConfig, Size, TrainConfig
 from vitrail.errors import InputError
 from vitrail.models.summary import summarize
 
@@ -35,7 +35,7 @@ def choose_image_size(model: ModelConfig, native_size: Size | None) -> Size:
     """
     if native_size is None:
         return model.size
-    patch = model.patch_size if isinstance(model, ViTConfig) else 1
+    patch = model.patch_size or 1
     suits = all(side % patch == 0 and own / 2 <= side <= own for side, own in zip(native_size, model.size, strict=True))
     return native_size if suits else model.size
 
@@ -68,11 +68,11 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
 
     optimizer = train.optimizer
     if optimizer is None:
-        wide = isinstance(model, ViTConfig) and model.embed_dim >= _WIDE_ENOUGH_FOR_MUON
+        wide = model.embed_dim is not None and model.embed_dim >= _WIDE_ENOUGH_FOR_MUON
         optimizer = "muon" if wide else "adamw"
         if wide:
             said.append("optimizer muon: a ViT of this width learns faster with it than with adamw")
-    elif optimizer == "muon" and not isinstance(model, ViTConfig):
+    elif optimizer == "muon" and model.embed_dim is None:
         optimizer = "adamw"
         said.append("optimizer adamw: muon is for the blocks of a ViT")
     train = dataclasses.replace(train, optimizer=optimizer)
@@ -136,7 +136,7 @@ def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
     """Wider models want smaller steps: 1e-3 at width 256, 2e-3 up to 128, and falling with the width beyond."""
     if train.optimizer == "sgd":
         return 0.05
-    if not isinstance(model, ViTConfig):
+    if model.embed_dim is None:
         return 1e-3
     return (2e-3 if train.optimizer == "muon" else 1e-3) * min(2.0, 256 / model.embed_dim)
 

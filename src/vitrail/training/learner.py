@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.configs import CNNConfig, ModelConfig, TrainConfig
+from vitrail.configs import ModelConfig, TrainConfig
 from vitrail.models.build import Model, build_model
 from vitrail.training.optim import build_optimizers, set_learning_rate
 
@@ -40,9 +40,8 @@ class Learner:
             torch.use_deterministic_algorithms(True, warn_only=True)
         torch.manual_seed(train.seed)
         self.model: Model = build_model(model).to(self.device)
-        self.convolutional = isinstance(model, CNNConfig)
-        if self.convolutional:
-            # Convolutions run faster when a pixel's channels lie side by side.
+        self.channels_last = model.channels_last
+        if self.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.compiled: Any = torch.compile(self.model, dynamic=False) if train.compile == "on" else self.model
         self.optimizers = build_optimizers(self.model, train)
@@ -50,7 +49,7 @@ class Learner:
     def step(self, inputs: Float[Tensor, "batch channel height width"], targets: Tensor, lr: float) -> Stepped:
         """One update at this learning rate, from labels or (batch, class) shares."""
         config, model = self.train_config, self.model
-        if self.convolutional:
+        if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         set_learning_rate(self.optimizers, lr)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -27,11 +27,9 @@ class TokenGrid:
     def of(config: ViTConfig, image_size: Size | None = None) -> TokenGrid:
         """The tokens for an image of this size in pixels; without it, of the configured size."""
         height, width = image_size or config.size
-        names = {"cls": "class", "dist": "distillation"}
-        prefix = [name for token, name in names.items() if token in config.readout]
-        registers = [f"register {i + 1}" for i in range(config.num_registers)]
-        patch = config.patch_size
-        return TokenGrid((*prefix, *registers), height // patch, width // patch, patch)
+        return TokenGrid(
+            config.prefix_tokens, height // config.patch_size, width // config.patch_size, config.patch_size
+        )
 
     @property
     def num_prefix(self) -> int:

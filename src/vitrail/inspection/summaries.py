@@ -18,11 +18,11 @@ from torch import Tensor
 
 from vitrail import files
 from vitrail.classifier import Classifier
-from vitrail.configs import CNNConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.inspection import attention, features, heads, positions
 from vitrail.inspection.alignment import cka
-from vitrail.inspection.capture import inspect
+from vitrail.inspection.attribution import METHODS, attribute, methods_for
+from vitrail.inspection.capture import Capture, inspect
 
 FILE = "inspection.safetensors"
 _FILTERS = 28
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class ModelView:
+class ModelSummary:
     """A model over many images. What does not exist for its kind, or cannot be known, is None."""
 
     images: int
@@ -62,7 +62,7 @@ class ModelView:
 
 
 @dataclass(frozen=True, eq=False)
-class SampleView:
+class SampleSummary:
     """Where the model looks in the sample images that its run stores, in their order."""
 
     method: str
@@ -77,7 +77,7 @@ class SampleView:
 
 
 @dataclass(frozen=True, eq=False)
-class PairView:
+class PairSummary:
     """Two models side by side over the same images."""
 
     names: tuple[str, ...]
@@ -99,9 +99,9 @@ class PairView:
     occlusion_b: Float[ndarray, "sample height width"]
 
 
-def view_model(
+def summarize_model(
     classifier: Classifier, images: UInt8[ndarray, "n c h w"], labels: Int[ndarray, " n"] | None = None
-) -> ModelView:
+) -> ModelSummary:
     """Everything about a model that takes many images to see.
 
     Args:
@@ -115,20 +115,20 @@ def view_model(
         "patch_filters": filters.filters.numpy(),
         "explained": filters.explained.numpy(),
     }
-    if not isinstance(classifier.model.config, ViTConfig):
-        return ModelView(**common)
+    if "attention" not in classifier.model.config.has:
+        return ModelSummary(**common)
     inputs = _inputs(classifier, images)
     enough = labels is not None and len(np.unique(labels)) > 1 and len(images) > len(np.unique(labels))
     profile = heads.profile_heads(classifier, inputs, torch.from_numpy(labels) if enough else None)
     grid = profile.grid
     uniform = torch.full((1, 1, grid.num_tokens, grid.num_tokens), 1 / grid.num_tokens)
-    if classifier.model.config.pos_embed != "none":
+    if classifier.model.positions(*classifier.model.config.size) is not None:
         common["position_similarity"] = positions.position_similarity(classifier).numpy()
     if labels is not None and grid.num_patches > 1:
         moved = positions.accuracy_by_moved(classifier, inputs, torch.from_numpy(labels), _SHARES)
         common["moved"] = (moved.moved / grid.num_patches).numpy()
         common["moved_accuracy"] = moved.accuracy.numpy()
-    return ModelView(
+    return ModelSummary(
         **common,
         attention_distance=profile.distance.numpy(),
         uniform_distance=float(attention.attention_distance(uniform, grid)),
@@ -141,15 +141,15 @@ def view_model(
     )
 
 
-def view_samples(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> SampleView:
+def summarize_samples(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> SampleSummary:
     """Where the model looks in a few images, for the class that it predicts."""
     capture = inspect(classifier.model, _inputs(classifier, images))
     method = best_gradient_method(classifier)
-    maps = _without_unit(capture.attribute(method))
-    if isinstance(classifier.model.config, CNNConfig):
-        return SampleView(method, maps)
+    maps = _without_unit(_explained(capture, method))
+    if "attention" not in classifier.model.config.has:
+        return SampleSummary(method, maps)
     every = capture.class_attention()
-    return SampleView(
+    return SampleSummary(
         method=method,
         maps=maps,
         attention=every[:, -1].mean(dim=1).numpy(),
@@ -158,18 +158,18 @@ def view_samples(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> S
     )
 
 
-def view_pair(
+def summarize_pair(
     names: tuple[str, str],
     pair: tuple[Classifier, Classifier],
     images: UInt8[ndarray, "n c h w"],
     samples: UInt8[ndarray, "sample c h w"],
     labels: Int[ndarray, " sample"],
-) -> PairView:
+) -> PairSummary:
     """How alike two models' layers are, and what each goes by in the same images."""
     alike = cka(pair[0], pair[1], (_inputs(pair[0], images), _inputs(pair[1], images)))
     a, b = (inspect(one.model, _inputs(one, samples)) for one in pair)
     methods = tuple(best_gradient_method(one) for one in pair)
-    return PairView(
+    return PairSummary(
         names=names,
         layers_a=alike.names_a,
         layers_b=alike.names_b,
@@ -181,11 +181,15 @@ def view_pair(
         predicted_b=b.logits.argmax(dim=1).numpy(),
         class_names=pair[0].class_names,
         methods=methods,
-        maps_a=_without_unit(a.attribute(methods[0])),
-        maps_b=_without_unit(b.attribute(methods[1])),
-        occlusion_a=_without_unit(a.attribute("occlusion")),
-        occlusion_b=_without_unit(b.attribute("occlusion")),
+        maps_a=_without_unit(_explained(a, methods[0])),
+        maps_b=_without_unit(_explained(b, methods[1])),
+        occlusion_a=_without_unit(_explained(a, "occlusion")),
+        occlusion_b=_without_unit(_explained(b, "occlusion")),
     )
+
+
+def _explained(capture: Capture, method: str) -> Float[Tensor, "sample height width"]:
+    return attribute(capture.model, capture.images, method, capture.logits.argmax(dim=1))
 
 
 def _without_unit(maps: Float[Tensor, "sample height width"]) -> Float[ndarray, "sample height width"]:
@@ -196,17 +200,21 @@ def _without_unit(maps: Float[Tensor, "sample height width"]) -> Float[ndarray, 
 
 def best_gradient_method(classifier: Classifier) -> str:
     """The gradient method to show where there is room for one."""
-    return "relevancy" if isinstance(classifier.model.config, ViTConfig) else "grad-cam"
+    return next(name for name in ("relevancy", "grad-cam") if METHODS[name] in methods_for(classifier.model))
 
 
-def store(path: Path, *views: object) -> None:
-    """Write views of different kinds as one safetensors file; maps as half-precision numbers."""
+_STORED_AS: Mapping[type, str] = {ModelSummary: "ModelView", SampleSummary: "SampleView", PairSummary: "PairView"}
+"""What the file calls them."""
+
+
+def store(path: Path, *summaries: ModelSummary | SampleSummary | PairSummary) -> None:
+    """Write summaries of different kinds as one safetensors file; maps as half-precision numbers."""
     arrays: dict[str, ndarray] = {}
     rest: dict[str, dict[str, Any]] = {}
-    for view in views:
-        kind = type(view).__name__
+    for summary in summaries:
+        kind = _STORED_AS[type(summary)]
         rest[kind] = {}
-        for name, value in ((f.name, getattr(view, f.name)) for f in fields(view)):  # type: ignore[arg-type]
+        for name, value in ((f.name, getattr(summary, f.name)) for f in fields(summary)):
             if isinstance(value, ndarray):
                 half = value.dtype.kind == "f" and value.ndim > 2
                 arrays[f"{kind}.{name}"] = np.ascontiguousarray(value.astype(np.float16) if half else value)
@@ -216,18 +224,19 @@ def store(path: Path, *views: object) -> None:
 
 
 def read(path: Path, kind: type[T]) -> T | None:
-    """A stored view; None where there is none. Raises InputError for a damaged file."""
+    """A stored summary; None where there is none. Raises InputError for a damaged file."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="numpy") as stored:
             rest: Mapping[str, Any] = json.loads((stored.metadata() or {}).get("views", "{}"))
-            if kind.__name__ not in rest:
+            stored_as = _STORED_AS[kind]
+            if stored_as not in rest:
                 return None
-            prefix, names = f"{kind.__name__}.", stored.keys()
+            prefix, names = f"{stored_as}.", stored.keys()
             arrays = {n.removeprefix(prefix): stored.get_tensor(n) for n in names if n.startswith(prefix)}
         half = {name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()}
-        plain = {name: tuple(v) if isinstance(v, list) else v for name, v in rest[kind.__name__].items()}
+        plain = {name: tuple(v) if isinstance(v, list) else v for name, v in rest[stored_as].items()}
         return kind(**half, **plain)
     except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise InputError(f"{path} is damaged ({error}): remove it, and 'vitrail resume' makes it again") from error
