@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitrail.errors import InputError
-from vitrail.inspection.batches import Images, Inspected, bare, forward, layer_names, prepared
+from vitrail.inspection.batches import Images, Inspected, bare, forward, prepared
 from vitrail.progress import track
 
 _FEWEST = 4
@@ -61,7 +61,8 @@ def cka(
         raise InputError(f"{count} images for the one model and {len(for_b)} for the other: give both the same")
     if count < _FEWEST or batch_size < _FEWEST:
         raise InputError(f"CKA of {count} images in batches of {batch_size}: at least {_FEWEST} of each are needed")
-    names_a, names_b = tuple(layers_a or layer_names(a)), tuple(layers_b or layer_names(b))
+    names_a = tuple(layers_a or (*bare(a).config.layers, "logits"))
+    names_b = tuple(layers_b or (*bare(b).config.layers, "logits"))
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         with track("Comparing layers", count, "images") as advance:

@@ -18,11 +18,16 @@ _FUSIONS = ("mean", "max", "min")
 
 
 def layer_weights(
-    model: Model, layer: int, q: Float[Tensor, "batch head query dim"], k: Float[Tensor, "batch head key dim"]
-) -> Float[Tensor, "batch head query key"]:
-    """How much every query of an attention layer attends to every key; rows sum to one."""
+    model: Model,
+    layer: int,
+    q: Float[Tensor, "batch head token dim"],
+    k: Float[Tensor, "batch head token dim"],
+    heads: list[int] | slice = slice(None),
+    queries: slice = slice(None),
+) -> Float[Tensor, "batch _ _ token"]:
+    """How much these queries of an attention layer attend to every key, by q and k as tapped; rows sum to one."""
     layers = [module for module in model.modules() if isinstance(module, Attention)]
-    return attention_weights(q, k, layers[layer].scale)
+    return attention_weights(q[:, heads][:, :, queries], k[:, heads], layers[layer].scale)
 
 
 def fuse(weights: Float[Tensor, "batch head query key"], fusion: str = "mean") -> Float[Tensor, "batch query key"]:

@@ -26,7 +26,6 @@ from vitrail.inspection.capture import inspect
 from vitrail.inspection.features import as_map
 from vitrail.inspection.masking import cell_along
 from vitrail.models.build import Model, evaluating, uncompiled
-from vitrail.models.grid import TokenGrid
 
 Maps = Float[Tensor, "batch height width"]
 """At the size of the images."""
@@ -123,7 +122,7 @@ def _numbers_kept(model: Model, images: Images) -> int:
     width, heads = model.config.embed_dim, model.config.heads
     if width is None:
         return 64 * images[0].numel()
-    tokens = _grid(model, images).num_tokens
+    tokens = model.token_grid(_size(images)).num_tokens
     return 24 * len(heads) * tokens * width + 3 * sum(heads) * tokens**2
 
 
@@ -164,7 +163,7 @@ def attention_gradient(model: Model, images: Images, target: Targets, seed: int 
     A_bar of Chefer et al. (2021), arXiv:2103.15679, equation 5, of one layer alone.
     """
     [last] = _attention_and_gradient(model, images, target, [len(model.config.heads) - 1])
-    return readout_row(last, model.config.readout, _grid(model, images))
+    return readout_row(last, model.config.readout, model.token_grid(_size(images)))
 
 
 def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
@@ -177,7 +176,7 @@ def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> C
     total = start
     for a_bar in fused:
         total = total + a_bar @ total
-    return readout_row(total - start, model.config.readout, _grid(model, images))
+    return readout_row(total - start, model.config.readout, model.token_grid(_size(images)))
 
 
 def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
@@ -187,7 +186,7 @@ def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> Coar
     """
     kept, _ = _run(model, images)
     total = torch.zeros(())
-    grid = _grid(model, images)
+    grid = model.token_grid(_size(images))
     depth = len(model.config.heads)
     for i in range(depth):
         score = model.classify(kept[f"blocks.{i}"]).gather(1, target[:, None]).sum()
@@ -281,10 +280,6 @@ METHODS: dict[str, Method] = {
 
 def _size(images: Images) -> Size:
     return images.shape[-2], images.shape[-1]
-
-
-def _grid(model: Model, images: Images) -> TokenGrid:
-    return model.token_grid(_size(images))
 
 
 def _run(model: Model, images: Images) -> tuple[dict[str, Tensor], Tensor]:

@@ -95,8 +95,3 @@ def each_on_one_thread(device: torch.device) -> Iterator[Callable[..., Iterable[
 
 def bare(model: Inspected) -> Model:
     return uncompiled(model.model if isinstance(model, Classifier) else model)
-
-
-def layer_names(model: Inspected) -> tuple[str, ...]:
-    """Names of the tap from input to output: the embedding, every block or stage, and the logits."""
-    return (*bare(model).config.layers, "logits")

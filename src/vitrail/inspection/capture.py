@@ -155,10 +155,9 @@ class Capture:
         return choose("layer", layers, len(of_layers)), choose("head", heads, min(of_layers))
 
     def _weights(self, layer: int, heads: list[int], queries: slice = slice(None)) -> Tensor:
-        q, k = (self.taken[f"blocks.{layer}.attn.{name}"] for name in "qk")
-        if len(heads) < q.shape[1]:
-            q, k = q[:, heads], k[:, heads]
-        return attention.layer_weights(self.model, layer, q[:, :, queries].float(), k.float())
+        q, k = (self.taken[f"blocks.{layer}.attn.{name}"].float() for name in "qk")
+        chosen = slice(None) if heads == [*range(q.shape[1])] else heads
+        return attention.layer_weights(self.model, layer, q, k, chosen, queries)
 
 
 def inspect(

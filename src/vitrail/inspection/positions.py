@@ -22,6 +22,13 @@ from vitrail.models.stems import patchify
 _BATCH = 64
 
 
+def position_embeddings(model: Inspected) -> Float[Tensor, "patch dim"] | None:
+    """What is added to every patch of an image of the configured size; None where nothing is."""
+    net = bare(model)
+    positions = net.positions(*net.config.size)
+    return None if positions is None else positions[0, -net.token_grid().num_patches :]
+
+
 def position_similarity(model: Inspected) -> Float[Tensor, "height width height width"]:
     """Cosine similarity of every patch's position embedding with every other's (Dosovitskiy et al. 2021, figure 7).
 
@@ -31,13 +38,12 @@ def position_similarity(model: Inspected) -> Float[Tensor, "height width height 
     Raises:
         InputError: a model without position embeddings.
     """
-    net = bare(model)
-    positions = net.positions(*net.config.size)
-    if positions is None:
+    patches = position_embeddings(model)
+    if patches is None:
         raise InputError("the model has no position embeddings to compare: it is a CNN, or its pos_embed is none")
-    grid = net.token_grid()
+    directions = F.normalize(patches.detach().cpu().double(), dim=-1).float()
+    grid = bare(model).token_grid()
     height, width = grid.height, grid.width
-    directions = F.normalize(positions.detach().cpu().double()[0, -grid.num_patches :], dim=-1).float()
     return rearrange(directions @ directions.mT, "(h w) (r c) -> h w r c", h=height, r=height, w=width, c=width)
 
 

@@ -122,7 +122,7 @@ def summarize_model(
     profile = heads.profile_heads(classifier, inputs, torch.from_numpy(labels) if enough else None)
     grid = profile.grid
     uniform = torch.full((1, 1, grid.num_tokens, grid.num_tokens), 1 / grid.num_tokens)
-    if classifier.model.positions(*classifier.model.config.size) is not None:
+    if positions.position_embeddings(classifier) is not None:
         common["position_similarity"] = positions.position_similarity(classifier).numpy()
     if labels is not None and grid.num_patches > 1:
         moved = positions.accuracy_by_moved(classifier, inputs, torch.from_numpy(labels), _SHARES)

@@ -8,8 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.configs import Size, ViTConfig
-
 
 @dataclass(frozen=True)
 class TokenGrid:
@@ -22,14 +20,6 @@ class TokenGrid:
     """In patches."""
     patch_size: int
     """Pixels along the side of a patch."""
-
-    @staticmethod
-    def of(config: ViTConfig, image_size: Size | None = None) -> TokenGrid:
-        """The tokens for an image of this size in pixels; without it, of the configured size."""
-        height, width = image_size or config.size
-        return TokenGrid(
-            config.prefix_tokens, height // config.patch_size, width // config.patch_size, config.patch_size
-        )
 
     @property
     def num_prefix(self) -> int:

@@ -159,7 +159,9 @@ class ViT(nn.Module):
 
     def token_grid(self, image_size: Size | None = None) -> TokenGrid:
         """What the tokens of every layer stand for, for images of this size in pixels; by default of the configured."""
-        return TokenGrid.of(self.config, image_size)
+        height, width = image_size or self.config.size
+        patch = self.config.patch_size
+        return TokenGrid(self.config.prefix_tokens, height // patch, width // patch, patch)
 
     def initialize(self) -> None:
         """Xavier-uniform matrices, zero biases (as in the paper's JAX code), and a small head.
