@@ -18,7 +18,7 @@ from benchmarks.speed import timing
 from benchmarks.speed.timing import Action, Row
 from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.data.sources import shown_source
+from vitrail.data.argument import shown_source
 from vitrail.experiments.resolve import prepare
 from vitrail.experiments.run import Run
 from vitrail.training.learner import Learner
@@ -30,7 +30,7 @@ _FIRST_STEP = """
 import sys, tempfile
 from pathlib import Path
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.data.sources import shown_source
+from vitrail.data.argument import shown_source
 from vitrail.experiments.resolve import prepare
 from vitrail.training.trainer import Trainer, TrainingData
 

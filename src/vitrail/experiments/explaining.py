@@ -17,8 +17,9 @@ from vitrail import checkpoint, files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
 from vitrail.configs import ViTConfig
 from vitrail.data import shapes
+from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.sources import lasting, open_source
+from vitrail.data.sources import open_source
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.run import reopen
 from vitrail.experiments.testing import labelled

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
+from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, preprocessing_for
-from vitrail.data.sources import Source, lasting, open_source
+from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Splits, split
 from vitrail.errors import InputError
 from vitrail.models.presets import preset

@@ -17,9 +17,10 @@ from safetensors.numpy import save as to_safetensors
 from vitrail import files
 from vitrail.classifier import Classifier, load, predict_logits
 from vitrail.configs import RunConfig
+from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
-from vitrail.data.sources import Source, lasting, open_source
+from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.hardware import choose_device

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitrail import files, plots
-from vitrail.data.sources import data_option, shown_source
+from vitrail.data.argument import data_option, shown_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.experiments.comparison import provenance

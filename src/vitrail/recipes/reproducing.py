@@ -10,7 +10,7 @@ from typing import Any
 
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.data.sources import data_option, shown_source
+from vitrail.data.argument import data_option, shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import plan as plans
 from vitrail.experiments.comparison import aggregate, provenance

@@ -13,7 +13,7 @@ import torch
 
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.data.sources import data_option, lasting, shown_source
+from vitrail.data.argument import data_option, lasting, shown_source
 from vitrail.errors import InputError, RunError, nearest
 from vitrail.experiments import plan as plans
 from vitrail.experiments.comparison import provenance
