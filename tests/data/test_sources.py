@@ -154,8 +154,8 @@ class TestCache:
         pixels = source.load(6).images.copy()
         for copy in data_dir.rglob("*.tar"):
             copy.unlink()
-        for decoded in data_dir.rglob("*.npy"):
-            decoded.unlink()
+        for images in data_dir.rglob("*.npy"):
+            images.unlink()
         assert np.array_equal(source.load(6).images, pixels)
 
     def test_nothing_unfinished_is_left(self, tmp_path, data_dir):

@@ -147,11 +147,13 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         native_size=(height, width),
         channels=channels,
         image_names=arrays.image_names,
-        content=fingerprint(
-            *(hashlib.blake2b(np.ascontiguousarray(a)).hexdigest() for a in (arrays.images, arrays.labels))
-        ),
+        content=_content(arrays),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
     )
+
+
+def _content(arrays: LabelledArrays) -> str:
+    return fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2]))
 
 
 def from_survey(location: Location, found: Survey) -> Source:
