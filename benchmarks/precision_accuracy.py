@@ -23,7 +23,7 @@ import torch
 from vitrail import hardware
 from vitrail.configs import DataConfig, RunConfig, TrainConfig
 from vitrail.experiments.plan import Plan, over_seeds
-from vitrail.experiments.resolve import prepare
+from vitrail.experiments.resolve import resolve
 from vitrail.inspection.measures import mean_interval
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
@@ -59,7 +59,7 @@ def main() -> None:
     data = DataConfig(options.data, train_subset=IMAGES, test_subset=TEST_IMAGES)
     planned: dict[str, RunConfig] = {}
     for path, choices in PATHS.items():
-        config = prepare(data, "vit-compare", TrainConfig(epochs=EPOCHS, **choices)).config
+        config = resolve(data, "vit-compare", TrainConfig(epochs=EPOCHS, **choices)).config
         planned |= over_seeds(path, config, options.seeds)
     directory = options.runs or Path(tempfile.mkdtemp())
     directory.mkdir(parents=True, exist_ok=True)

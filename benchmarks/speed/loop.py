@@ -18,11 +18,11 @@ from benchmarks.speed import timing
 from benchmarks.speed.timing import Action, Row
 from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.data.sources import shown_source
-from vitrail.experiments.resolve import prepare
+from vitrail.data.argument import shown_source
+from vitrail.experiments.resolve import Loader, resolve
 from vitrail.experiments.run import Run
 from vitrail.training.learner import Learner
-from vitrail.training.trainer import Trainer, TrainingData
+from vitrail.training.trainer import Trainer
 
 _BARE_STEPS = 10
 _STARTS = 3
@@ -30,22 +30,21 @@ _FIRST_STEP = """
 import sys, tempfile
 from pathlib import Path
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.data.sources import shown_source
-from vitrail.experiments.resolve import prepare
-from vitrail.training.trainer import Trainer, TrainingData
+from vitrail.data.argument import shown_source
+from vitrail.experiments.resolve import Loader, resolve
+from vitrail.training.trainer import Trainer
 
 def leave():
     sys.exit()
 
-made = prepare(DataConfig({data!r}), "vit-compare", TrainConfig(epochs=10, compile={compile!r}))
+made = Loader().load(resolve(DataConfig({data!r}), "vit-compare", TrainConfig(epochs=10, compile={compile!r})))
 with tempfile.TemporaryDirectory() as directory:
-    data = TrainingData(made.dataset, made.splits.train, made.splits.val, made.preprocessing)
-    Trainer(made.config, data, Path(directory), check=leave).fit()
+    Trainer(made.config, made.training_data, Path(directory), check=leave).fit()
 """
 
 
 def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
-    prepared = prepare(DataConfig(data), "vit-compare", TrainConfig(epochs=1))
+    prepared = Loader().load(resolve(DataConfig(data), "vit-compare", TrainConfig(epochs=1)))
     config, splits = prepared.config, prepared.splits
     train = config.train
     assert train.batch_size is not None
@@ -55,8 +54,7 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
     step = {"bare": lambda: bare.step(images, labels, lr=1e-4)}
     before = timing.alternate(step, repeats=_BARE_STEPS, warm=2)["bare"]
     with tempfile.TemporaryDirectory() as directory:
-        of_run = TrainingData(prepared.dataset, splits.train, splits.val, prepared.preprocessing)
-        trainer = Trainer(config, of_run, Path(directory), check=lambda: None)
+        trainer = Trainer(config, prepared.training_data, Path(directory), check=lambda: None)
         started = time.perf_counter()
         trainer.fit()
         whole = time.perf_counter() - started

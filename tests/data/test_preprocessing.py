@@ -40,18 +40,18 @@ def test_statistics_do_not_depend_on_the_pieces(monkeypatch):
 
 def test_constant_images_can_be_normalised():
     images = dataset(np.full((4, 1, 3, 3), 51))
-    made = preprocessing_for(DataConfig("x"), images, np.arange(4))
+    mean, std = measure(images, np.arange(4))
+    made = preprocessing_for(DataConfig("x", image_size=3, mean=mean, std=std), 1)
     assert made.mean == (0.2,)
     assert made.std == (1 / 255,)
     assert torch.isfinite(made.normalize(torch.from_numpy(images.read([0])))).all()
 
 
 def test_given_statistics_serve_all_channels_or_each():
-    images = dataset(noise(0, (4, 3, 2, 2)))
-    made = preprocessing_for(DataConfig("x", mean=(0.5,), std=(0.1, 0.2, 0.3)), images, np.arange(4))
+    made = preprocessing_for(DataConfig("x", image_size=2, mean=(0.5,), std=(0.1, 0.2, 0.3)), 3)
     assert (made.mean, made.std) == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
     with pytest.raises(InputError, match="mean has 2 numbers, but the images have 3 channels"):
-        preprocessing_for(DataConfig("x", mean=(0.5, 0.4)), images, np.arange(4))
+        preprocessing_for(DataConfig("x", image_size=2, mean=(0.5, 0.4), std=(0.1,)), 3)
 
 
 def test_normalize_known_answer_and_inverse():

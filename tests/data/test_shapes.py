@@ -7,8 +7,9 @@ import pytest
 
 from vitrail.data import shapes
 from vitrail.data.decoding import Framing
+from vitrail.data.layout import TEST, TRAIN
 from vitrail.data.shapes import CLASS_NAMES, SHAPES, render, scenes
-from vitrail.data.sources import TEST, TRAIN, open_source
+from vitrail.data.sources import open_source
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from data_builders import (
 )
 from PIL import Image
 
-from vitrail.data import archives, cache, downloads, files, pixels
+from vitrail.data import archives, cache, decoded, downloads, pixels, survey
 from vitrail.data.layout import TEST, TRAIN
 from vitrail.data.sources import open_source
 from vitrail.errors import InputError
@@ -118,9 +118,9 @@ class TestCache:
         path = write_zip(tmp_path / "x.zip", small_files())
         first = open_source(path, data_dir)
         pixels = first.load(5).images
-        monkeypatch.setattr(files, "scan", None)
-        monkeypatch.setattr(files, "list_zip", None)
-        monkeypatch.setattr(files, "decode_bytes", None)
+        monkeypatch.setattr(survey, "scan", None)
+        monkeypatch.setattr(archives, "_list_zip", None)
+        monkeypatch.setattr(decoded, "decode_bytes", None)
         second = open_source(path, data_dir)
         assert np.array_equal(second.load(5).images, pixels)
         for name in ("class_names", "native_size", "channels", "skipped", "notes", "name", "kind"):
@@ -154,8 +154,8 @@ class TestCache:
         pixels = source.load(6).images.copy()
         for copy in data_dir.rglob("*.tar"):
             copy.unlink()
-        for decoded in data_dir.rglob("*.npy"):
-            decoded.unlink()
+        for images in data_dir.rglob("*.npy"):
+            images.unlink()
         assert np.array_equal(source.load(6).images, pixels)
 
     def test_nothing_unfinished_is_left(self, tmp_path, data_dir):
@@ -201,7 +201,7 @@ class TestCache:
         def fail(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(files.np.lib.format, "write_array_header_1_0", fail)
+        monkeypatch.setattr(pixels.np.lib.format, "write_array_header_1_0", fail)
         with pytest.raises(InputError, match="the disk is full"):
             source.load(6)
 

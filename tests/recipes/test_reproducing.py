@@ -128,15 +128,15 @@ def test_interrupted_it_records_how_far_it_went(small_recipes, reproduced, tmp_p
 
 
 def test_interrupted_between_seeds_it_records_those_that_are_finished(small_recipes, tmp_path, monkeypatch):
-    directory, prepare, prepared = tmp_path / "out", plans.prepare, []
+    directory, resolve, resolved = tmp_path / "out", plans.resolve, []
 
-    def interrupted(*given):
-        prepared.append(given)
-        if len(prepared) == 2:
+    def interrupted(*given, **named):
+        resolved.append(given)
+        if len(resolved) == 2:
             raise KeyboardInterrupt
-        return prepare(*given)
+        return resolve(*given, **named)
 
-    monkeypatch.setattr(plans, "prepare", interrupted)
+    monkeypatch.setattr(plans, "resolve", interrupted)
     assert run(["reproduce", "tiny", "--data", "digits", "--out", str(directory)]) == 128 + signal.SIGINT
     record = files.read_json(directory / "tiny.json")
     assert len(record["seeds"]) == 1

@@ -74,7 +74,7 @@ def train(argv: Sequence[str]) -> None:
 
 def _say_what_is_recorded(followed: str, source: str) -> None:
     """Of the recipe's own data, or of a copy that was recorded; of other images it would say nothing."""
-    from vitrail.data.sources import shown_source
+    from vitrail.data.argument import shown_source
     from vitrail.progress import say
     from vitrail.recipes.reproducing import outcome, recorded_recipe
 

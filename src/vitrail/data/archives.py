@@ -46,7 +46,22 @@ def expansion_limit(archive_bytes: int) -> int:
     return min(max(MAX_EXPANSION * archive_bytes, FREE_EXPANSION_BYTES), MAX_TOTAL_BYTES)
 
 
-def list_zip(path: Path) -> Listing:
+def list_archive(path: Path, plain: Path) -> Listing:
+    """What a .zip or .tar holds; `plain` is or will be the decompressed copy of a compressed .tar.
+
+    Raises:
+        InputError: it is neither, is damaged, or expands beyond the limit.
+    """
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK" or path.name.lower().endswith(ZIP_SUFFIXES)
+    if not is_zip and not _is_tar(path):
+        raise InputError(
+            f"{shown(str(path))} is neither a folder nor a .zip or .tar: name what holds one folder of images per class"
+        )
+    return _list_zip(path) if is_zip else _list_tar(path, plain)
+
+
+def _list_zip(path: Path) -> Listing:
     """Raises InputError for an archive whose list cannot be read."""
     status = path.stat()
     container = Container("zip", str(path), status.st_mtime_ns)
@@ -71,7 +86,7 @@ def list_zip(path: Path) -> Listing:
     return Listing(container, tuple(sorted(members)), directories, tuple(problems), too_expansive)
 
 
-def is_tar(path: Path) -> bool:
+def _is_tar(path: Path) -> bool:
     """By its name, or its first bytes; it may be damaged."""
     with path.open("rb") as file:
         start = file.read(max(map(len, _COMPRESSIONS)))
@@ -79,12 +94,7 @@ def is_tar(path: Path) -> bool:
     return compressed or path.name.lower().endswith(TAR_SUFFIXES) or tarfile.is_tarfile(path)
 
 
-def list_tar(path: Path, plain: Path) -> Listing:
-    """The list of `path`, whose decompressed copy, where it needs one, is or will be `plain`.
-
-    Raises:
-        InputError: the archive is damaged or expands beyond the limit.
-    """
+def _list_tar(path: Path, plain: Path) -> Listing:
     readable = decompressed(path, plain)
     try:
         with tarfile.open(readable, "r:") as archive:

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.configs import Size
+from vitrail.data.argument import KNOWN, existing_path, source_name
 from vitrail.data.cache import data_dir_or_default
 from vitrail.data.decoding import Framing, UnreadableImageError, decode_bytes
 from vitrail.data.diagnosis import Diagnosis, Group
-from vitrail.data.files import Survey
+from vitrail.data.location import locate
 from vitrail.data.members import Container, Member, read_member
 from vitrail.data.pixels import resized
-from vitrail.data.sources import KNOWN, MAX_UNREADABLE, Source, find, open_source, resolve, source_name
+from vitrail.data.sources import MAX_UNREADABLE, Source, find, open_source
 from vitrail.data.splits import MIN_IMAGES_PER_CLASS
+from vitrail.data.survey import Survey
 from vitrail.data.workers import over_chunks
 from vitrail.errors import InputError
 from vitrail.text import listed, plural, shown
@@ -57,12 +59,12 @@ def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
     """
     if source in KNOWN:
         return _of_arrays(str(source), open_source(source, data_dir))
-    path = resolve(source)
+    path, data_dir = existing_path(source), data_dir_or_default(data_dir)
     try:
-        found = find(path, data_dir_or_default(data_dir), tolerant=True)
+        found = find(locate(path, data_dir), data_dir, tolerant=True)
     except InputError as error:
         return Diagnosis(source=str(source), name=source_name(path), problems=(str(error),))
-    return _of_arrays(str(source), found) if isinstance(found, Source) else _of_files(str(source), path, found[0])
+    return _of_arrays(str(source), found) if isinstance(found, Source) else _of_files(str(source), path, found)
 
 
 def _of_arrays(source: str, opened: Source) -> Diagnosis:

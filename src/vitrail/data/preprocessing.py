@@ -116,20 +116,15 @@ class Preprocessing:
             raise InputError(f"the stored preprocessing is incomplete: {error}") from error
 
 
-def preprocessing_for(config: DataConfig, dataset: ImageDataset, train_indices: NDArray[np.int64]) -> Preprocessing:
-    """The preprocessing of a data set: its size and channels, with mean and std as given or else as measured.
+def preprocessing_for(config: DataConfig, channels: int) -> Preprocessing:
+    """The preprocessing of a configuration that names size, mean and standard deviation.
 
     Raises:
-        InputError: the given numbers are neither one nor one per channel.
+        InputError: the numbers are neither one nor one per channel.
     """
-    channels, height, width = dataset.images.shape[1:]
-    mean, std = config.mean, config.std
-    if mean is None or std is None:
-        measured_mean, measured_std = measure(dataset, train_indices)
-        mean, std = mean or measured_mean, std or measured_std
-    return Preprocessing(
-        (height, width), channels, _per_channel("mean", mean, channels), _per_channel("std", std, channels)
-    )
+    assert config.image_size is not None
+    mean, std = (_per_channel(name, getattr(config, name) or (), channels) for name in ("mean", "std"))
+    return Preprocessing(as_size(config.image_size), channels, mean, std)
 
 
 def measure(dataset: ImageDataset, indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import shlex
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,38 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.configs import Size, as_size
-from vitrail.data import cifar, idx, shapes
-from vitrail.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES
-from vitrail.data.cache import data_dir_or_default
+from vitrail.data import shapes
+from vitrail.data.argument import KNOWN, existing_path, source_name
+from vitrail.data.arrays import read_arrays, read_digits, read_published
+from vitrail.data.cache import data_dir_or_default, fingerprint
 from vitrail.data.dataset import ImageDataset
+from vitrail.data.decoded import decoded_images
 from vitrail.data.decoding import Framing
-from vitrail.data.downloads import PUBLISHED, fetch
-from vitrail.data.files import Survey, decoded_images, list_archive, locate, recall, survey
-from vitrail.data.layout import TEST, TRAIN, VAL
-from vitrail.data.members import Listing, list_folder, read_member
+from vitrail.data.location import Location, locate
 from vitrail.data.pixels import LabelledArrays, resized
+from vitrail.data.survey import Survey, recall, survey
 from vitrail.errors import InputError
-from vitrail.text import listed, plural, shown, slug
+from vitrail.text import listed, plural, shown
 
-__all__ = ["KNOWN", "MAX_UNREADABLE", "TEST", "TRAIN", "VAL", "Source", "data_option", "open_source", "shown_source"]
-
-KNOWN = ("digits", "shapes", *PUBLISHED)
-"""Data sets that need no path."""
 MAX_UNREADABLE = 0.01
 """A larger share of unreadable images is refused."""
-
-_FASHION_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
 
 
 class _Images(Protocol):
@@ -73,6 +55,8 @@ class Source:
     """(N,) what reports call each image."""
     images: _Images
     """From a framing and a channel count to all images."""
+    content: str
+    """Changes when an image or its name does."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Unreadable images, left out of all else here: name and reason."""
     notes: tuple[str, ...] = ()
@@ -94,19 +78,6 @@ class Source:
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
-def shown_source(source: str) -> str:
-    """What a record calls it: a known name, or the last part of a path, which must not be taken for a known name."""
-    if source in KNOWN:
-        return source
-    last = Path(source).name
-    return f"./{last}" if last in KNOWN else last
-
-
-def data_option(source: str, own: str) -> str:
-    """What names it in a command: nothing where it is the command's own."""
-    return "" if source == own else f" --data {shlex.quote(shown_source(source))}"
-
-
 def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
     """Find out what a data argument holds.
 
@@ -125,92 +96,36 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
     data_dir = data_dir_or_default(data_dir)
     if source in KNOWN:
         return _known(str(source), data_dir)
-    path = resolve(source)
-    found = find(path, data_dir)
-    return found if isinstance(found, Source) else from_survey(path, *found)
+    location = locate(existing_path(source), data_dir)
+    found = find(location, data_dir)
+    return found if isinstance(found, Source) else from_survey(location, found)
 
 
-def find(path: Path, data_dir: Path, tolerant: bool = False) -> Source | tuple[Survey, Path]:
+def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source | Survey:
     """What a folder or an archive holds: arrays make a source at once, image files are surveyed first.
 
     Args:
-        path: the folder or archive, resolved.
+        location: the folder or archive.
         data_dir: where results are kept.
         tolerant: go on after problems that make the images unusable, to find the others too.
-
-    Returns:
-        A source, or a survey and the folder where it and the decoded images are kept.
 
     Raises:
         InputError: it cannot be read at all, or (unless `tolerant`) must not be used.
     """
-    listing, cached = locate(path, data_dir)
-    if found := recall(cached):
-        return found, cached
-    listing = listing or list_archive(path, cached)
-    if arrays := arrays_in(listing):
-        if listing.problems:
-            raise InputError(listing.problems[0])
-        return from_arrays(source_name(path), *arrays, data_dir)
-    return survey(path, listing, cached, tolerant), cached
+    if found := recall(location.kept):
+        return found
+    listing = location.files()
+    if arrays := read_arrays(listing):
+        return from_arrays(source_name(location.path), *arrays, data_dir)
+    return survey(location, listing, tolerant)
 
 
-def resolve(source: str | Path) -> Path:
-    """The absolute path of a data argument that is no known name.
-
-    Raises:
-        InputError: there is no such file or folder.
-    """
-    path = Path(source)
-    try:
-        path = path.expanduser()
-        if path.exists():
-            return path.resolve()
-    except (OSError, ValueError, RuntimeError):
-        # Longer than a file name may be, with a NUL in it, or in the home of nobody: it does not exist either.
-        pass
-    close = difflib.get_close_matches(str(source).lower(), KNOWN, n=1)
-    if not close and path.parent.is_dir():
-        beside = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
-        close = [shown(str(path.with_name(name))) for name in beside]
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise InputError(f"{shown(str(source))}: no such file or folder, nor a known data set ({', '.join(KNOWN)}){hint}")
-
-
-def lasting(source: str) -> str:
-    """A path as it reads from any folder; the name of a known data set as it is."""
-    return source if source in KNOWN else str(Path(source).expanduser().resolve())
-
-
-def source_name(path: Path) -> str:
-    """The last part of a path without its suffix, as a slug."""
-    name = path.name.lower()
-    for suffix in sorted((*ZIP_SUFFIXES, *TAR_SUFFIXES), key=len, reverse=True):
-        if path.is_file() and name.endswith(suffix):
-            return slug(path.name[: -len(suffix)])
-    return slug(path.name)
-
-
-def arrays_in(listing: Listing) -> tuple[str, LabelledArrays] | None:
-    """The IDX or CIFAR files in a folder or archive, read; None where it holds neither.
-
-    Returns:
-        What they are, in words, and their content.
-
-    Raises:
-        InputError: one of them is missing or damaged, or there are several sets.
-    """
-    by_folder: dict[str, list[str]] = {}
-    for member in listing.members:
-        by_folder.setdefault(member.name.rpartition("/")[0], []).append(member.name)
-    for kind, module in (("IDX files", idx), ("CIFAR binary batches", cifar)):
-        found_in = {folder: found for folder, names in by_folder.items() if (found := module.find(names))}
-        if len(found_in) > 1:
-            raise InputError(f"there are {kind} in several folders ({listed(found_in)}): give the path of one")
-        for found in found_in.values():
-            contents = {name: _read(listing, name) for name in found.values()}
-            return kind, module.read(found, contents)
-    return None
+def _known(name: str, data_dir: Path) -> Source:
+    if name == "shapes":
+        return _shapes()
+    if name == "digits":
+        return from_arrays(name, *read_digits())
+    return from_arrays(name, *read_published(name, data_dir), data_dir)
 
 
 def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | None = None) -> Source:
@@ -232,11 +147,16 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         native_size=(height, width),
         channels=channels,
         image_names=arrays.image_names,
+        content=_content(arrays),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
     )
 
 
-def from_survey(path: Path, found: Survey, cached: Path) -> Source:
+def _content(arrays: LabelledArrays) -> str:
+    return fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2]))
+
+
+def from_survey(location: Location, found: Survey) -> Source:
     """A source of image files.
 
     Raises:
@@ -245,13 +165,13 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
     pairs = list(zip(found.members, found.scanned, strict=True))
     for member, scanned in pairs:
         if scanned.oversized:
-            raise InputError(f"{shown(str(path))}: {shown(member.name)}: {scanned.reason}")
+            raise InputError(f"{shown(str(location.path))}: {shown(member.name)}: {scanned.reason}")
     skipped = tuple((shown(member.name), scanned.reason) for member, scanned in pairs if scanned.reason)
     if len(skipped) > MAX_UNREADABLE * len(pairs):
         first = "; ".join(f"{name} ({reason})" for name, reason in skipped[:3])
         more = f" and {len(skipped) - 3:,} more" if len(skipped) > 3 else ""
         raise InputError(
-            f"{shown(str(path))}: {len(skipped):,} of {len(pairs):,} images cannot be read: {first}{more}; "
+            f"{shown(str(location.path))}: {len(skipped):,} of {len(pairs):,} images cannot be read: {first}{more}; "
             f"more than {MAX_UNREADABLE:.0%} is refused: repair or remove them (vitrail doctor lists all)"
         )
     split = None if found.layout.split is None else np.array(found.layout.split, np.uint8)
@@ -269,7 +189,7 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
         names = listed(found.members[at].name for at in sorted(leaking))
         notes = (*notes, f"left out {what}{where}: {names}")
     return Source(
-        name=source_name(path),
+        name=source_name(location.path),
         kind=found.container.in_words,
         class_names=found.layout.class_names,
         labels=np.array(found.layout.labels, np.int64)[taken],
@@ -277,45 +197,10 @@ def from_survey(path: Path, found: Survey, cached: Path) -> Source:
         native_size=sizes.pop() if len(sizes) == 1 else None,
         channels=1 if all(scanned.grey for _, scanned in readable) else 3,
         image_names=[shown(member.name) for member in members],
-        images=partial(decoded_images, path, cached, found.container, members),
+        images=partial(decoded_images, location, found.container, members),
+        content=fingerprint(*(f"{member.name}\0{scanned.digest}" for member, scanned in readable)),
         skipped=skipped,
         notes=notes,
-    )
-
-
-def _known(name: str, data_dir: Path) -> Source:
-    if name == "digits":
-        return from_arrays(name, "scikit-learn's digits", _digits())
-    if name == "shapes":
-        return _shapes()
-    paths = fetch(name, data_dir)
-    if name.startswith("cifar"):
-        _, cached = locate(paths[0], data_dir)
-        listing = list_archive(paths[0], cached)
-    else:
-        # The folder may hold a copy of a file that is not the published one, beside the one that is.
-        whole = list_folder(paths[0].parent)
-        names = {path.name for path in paths}
-        listing = replace(whole, members=tuple(m for m in whole.members if m.name in names))
-    arrays = arrays_in(listing)
-    if arrays is None:
-        raise InputError(f"{paths[0]}: there is no CIFAR batch in it")
-    source = from_arrays(name, f"{arrays[0]}, as published", arrays[1], data_dir)
-    return replace(source, class_names=_FASHION_CLASSES) if name == "fashion-mnist" else source
-
-
-def _digits() -> LabelledArrays:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    # The pixels are counts of 0 to 16.
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    return LabelledArrays(
-        images=images,
-        labels=digits.target.astype(np.int64),
-        split=None,
-        class_names=tuple(str(name) for name in digits.target_names),
-        image_names=tuple(f"digits #{at}" for at in range(len(images))),
     )
 
 
@@ -330,12 +215,5 @@ def _shapes() -> Source:
         channels=3,
         image_names=[f"shapes #{at}" for at in range(len(shapes.LABELS))],
         images=shapes.images,
+        content="shapes",
     )
-
-
-def _read(listing: Listing, name: str) -> bytes:
-    member = next(m for m in listing.members if m.name == name)
-    try:
-        return read_member(listing.container, member)
-    except Exception as error:
-        raise InputError(f"{shown(name)}: cannot be read ({shown(str(error))}): fetch it again") from error

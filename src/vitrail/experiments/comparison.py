@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, RunError
 from vitrail.experiments import plan as plans
 from vitrail.experiments.plan import Plan
-from vitrail.experiments.resolve import prepare
+from vitrail.experiments.resolve import resolve
 from vitrail.experiments.run import THEN, Run, configs, new_directory, reopen
 from vitrail.experiments.testing import compare_inside
 from vitrail.inspection import summaries
@@ -66,11 +65,11 @@ def plan_comparison(
     runs: dict[str, RunConfig] = {}
     choices: dict[str, tuple[str, ...]] = {}
     for name, model in models.items():
-        prepared = prepare(data, model, train, data_dir, name)
-        data = dataclasses.replace(data, image_size=prepared.config.model.size)
-        seeded = plans.over_seeds(name, prepared.config, seeds)
+        resolved = resolve(data, model, train, data_dir, name)
+        data = resolved.config.data
+        seeded = plans.over_seeds(name, resolved.config, seeds)
         runs |= seeded
-        choices |= dict.fromkeys(seeded, prepared.notes)
+        choices |= dict.fromkeys(seeded, resolved.notes)
     return runs, choices
 
 
@@ -130,8 +129,7 @@ def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> N
         return
     a, b = (by_model[name][0].directory for name in pair)
     try:
-        prepared = reopen(a, to_train=False)
-        compare_inside(path, (pair[0], pair[1]), (a, b), prepared.dataset, prepared.splits.test)
+        compare_inside(path, (pair[0], pair[1]), (a, b), reopen(a, to_train=False))
     except InputError as error:
         warn(f"the report does not compare the inside of the models: {error}")
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from vitrail import checkpoint, files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
 from vitrail.data import shapes
+from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.sources import lasting, open_source
+from vitrail.data.sources import open_source
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.run import reopen
 from vitrail.experiments.testing import labelled

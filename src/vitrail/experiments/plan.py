@@ -12,7 +12,7 @@ from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.experiments.resolve import announce, prepare
+from vitrail.experiments.resolve import Loader, announce, resolve
 from vitrail.experiments.run import Observer, Run, begin, resume
 from vitrail.progress import say
 
@@ -63,7 +63,7 @@ class Plan:
             raise Interrupted(stop.signum, self.file.parent) from None
 
     def _made(self, report: bool, observe: Observer | None) -> dict[str, Run]:
-        runs, failures = {}, []
+        runs, failures, loader = {}, [], Loader()
         for number, (name, config) in enumerate(self.runs.items(), start=1):
             place = self.file.parent / plain(name)
             say(f"run {number} of {len(self.runs)}: {name}")
@@ -73,12 +73,12 @@ class Plan:
                     continue
                 for unfinished in place.glob(f"{files.TEMPORARY}*"):
                     unfinished.unlink()
-                prepared = prepare(config.data, config.model, config.train, self.data_dir, config.model_name)
+                made = resolve(config.data, config.model, config.train, self.data_dir, config.model_name, loader=loader)
                 if name in self.choices:
-                    prepared = dataclasses.replace(prepared, notes=tuple(self.choices[name]))
+                    made = dataclasses.replace(made, notes=tuple(self.choices[name]))
                 files.claim(place, "move what is in it elsewhere")
-                announce(prepared, place)
-                runs[name] = begin(prepared, place, self.data_dir, report, observe)
+                announce(made, place)
+                runs[name] = begin(loader.load(made), place, report, observe)
             except RunError as error:
                 failures.append(f"{name}: {error}")
                 say(f"{name} failed: {error}")

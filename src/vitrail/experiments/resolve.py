@@ -1,34 +1,35 @@
-"""What stands between options and a run: the data is opened, and everything left open is chosen and said."""
+"""What stands between options and a run: everything left open is chosen and said, then the images are loaded."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, Size, TrainConfig
+from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.preprocessing import Preprocessing, preprocessing_for
-from vitrail.data.sources import Source, lasting, open_source
-from vitrail.data.splits import Splits, split
+from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
+from vitrail.data.sources import Source, open_source
+from vitrail.data.splits import Indices, Splits, split
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.progress import say
 from vitrail.text import plural
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
+from vitrail.training.trainer import TrainingData
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A configuration with nothing left to choose, and the images it is for."""
+class Resolved:
+    """A configuration with nothing left to choose, and what is known of its images but for their pixels."""
 
     config: RunConfig
-    dataset: ImageDataset
     splits: Splits
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
@@ -38,17 +39,67 @@ class Prepared:
     source_name: str
     fingerprint: str
     """Changes when the classes, the labels or the choice of images change."""
+    content: str
+    """Changes when an image does."""
+    data_dir: Path | None
 
 
-def prepare(
+@dataclass(frozen=True, eq=False)
+class Prepared(Resolved):
+    """What is needed to train a run, or to measure its model."""
+
+    dataset: ImageDataset
+
+    @property
+    def training_data(self) -> TrainingData:
+        return TrainingData(self.dataset, self.splits.train, self.splits.val, self.preprocessing)
+
+
+class Loader:
+    """Reads images once for all consecutive runs that need the same; never holds two data sets."""
+
+    def __init__(self) -> None:
+        self._held: tuple[str, Size, ImageDataset] | None = None
+        self._measured: dict[tuple[str, Size, bytes], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+
+    def measure(self, source: Source, size: Size, train: Indices) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the images that train, as `preprocessing.measure` has them."""
+        key = (source.content, size, train.tobytes())
+        if key not in self._measured:
+            self._measured[key] = measure(self._dataset(source.content, size, lambda: source), train)
+        return self._measured[key]
+
+    def load(self, resolved: Resolved) -> Prepared:
+        """A run with its images. Raises InputError where they have changed since `resolve`."""
+
+        def opened() -> Source:
+            source = open_source(resolved.config.data.source, resolved.data_dir)
+            if source.content != resolved.content:
+                raise InputError(f"the images of {resolved.config.data.source} have just changed: begin again")
+            return source
+
+        dataset = self._dataset(resolved.content, resolved.config.model.size, opened)
+        return Prepared(**vars(resolved), dataset=dataset)
+
+    def _dataset(self, content: str, size: Size, opened: Callable[[], Source]) -> ImageDataset:
+        if self._held is None or self._held[:2] != (content, size):
+            self._held = None
+            self._held = (content, size, opened().load(size))
+        return self._held[2]
+
+
+def resolve(
     data: DataConfig,
     model: str | ModelConfig | None = None,
     train: TrainConfig | None = None,
     data_dir: Path | None = None,
     model_name: str | None = None,
     began_with: str | None = None,
-) -> Prepared:
-    """Open the data and choose all that was left open.
+    loader: Loader | None = None,
+) -> Resolved:
+    """Open the data and choose all that was left open, which is from then on part of the configuration.
+
+    Pixels are read only to measure mean and standard deviation where they are not given, and are left with `loader`.
 
     Raises InputError for what cannot be used, and for data whose fingerprint is not `began_with`.
     """
@@ -72,20 +123,22 @@ def prepare(
     )
     if source.native_size != model.size:
         notes.append(f"images resized to {model.size[0]} x {model.size[1]}: shorter side, then centre crop")
-    resolved, said = resolve_training(train or TrainConfig(), model, len(splits.train))
-    dataset = source.load(model.size)
-    preprocessing = preprocessing_for(data, dataset, splits.train)
-    stored = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
-    return Prepared(
-        config=RunConfig(stored, model, resolved, model_name or "custom"),
-        dataset=dataset,
+    train, chosen = resolve_training(train or TrainConfig(), model, len(splits.train))
+    data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
+    if data.mean is None or data.std is None:
+        mean, std = (loader or Loader()).measure(source, model.size, splits.train)
+        data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
+    return Resolved(
+        config=RunConfig(data, model, train, model_name or "custom"),
         splits=splits,
-        preprocessing=preprocessing,
+        preprocessing=preprocessing_for(data, source.channels),
         class_names=source.class_names,
         image_names=source.image_names,
-        notes=(*notes, *said),
+        notes=(*notes, *chosen),
         source_name=source.name,
         fingerprint=fingerprint,
+        content=source.content,
+        data_dir=data_dir,
     )
 
 
@@ -96,14 +149,14 @@ def _fingerprint(source: Source, splits: Splits) -> str:
     return digest.hexdigest()
 
 
-def announce(prepared: Prepared, directory: Path) -> None:
+def announce(resolved: Resolved, directory: Path) -> None:
     """Say what is about to happen, and everything that was chosen."""
-    config, splits = prepared.config, prepared.splits
+    config, splits = resolved.config, resolved.splits
     height, width = config.model.size
     say(
-        f"{prepared.source_name}: {len(splits.train):,} training, {len(splits.val):,} validation, "
+        f"{resolved.source_name}: {len(splits.train):,} training, {len(splits.val):,} validation, "
         f"{len(splits.test):,} test images of {height} x {width} x {config.model.in_channels} "
-        f"in {len(prepared.class_names)} classes"
+        f"in {len(resolved.class_names)} classes"
     )
     summary = summarize(config.model)
     say(
@@ -112,7 +165,7 @@ def announce(prepared: Prepared, directory: Path) -> None:
         f"{plural(len(splits.train) // (config.train.batch_size or 1), 'batch', 'batches')} of "
         f"{config.train.batch_size}, {config.train.optimizer}, learning rate {config.train.lr:g}"
     )
-    for note in prepared.notes:
+    for note in resolved.notes:
         say(f"  {note}")
     if config.data.val_split == "test":
         say("  validation uses the test images: the test result is not of unseen images")

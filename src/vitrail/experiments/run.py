@@ -24,8 +24,8 @@ from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
-from vitrail.experiments.resolve import Prepared, announce, prepare
-from vitrail.experiments.testing import hold_test, look_inside
+from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
+from vitrail.experiments.testing import look_inside, run_test
 from vitrail.inspection import summaries
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
@@ -33,7 +33,7 @@ from vitrail.models.summary import summarize
 from vitrail.progress import warn
 from vitrail.report import write_report
 from vitrail.text import quoted
-from vitrail.training.trainer import Trainer, TrainingData
+from vitrail.training.trainer import Trainer
 
 THEN = "; then "
 """Between the machines, or versions, that a run was made with one after the other."""
@@ -100,7 +100,6 @@ def new_directory(out: Path | None, stem: str) -> Path:
 def begin(
     prepared: Prepared,
     directory: Path,
-    data_dir: Path | None = None,
     report: bool = True,
     observe: Observer | None = None,
 ) -> Run:
@@ -125,8 +124,9 @@ def begin(
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "splits": {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")},
-            "data_dir": str(files.expanded(data_dir).resolve()) if data_dir else None,
+            "data_dir": str(files.expanded(prepared.data_dir).resolve()) if prepared.data_dir else None,
             "fingerprint": prepared.fingerprint,
+            "content": prepared.content,
             "config": run_to_json(config),
         },
     )
@@ -145,7 +145,7 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
         if not seen:
             try:
                 with files.locked(directory / "run.json"):
-                    _look_inside(reopen(directory, to_train=False), directory)
+                    look_inside(directory, load(directory), reopen(directory, to_train=False))
             except InputError as error:
                 # The run is finished all the same, and its report says what there is.
                 warn(f"the report shows nothing of the inside: {error}")
@@ -177,8 +177,10 @@ def _then(before: Any, now: Any) -> Any:
     return before if parts[-1:] == [now] else THEN.join([*parts, now])
 
 
-def reopen(directory: Path, to_train: bool = True) -> Prepared:
+def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None) -> Prepared:
     """A run's configuration and data, as it began; what only measures it does so on any device.
+
+    For `loader` see `resolve.load`.
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
@@ -195,14 +197,16 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
             anywhere = dataclasses.replace(config.train, device=str(hardware.choose_device("auto")), compile="off")
             config = dataclasses.replace(config, train=anywhere)
         data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-        began_with = stored["fingerprint"]
+        began_with, content = stored["fingerprint"], stored.get("content")
         preprocessing = Preprocessing.from_json(stored["preprocessing"])
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / 'run.json'} is damaged, or not of a training run ({error})") from error
-    prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name, began_with)
-    if prepared.preprocessing != preprocessing:
+    loader = loader or Loader()
+    resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader)
+    # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
+    if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
         raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")
-    return prepared
+    return loader.load(resolved)
 
 
 def complete(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
@@ -212,16 +216,16 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     `Trainer`.
     """
     seen = None if observe is None else functools.partial(observe, prepared)
-    data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
     with files.locked(directory / "run.json"), hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
-                Trainer(prepared.config, data, directory, check, seen).fit()
-                _test(prepared, directory, check)
+                Trainer(prepared.config, prepared.training_data, directory, check, seen).fit()
+                classifier = load(directory)
+                run_test(directory, classifier, prepared, check)
                 check()
             if report:
                 with interruptible_anywhere():
-                    _look_inside(prepared, directory)
+                    look_inside(directory, classifier, prepared)
                     write_report(directory)
         except Interrupted as stop:
             raise Interrupted(stop.signum, directory) from None
@@ -241,18 +245,11 @@ def evaluate(directory: Path) -> Path:
     with files.locked(directory / "run.json"), hardware.settings_kept():
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
         inside.unlink(missing_ok=True)
-        _test(prepared, directory)
+        classifier = load(directory)
+        run_test(directory, classifier, prepared)
         if seen:
-            _look_inside(prepared, directory)
+            look_inside(directory, classifier, prepared)
     return path
-
-
-def _test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:
-    hold_test(directory, prepared.dataset, prepared.splits.test, prepared.image_names, prepared.config, check)
-
-
-def _look_inside(prepared: Prepared, directory: Path) -> None:
-    look_inside(directory, prepared.dataset, prepared.splits.test, prepared.config)
 
 
 def train(
@@ -288,10 +285,11 @@ def start(
     model_name: str | None = None,
 ) -> Run:
     """As `train`, from configurations; `model_name` is what a changed preset goes by."""
-    prepared = prepare(data, model, train, data_dir, model_name)
-    directory = new_directory(out, f"{prepared.source_name}-{prepared.config.model_name}")
-    announce(prepared, directory)
-    return begin(prepared, directory, data_dir)
+    loader = Loader()
+    resolved = resolve(data, model, train, data_dir, model_name, loader=loader)
+    directory = new_directory(out, f"{resolved.source_name}-{resolved.config.model_name}")
+    announce(resolved, directory)
+    return begin(loader.load(resolved), directory)
 
 
 def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:

@@ -16,12 +16,13 @@ from safetensors.numpy import save as to_safetensors
 
 from vitrail import files
 from vitrail.classifier import Classifier, load, predict_logits
-from vitrail.configs import RunConfig
+from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
-from vitrail.data.sources import Source, lasting, open_source
+from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
+from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import choose_device
 from vitrail.inspection import summaries
 from vitrail.progress import track
@@ -34,19 +35,14 @@ _LOOKED_AT = 200
 _COMPARED = 512
 
 
-def hold_test(
-    directory: Path,
-    dataset: ImageDataset,
-    test: NDArray[np.int64],
-    image_names: Sequence[str],
-    config: RunConfig,
-    check: Callable[[], None] = lambda: None,
+def run_test(
+    directory: Path, classifier: Classifier, prepared: Prepared, check: Callable[[], None] = lambda: None
 ) -> None:
     """The held-out test, in float32: `evaluation.json`, and the pictures that the report shows.
 
-    `test` are the places of its images in the data set; `check` is asked after every batch whether to go on.
+    The classifier is the one that is stored there; `check` is asked after every batch whether to go on.
     """
-    classifier = load(directory)
+    config, dataset, test = prepared.config, prepared.dataset, prepared.splits.test
     torch.set_num_threads(config.train.threads or torch.get_num_threads())
     model = classifier.model.to(torch.device(config.train.device))
     with track("testing", len(test), "images") as advance:
@@ -57,7 +53,7 @@ def hold_test(
 
         logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=seen)
     labels = dataset.labels[test]
-    files.write_bytes(directory / "samples.safetensors", _samples(dataset, test, image_names, logits))
+    files.write_bytes(directory / "samples.safetensors", _samples(dataset, test, prepared.image_names, logits))
     files.write_json(
         directory / "evaluation.json",
         {
@@ -68,11 +64,10 @@ def hold_test(
     )
 
 
-def look_inside(directory: Path, dataset: ImageDataset, test: NDArray[np.int64], config: RunConfig) -> None:
+def look_inside(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
     """What the report shows of the inside of a tested model, from a spread of its test images: `summaries.FILE`."""
-    classifier = load(directory)
-    classifier.model.to(torch.device(config.train.device))
-    chosen = spread_over(test, _LOOKED_AT)
+    classifier.model.to(torch.device(prepared.config.train.device))
+    dataset, chosen = prepared.dataset, spread_over(prepared.splits.test, _LOOKED_AT)
     samples = _stored_samples(directory)["images"]
     summaries.store(
         directory / summaries.FILE,
@@ -81,16 +76,14 @@ def look_inside(directory: Path, dataset: ImageDataset, test: NDArray[np.int64],
     )
 
 
-def compare_inside(
-    path: Path, names: tuple[str, str], directories: tuple[Path, Path], dataset: ImageDataset, test: NDArray[np.int64]
-) -> None:
+def compare_inside(path: Path, names: tuple[str, str], directories: tuple[Path, Path], prepared: Prepared) -> None:
     """What a comparison's report shows of two models side by side, over test images of both; the file is `path`."""
     pair = load(directories[0]), load(directories[1])
     for classifier in pair:
         classifier.model.to(choose_device("auto"))
     samples = _stored_samples(directories[0])
     first = samples["mistake"] == 0
-    images = dataset.read(spread_over(test, _COMPARED))
+    images = prepared.dataset.read(spread_over(prepared.splits.test, _COMPARED))
     summaries.store(
         path, summaries.summarize_pair(names, pair, images, samples["images"][first], samples["labels"][first])
     )

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from vitrail import files, plots
-from vitrail.data.sources import data_option, shown_source
+from vitrail.data.argument import data_option, shown_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.experiments.comparison import provenance
-from vitrail.experiments.resolve import Prepared
+from vitrail.experiments.resolve import Loader, Prepared
 from vitrail.experiments.run import Run, reopen
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
@@ -26,7 +26,7 @@ from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.text import plural
-from vitrail.training.trainer import TrainingData, start_whitened
+from vitrail.training.trainer import start_whitened
 
 _IMAGES = 256
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -47,9 +47,7 @@ def _untrained(prepared: Prepared) -> Model:
     torch.manual_seed(prepared.config.train.seed)
     model = build_model(prepared.config.model)
     if prepared.config.train.whiten_patches:
-        splits = prepared.splits
-        data = TrainingData(prepared.dataset, splits.train, splits.val, prepared.preprocessing)
-        start_whitened(model, prepared.config, data)
+        start_whitened(model, prepared.config, prepared.training_data)
     return model.eval()
 
 
@@ -141,7 +139,8 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
     (made,) = known.recipes
     if "attention" not in runs[0].classifier().model.config.has:
         raise InputError(f"{name} is a figure of a ViT, which {runs[0].directory} is not")
-    measured = [drawing.measure(run, reopen(run.directory, to_train=False)) for run in runs]
+    loader = Loader()
+    measured = [drawing.measure(run, reopen(run.directory, to_train=False, loader=loader)) for run in runs]
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
     source = files.read_json(runs[0].directory / "run.json")["config"]["data"]["source"]
     data, given = shown_source(source), data_option(source, recipe(made).data.source)

@@ -10,17 +10,16 @@ from typing import Any
 
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.data.sources import data_option, shown_source
+from vitrail.data.argument import data_option, shown_source
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 from vitrail.experiments import plan as plans
 from vitrail.experiments.comparison import aggregate, provenance
 from vitrail.experiments.plan import Plan
-from vitrail.experiments.resolve import prepare
+from vitrail.experiments.resolve import Loader, resolve
 from vitrail.experiments.run import Run, new_directory
 from vitrail.recipes import recipe
 from vitrail.recipes.figures import DRAWINGS, draw
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
-from vitrail.recipes.recipe import Recipe
 from vitrail.text import plural
 
 RECORDS = Path(__file__).parents[3] / "results"
@@ -111,21 +110,17 @@ def reproduce(
     cache = Path(data_dir) if data_dir else None
     runs: dict[str, RunConfig] = {}
     choices: dict[str, tuple[str, ...]] = {}
+    loader = Loader()
     for made in find(name).recipes:
-        config, notes = _resolved(recipe(made), data, cache)
-        seeded = plans.over_seeds(made, config, seeds or recipe(made).seeds)
+        chosen = recipe(made)
+        images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
+        resolved = resolve(images, chosen.model, chosen.train, cache, chosen.model_name, loader=loader)
+        seeded = plans.over_seeds(made, resolved.config, seeds or chosen.seeds)
         runs |= seeded
-        choices |= dict.fromkeys(seeded, notes)
+        choices |= dict.fromkeys(seeded, resolved.notes)
     directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
     Plan(directory / _PLAN, runs, cache, choices, {"reproduction": name}).write()
     return resume_reproduction(directory)
-
-
-def _resolved(chosen: Recipe, data: str | Path | None, data_dir: Path | None) -> tuple[RunConfig, tuple[str, ...]]:
-    """The recipe with nothing left open, and what was chosen and why; its images may be large, and are let go."""
-    source = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
-    prepared = prepare(source, chosen.model, chosen.train, data_dir, chosen.model_name)
-    return prepared.config, prepared.notes
 
 
 def resume_reproduction(directory: Path) -> Reproduced:

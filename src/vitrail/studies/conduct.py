@@ -13,12 +13,12 @@ import torch
 
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.data.sources import data_option, lasting, shown_source
+from vitrail.data.argument import data_option, lasting, shown_source
 from vitrail.errors import InputError, RunError, nearest
 from vitrail.experiments import plan as plans
 from vitrail.experiments.comparison import provenance
 from vitrail.experiments.plan import Plan
-from vitrail.experiments.resolve import prepare
+from vitrail.experiments.resolve import Loader, resolve
 from vitrail.experiments.run import Run, new_directory, reopen
 from vitrail.inspection.measures import mean_interval
 from vitrail.progress import track
@@ -85,9 +85,10 @@ def study(
     if chosen.only_data and setting.data not in chosen.only_data:
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
     runs: dict[str, RunConfig] = {}
+    loader = Loader()
     for cell in chosen.plan(setting):
         train = dataclasses.replace(cell.train, seed=0)
-        config = prepare(cell.data, cell.model, train, cache, cell.name).config
+        config = resolve(cell.data, cell.model, train, cache, cell.name, loader=loader).config
         runs |= plans.over_seeds(cell.name, config, seeds)
     directory = new_directory(Path(out) if out else None, f"study-{name}")
     about = {"study": name, "quick": quick, "data": lasting(setting.data)}
@@ -130,19 +131,20 @@ def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
 
 def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Measured]]:
     measured: dict[str, list[Measured]] = {}
+    loader = Loader()
     with track("measuring", sum(map(len, runs.values())), "runs") as advance:
         for cell, of_cell in runs.items():
             measured[cell] = []
             for run in of_cell:
                 path = run.directory / _MEASURED
                 if not path.is_file():
-                    files.write_json(path, _of_run(chosen, run))
+                    files.write_json(path, _of_run(chosen, run, loader))
                 measured[cell].append(dict(files.read_json(path)))
                 advance()
     return measured
 
 
-def _of_run(chosen: Study, run: Run) -> Measured:
+def _of_run(chosen: Study, run: Run, loader: Loader) -> Measured:
     """The final accuracies, training seconds and cost of every run, and what the study measures besides."""
     described, test, rows = files.read_json(run.directory / "run.json"), run.evaluation, run.metrics
     found: Measured = {
@@ -156,7 +158,7 @@ def _of_run(chosen: Study, run: Run) -> Measured:
     }
     if chosen.measure is None:
         return found
-    return {**found, **chosen.measure(run, reopen(run.directory, to_train=False))}
+    return {**found, **chosen.measure(run, reopen(run.directory, to_train=False, loader=loader))}
 
 
 def _record(

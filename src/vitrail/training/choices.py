@@ -45,7 +45,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
 
     Raises InputError for a batch larger than the training set, or a device or compiler that is not there.
     """
-    said: list[str] = []
+    notes: list[str] = []
     device = hardware.choose_device(train.device)
     batch_size = train.batch_size
     if batch_size is None:
@@ -61,7 +61,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
     if epochs is None:
         steps = num_images // batch_size
         epochs = min(max(round(_TARGET_STEPS / steps), _MIN_EPOCHS), _MAX_EPOCHS)
-        said.append(
+        notes.append(
             f"{epochs} epochs: {epochs * steps:,} steps; about {_TARGET_STEPS:,} are right for most, within "
             f"{_MIN_EPOCHS} and {_MAX_EPOCHS} epochs"
         )
@@ -71,10 +71,10 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         wide = model.embed_dim is not None and model.embed_dim >= _WIDE_ENOUGH_FOR_MUON
         optimizer = "muon" if wide else "adamw"
         if wide:
-            said.append("optimizer muon: a ViT of this width learns faster with it than with adamw")
+            notes.append("optimizer muon: a ViT of this width learns faster with it than with adamw")
     elif optimizer == "muon" and model.embed_dim is None:
         optimizer = "adamw"
-        said.append("optimizer adamw: muon is for the blocks of a ViT")
+        notes.append("optimizer adamw: muon is for the blocks of a ViT")
     train = dataclasses.replace(train, optimizer=optimizer)
 
     precision = train.precision
@@ -82,7 +82,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         feature = hardware.fast_bf16(device)
         precision = "bf16" if feature else "fp32"
         reason = f"this {device.type} multiplies it faster ({feature})" if feature else "no fast bf16 here"
-        said.append(f"precision {precision}: {reason}")
+        notes.append(f"precision {precision}: {reason}")
 
     compiler_missing = hardware.can_compile(device)
     compile_ = train.compile
@@ -99,19 +99,19 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
             reason = "the run is too short to repay it"
         else:
             compile_, reason = "on", "the run is long enough to repay it"
-        said.append(f"compile {compile_}: {reason}")
+        notes.append(f"compile {compile_}: {reason}")
 
     threads = train.threads
     if threads is None:
         tiny = device.type == "cpu" and summarize(model).multiply_adds * batch_size < _WORTH_SHARING
         threads = 1 if tiny else hardware.available_cores()
         if tiny:
-            said.append("1 thread: a step is too small to share")
+            notes.append("1 thread: a step is too small to share")
 
     augment = _resolve_augmentation(train.augment, model, epochs)
     if augment != train.augment:
         crops = f"crops shifted by up to {augment.crop} pixels" if augment.crop else "no crops"
-        said.append(f"augmentation: {crops}, {'mirroring' if augment.flip else 'no mirroring'}")
+        notes.append(f"augmentation: {crops}, {'mirroring' if augment.flip else 'no mirroring'}")
 
     resolved = dataclasses.replace(
         train,
@@ -126,7 +126,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         device=str(device),
         threads=threads,
     )
-    return resolved, tuple(said)
+    return resolved, tuple(notes)
 
 
 _DEFAULT_DECAY = {"adam": 0.0, "adamw": 0.05, "muon": 0.05, "sgd": 5e-4}
