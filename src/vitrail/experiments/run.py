@@ -9,7 +9,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,61 +19,24 @@ import numpy as np
 import torch
 
 from vitrail import files, hardware
-from vitrail.classifier import Classifier, load
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.resolve import Prepared, announce, prepare
 from vitrail.experiments.testing import hold_test, look_inside
-from vitrail.inspection import views
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
 from vitrail.progress import warn
 from vitrail.report import write_report
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import EVALUATION, INSPECTION, RUN, runs_in
 from vitrail.text import quoted
 from vitrail.training.trainer import Trainer, TrainingData
 
 THEN = "; then "
 """Between the machines, or versions, that a run was made with one after the other."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's directory, and what can be read from it."""
-
-    directory: Path
-
-    @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """One row per finished epoch.
-
-        `epoch`, `step`, `lr`; `seconds` and `images_per_second` of the training pass, without validation, saving and
-        compilation; `train_` and `val_` each of loss, accuracy, top5, auroc, f1, precision, recall (None: undefined).
-        """
-        return files.read_json_lines(self.directory / "metrics.jsonl")
-
-    @property
-    def observations(self) -> list[dict[str, Any]]:
-        """What was observed before training and after every epoch, where something was; see `Trainer`."""
-        return files.read_json_lines(self.directory / "observations.jsonl")
-
-    @property
-    def finished(self) -> bool:
-        return (self.directory / "evaluation.json").is_file()
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """The held-out test. Raises InputError where the run is not finished."""
-        return dict(files.read_json(self.directory / "evaluation.json"))
-
-    @property
-    def report(self) -> Path:
-        return self.directory / "report.html"
-
-    def classifier(self) -> Classifier:
-        return load(self.directory)
 
 
 Observer = Callable[[Prepared, Model], dict[str, Any]]
@@ -82,8 +45,10 @@ Observer = Callable[[Prepared, Model], dict[str, Any]]
 
 def _can_go_on(directory: Path) -> bool:
     """Whether `resume` has something to do in it: a run that was trained here, or several."""
-    own = directory / "run.json"
-    return (own.is_file() and b'"fingerprint"' in own.read_bytes()) or any(directory.glob("*-seed*/run.json"))
+    run = Run(directory)
+    with suppress(InputError):
+        return (run.begun and run.trained_here) or bool(runs_in(directory))
+    return False
 
 
 def new_directory(out: Path | None, stem: str) -> Path:
@@ -109,7 +74,7 @@ def begin(
     summary = summarize(config.model)
     device = torch.device(train.device)
     files.write_json(
-        directory / "run.json",
+        directory / RUN,
         {
             **_made_with(device),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -138,25 +103,25 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
-    if Run(directory).finished and (directory / "run.json").is_file():
+    run = Run(directory)
+    if run.finished and run.begun:
         if not report:
-            return Run(directory)
-        seen = (directory / views.FILE).is_file()
+            return run
+        seen = (directory / INSPECTION).is_file()
         if not seen:
             try:
-                with files.locked(directory / "run.json"):
+                with files.locked(directory / RUN):
                     _look_inside(reopen(directory, to_train=False), directory)
             except InputError as error:
                 # The run is finished all the same, and its report says what there is.
                 warn(f"the report shows nothing of the inside: {error}")
-        if not seen or not (directory / "report.html").is_file():
+        if not seen or not run.report.is_file():
             write_report(directory)
-        return Run(directory)
+        return run
     prepared = reopen(directory)
-    with files.locked(directory / "run.json"):
-        stored = files.read_json(directory / "run.json")
+    with files.locked(directory / RUN):
         here = _made_with(torch.device(prepared.config.train.device))
-        files.write_json(directory / "run.json", stored | {key: _then(stored.get(key), here[key]) for key in here})
+        files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
     return complete(prepared, directory, report, observe)
 
 
@@ -182,10 +147,9 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
-    if not (directory / "run.json").is_file():
-        raise InputError(f"{directory} is not a run: it has no run.json")
-    stored = files.read_json(directory / "run.json")
-    if "fingerprint" not in stored:
+    run = Run(directory)
+    stored = run.info
+    if not run.trained_here:
         if to_train:
             raise InputError(f"{directory} is a saved model that was not trained here: there is nothing to go on with")
         raise InputError(f"{directory} has no data of its own: name some by --data")
@@ -198,7 +162,7 @@ def reopen(directory: Path, to_train: bool = True) -> Prepared:
         began_with = stored["fingerprint"]
         preprocessing = Preprocessing.from_json(stored["preprocessing"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{directory / 'run.json'} is damaged, or not of a training run ({error})") from error
+        raise InputError(f"{directory / RUN} is damaged, or not of a training run ({error})") from error
     prepared = prepare(config.data, config.model, config.train, data_dir, config.model_name, began_with)
     if prepared.preprocessing != preprocessing:
         raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")
@@ -213,7 +177,7 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     """
     seen = None if observe is None else functools.partial(observe, prepared)
     data = TrainingData(prepared.dataset, prepared.splits.train, prepared.splits.val, prepared.preprocessing)
-    with files.locked(directory / "run.json"), hardware.settings_kept():
+    with files.locked(directory / RUN), hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
                 Trainer(prepared.config, data, directory, check, seen).fit()
@@ -230,21 +194,20 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
 
 def evaluate(directory: Path) -> Path:
     """Measure a finished run's test again; the file written. Raises InputError for an unfinished run."""
-    path = directory / "evaluation.json"
     prepared = reopen(directory, to_train=False)
-    if not path.is_file():
+    if not Run(directory).finished:
         raise InputError(
             f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
         )
-    inside = directory / views.FILE
+    inside = directory / INSPECTION
     seen = inside.is_file()
-    with files.locked(directory / "run.json"), hardware.settings_kept():
+    with files.locked(directory / RUN), hardware.settings_kept():
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
         inside.unlink(missing_ok=True)
         _test(prepared, directory)
         if seen:
             _look_inside(prepared, directory)
-    return path
+    return directory / EVALUATION
 
 
 def _test(prepared: Prepared, directory: Path, check: Callable[[], None] = lambda: None) -> None:

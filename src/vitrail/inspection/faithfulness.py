@@ -51,9 +51,8 @@ from vitrail.inspection.masking import (
 from vitrail.inspection.measures import Interval, area_under, inside_mass, mean_interval, pointing, response, widened
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import track
+from vitrail.runs.layout import CHECKPOINTS
 
-FILE = "faithfulness.json"
-"""In the directory of a run."""
 RANDOMISED = 32
 """Images on which the response to randomisation is measured."""
 LEAST_RESPONSE = 0.5
@@ -279,7 +278,7 @@ def read(path: Path) -> Faithfulness | None:
         return None
     try:
         found = Faithfulness.from_json(files.read_json(path))
-        return found if found.weights == checkpoint.latest_weights(path.parent / "checkpoints") else None
+        return found if found.weights == checkpoint.latest_weights(path.parent / CHECKPOINTS) else None
     except InputError as error:
         cure = "remove it, and 'vitrail explain RUN --faithfulness' measures again"
         raise InputError(f"{path} cannot be used ({error}): {cure}") from error

@@ -24,7 +24,6 @@ from vitrail.inspection import attention, features, heads, positions
 from vitrail.inspection.alignment import cka
 from vitrail.inspection.capture import inspect
 
-FILE = "inspection.safetensors"
 _FILTERS = 28
 _SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 T = TypeVar("T")

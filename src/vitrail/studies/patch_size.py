@@ -9,11 +9,11 @@ import torch
 from vitrail import plots
 from vitrail.configs import ViTConfig
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.hardware import available_cores
 from vitrail.inspection.grid import TokenGrid
 from vitrail.inspection.measures import Interval
 from vitrail.models.build import build_model
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,
