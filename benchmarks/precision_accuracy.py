@@ -22,11 +22,13 @@ import torch
 
 from vitrail import hardware
 from vitrail.configs import DataConfig, RunConfig, TrainConfig
-from vitrail.experiments.plan import Plan, over_seeds
+from vitrail.experiments.plan import carry_out, over_seeds
 from vitrail.experiments.resolve import resolve
 from vitrail.inspection.measures import mean_interval
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
+from vitrail.runs.layout import PLAN
+from vitrail.runs.plan import Plan
 
 EPOCHS, IMAGES, TEST_IMAGES = 3, 10_000, 5_000
 PATHS = {"fast": {}, "fp32": {"precision": "fp32", "compile": "off"}}
@@ -63,9 +65,9 @@ def main() -> None:
         planned |= over_seeds(path, config, options.seeds)
     directory = options.runs or Path(tempfile.mkdtemp())
     directory.mkdir(parents=True, exist_ok=True)
-    plan = Plan(directory / "plan.json", planned)
+    plan = Plan(directory / PLAN, "comparison", planned)
     plan.write()
-    runs = plan.carry_out(report=False)
+    runs = carry_out(plan, report=False)
     measured = {
         path: {name: [runs[run].evaluation[name] for run in of_path] for name in ("accuracy", "loss")}
         for path, of_path in plan.groups.items()

@@ -1005,7 +1005,7 @@ small = ViTConfig(
 trained = vitrail.train(
     "shapes", small, out=WORK / "shapes-model", train_subset=5000, test_subset=1000, epochs=25, threads=THREADS
 )
-classifier = trained.classifier()
+classifier = vitrail.load(trained.directory)
 
 # %% tags=["hide-input"]
 curves(trained, "accuracy", "accuracy on shapes", 1 / 8, "validation")

@@ -20,7 +20,7 @@ from vitrail import hardware
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.argument import shown_source
 from vitrail.experiments.resolve import Loader, resolve
-from vitrail.experiments.run import Run
+from vitrail.runs.directory import Run
 from vitrail.training.learner import Learner
 from vitrail.training.trainer import Trainer
 

@@ -23,6 +23,9 @@ from vitrail.errors import InputError
 from vitrail.frozen import FrozenModel
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
+from vitrail.runs.comparison import Comparison
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import RUN
 from vitrail.text import quoted
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -108,13 +111,13 @@ class Classifier:
         directory = files.claim(Path(directory), "name another directory")
         tensors: dict[str, dict[str, Tensor]] = {part: {} for part in checkpoint.PARTS}
         tensors["model"] = dict(self.model.state_dict())
-        checkpoint.save(directory / "checkpoints", checkpoint.Checkpoint(0, {}, tensors))
+        checkpoint.save(Run(directory).checkpoints, checkpoint.Checkpoint(0, {}, tensors))
         stored = {
             "config": {"model_name": "custom", "model": model_to_json(self.model.config)},
             "class_names": list(self.class_names),
             "preprocessing": self.preprocessing.to_json(),
         }
-        files.write_json(directory / "run.json", stored)
+        files.write_json(directory / RUN, stored)
 
 
 def load(directory: str | Path) -> Classifier:
@@ -123,12 +126,11 @@ def load(directory: str | Path) -> Classifier:
     Raises InputError naming what is missing or damaged.
     """
     directory = Path(directory)
-    if (directory / "comparison.json").is_file():
+    if Comparison(directory).finished:
         raise InputError(f"{directory} is a comparison: name one of the runs in it")
-    if not (directory / "run.json").is_file():
-        raise InputError(f"{directory} is not a run: it has no run.json")
-    stored = files.read_json(directory / "run.json")
-    for candidate in checkpoint.from_latest(directory / "checkpoints"):
+    run = Run(directory)
+    stored = run.info
+    for candidate in checkpoint.from_latest(run.checkpoints):
         if isinstance(candidate, checkpoint.DamagedCheckpoint):
             warn(f"{candidate}: looking for the one before")
             continue
@@ -142,6 +144,6 @@ def load(directory: str | Path) -> Classifier:
             return Classifier(model.eval(), Preprocessing.from_json(stored["preprocessing"]), class_names)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"{directory / 'run.json'} does not fit its checkpoint: {reason}") from error
-    cure = f"'vitrail resume {quoted(directory)}' goes on with the run" if "fingerprint" in stored else "save it again"
+            raise InputError(f"{directory / RUN} does not fit its checkpoint: {reason}") from error
+    cure = f"'vitrail resume {quoted(directory)}' goes on with the run" if run.trained_here else "save it again"
     raise InputError(f"{directory} has no intact checkpoint: {cure}")

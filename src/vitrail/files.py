@@ -11,10 +11,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vitrail.errors import InputError, RunError
 from vitrail.text import quoted
+
+Json = dict[str, Any]
+T = TypeVar("T")
 
 TEMPORARY = ".tmp-"
 _AS_ESCAPE = "backslashreplace"
@@ -59,17 +62,26 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, text.encode("utf-8", _AS_ESCAPE))
 
 
-def read_json(path: Path) -> Any:
-    """Raises InputError naming the file where it is missing or damaged."""
+def read_json(path: Path) -> Json:
+    """A JSON object. Raises InputError naming the file where it is missing or damaged."""
+    stored = checked(path, lambda: json.loads(path.read_text(encoding="utf-8")))
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} is damaged: a JSON object was expected")
+    return stored
+
+
+def checked(path: Path, read: Callable[[], T]) -> T:
+    """What `read` makes of the file at `path`. Raises InputError naming it where that fails."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read()
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path} is damaged: {' '.join(what.split())}") from error
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[Json]:
     """The objects of a JSON-lines file, up to the first line that is cut off or damaged."""
     if not path.exists():
         return []

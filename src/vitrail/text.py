@@ -7,10 +7,23 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
 
 def shown(name: str) -> str:
     """`name` with control characters and undecodable bytes escaped, so that a message stays one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+
+
+def plain_text(name: str, most: int = 24) -> str:
+    """A name as it can be shown: control characters, also of writing direction, replaced; at most `most` characters."""
+    shown = _CONTROLS.sub("\ufffd", name)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def shown_name(name: object) -> str:
+    """A name from outside without control characters, at a length that a page can hold."""
+    return plain_text(str(name), 200)
 
 
 def listed(names: Iterable[str], limit: int = 3) -> str:

@@ -313,7 +313,7 @@ def test_a_demo_replaces_demos_only(tmp_path, capsys):
     assert (out / "comparison.json").exists()
     (tmp_path / "file").touch()
     fails(["demo", "--out", str(tmp_path / "file")], capsys, "not a demo")
-    files.write_json(out / "experiment.json", {**files.read_json(out / "experiment.json"), "kind": "demo"})
+    files.write_json(out / "plan.json", {**files.read_json(out / "plan.json"), "kind": "demo"})
     mine = out / "cnn-digits-seed0" / "explanation-1"
     mine.mkdir()
     (mine / "explanation.html").touch()
@@ -331,8 +331,10 @@ def test_a_plan_cannot_write_outside_its_directory(tmp_path, capsys):
     assert not (tmp_path / "c").exists()
     (tmp_path / "plan").mkdir()
     for damage in ({}, [], None, {"runs": {}}, {"runs": {"../x": {}}, "data_dir": None}):
-        files.write_json(tmp_path / "plan" / "experiment.json", damage)
-        fails(["resume", str(tmp_path / "plan")], capsys)
+        for name in ("experiment.json", "plan.json"):
+            files.write_json(tmp_path / "plan" / name, damage)
+            fails(["resume", str(tmp_path / "plan")], capsys)
+        (tmp_path / "plan" / "plan.json").unlink()
 
 
 def test_one_failing_run_does_not_stop_a_comparison(tmp_path, capsys, monkeypatch):

@@ -10,8 +10,9 @@ from vitrail import files
 from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.experiments import plan as plans
-from vitrail.experiments.plan import Plan
-from vitrail.experiments.run import Run
+from vitrail.experiments.plan import carry_out
+from vitrail.runs.directory import Run
+from vitrail.runs.plan import Plan, plan_kind, read_plan
 
 TRAIN = TrainConfig(
     epochs=1,
@@ -37,7 +38,14 @@ CONFIG = RunConfig(
 
 def a_plan(directory: Path) -> Plan:
     runs = plans.over_seeds("a-seed", CONFIG, 2) | plans.over_seeds("b", CONFIG, 1)
-    return Plan(directory / "plan.json", runs, directory / "cache", {"b-seed3": ("chosen",)}, {"name": "x", "seeds": 2})
+    return Plan(
+        directory / "plan.json",
+        "study",
+        runs,
+        directory / "cache",
+        {"b-seed3": ("chosen",)},
+        {"study": "x", "quick": True, "data": "y"},
+    )
 
 
 def refusing(error, names=("a-seed-seed3", "a-seed-seed4", "b-seed3")):
@@ -54,7 +62,7 @@ def refusing(error, names=("a-seed-seed3", "a-seed-seed4", "b-seed3")):
 def test_a_plan_is_read_as_it_was_written(tmp_path):
     plan = a_plan(tmp_path)
     plan.write()
-    read = plans.read(plan.file, name=str, seeds=int)
+    read = read_plan(plan.directory)
     assert dataclasses.replace(read, choices={k: tuple(v) for k, v in read.choices.items()}) == plan
     assert [config.train.seed for config in read.runs.values()] == [3, 4, 3]
     assert read.groups == {"a-seed": ["a-seed-seed3", "a-seed-seed4"], "b": ["b-seed3"]}
@@ -62,7 +70,17 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": 7}, {"seeds": "2"}, {"runs": {}}, {"runs": []}, {"runs": {"a": 1}}, {"data_dir": 5}, {"choices": 1}],
+    [
+        {"study": 7},
+        {"quick": "2"},
+        {"kind": "x"},
+        {"kind": []},
+        {"runs": {}},
+        {"runs": []},
+        {"runs": {"a": 1}},
+        {"data_dir": 5},
+        {"choices": 1},
+    ],
     ids=str,
 )
 def test_a_damaged_plan_is_named(change, tmp_path):
@@ -70,7 +88,7 @@ def test_a_damaged_plan_is_named(change, tmp_path):
     plan.write()
     files.write_json(plan.file, {**files.read_json(plan.file), **change})
     with pytest.raises(InputError, match=r"plan\.json.* is damaged"):
-        plans.read(plan.file, name=str, seeds=int)
+        read_plan(plan.directory)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../x", "a/b"])
@@ -78,17 +96,17 @@ def test_a_run_cannot_leave_its_directory(name, tmp_path):
     plan = dataclasses.replace(a_plan(tmp_path), runs={name: CONFIG})
     plan.write()
     with pytest.raises(InputError, match="plain directory name"):
-        plan.carry_out()
+        carry_out(plan)
 
 
 def test_one_failing_run_is_left_out_and_all_failing_runs_are_an_error(tmp_path, monkeypatch):
     plan = a_plan(tmp_path)
     plan.write()
     monkeypatch.setattr(plans, "begin", refusing(RunError("training diverged"), {"a-seed-seed4"}))
-    assert list(plan.carry_out()) == ["a-seed-seed3", "b-seed3"]
+    assert list(carry_out(plan)) == ["a-seed-seed3", "b-seed3"]
     monkeypatch.setattr(plans, "begin", refusing(RunError("training diverged")))
     with pytest.raises(RunError, match=r"a-seed-seed3: training diverged; a-seed-seed4.*; b-seed3"):
-        plan.carry_out()
+        carry_out(plan)
 
 
 def test_an_interruption_names_the_plan_and_not_the_run(tmp_path, monkeypatch):
@@ -99,7 +117,7 @@ def test_an_interruption_names_the_plan_and_not_the_run(tmp_path, monkeypatch):
     stop = Interrupted(signal.SIGINT, place / "a-seed-seed3")
     monkeypatch.setattr(plans, "begin", refusing(stop))
     with pytest.raises(Interrupted) as caught:
-        plan.carry_out()
+        carry_out(plan)
     assert f"vitrail resume '{place}'" in str(caught.value)
 
 
@@ -107,7 +125,7 @@ def test_a_plan_is_carried_out_by_one_process_at_a_time(tmp_path):
     plan = a_plan(tmp_path)
     plan.write()
     with files.locked(plan.file), pytest.raises(InputError, match="in use by another process"):
-        plan.carry_out()
+        carry_out(plan)
 
 
 def test_what_lies_where_a_run_should_go_is_kept(tmp_path, monkeypatch):
@@ -119,7 +137,7 @@ def test_what_lies_where_a_run_should_go_is_kept(tmp_path, monkeypatch):
         path.parent.mkdir()
         path.write_text("mine")
     with pytest.raises(InputError, match="move what is in it elsewhere"):
-        plan.carry_out()
+        carry_out(plan)
     assert other.read_text() == "mine"
     assert not unfinished.exists()
 
@@ -129,3 +147,24 @@ def test_a_path_that_is_not_utf8_is_stored_as_it_is(tmp_path):
     files.write_json(tmp_path / "x.json", value)
     assert files.read_json(tmp_path / "x.json") == value
     assert "größe" in (tmp_path / "x.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("older", "said", "kind"),
+    [
+        ("experiment.json", {"kind": "demo"}, "demo"),
+        ("experiment.json", {"kind": "comparison"}, "comparison"),
+        ("study.json", {"study": "positions", "quick": True, "data": "digits"}, "study"),
+        ("reproduction.json", {"reproduction": "annotated-600"}, "reproduction"),
+    ],
+)
+def test_a_plan_by_the_name_of_an_earlier_version_is_read(older, said, kind, tmp_path):
+    plan = a_plan(tmp_path)
+    plan.write()
+    stored = files.read_json(plan.file)
+    plan.file.unlink()
+    files.write_json(tmp_path / older, {key: stored[key] for key in ("data_dir", "runs", "choices")} | said)
+    assert plan_kind(tmp_path) == kind
+    read = read_plan(tmp_path)
+    assert (read.file, read.kind, read.runs) == (tmp_path / older, kind, plan.runs)
+    assert dict(read.about) == {name: value for name, value in said.items() if name != "kind"}

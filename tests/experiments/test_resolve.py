@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from vitrail import files
+from vitrail.classifier import load
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.sources import Source
 from vitrail.errors import InputError
+from vitrail.experiments import comparison
 from vitrail.experiments import resolve as resolving
 from vitrail.experiments import run as runs
-from vitrail.experiments.comparison import by_name, compare, plan_comparison
 from vitrail.experiments.resolve import Loader, resolve
 from vitrail.studies import conduct
 
@@ -76,9 +77,11 @@ def test_a_run_reads_its_images_once(read, tmp_path):
     assert (len(loaded), len(measured)) == (2, 1)
 
 
-def test_a_comparison_of_many_runs_is_planned_with_one_reading(read):
+def test_a_comparison_of_many_runs_is_planned_with_one_reading(read, tmp_path, monkeypatch):
     loaded, measured = read
-    planned, _ = plan_comparison(DataConfig("digits"), by_name(["vit-digits", "cnn-digits"]), TRAIN, seeds=3)
+    monkeypatch.setattr(comparison, "complete", lambda plan: plan)
+    models = comparison.by_name(["vit-digits", "cnn-digits"])
+    planned = comparison.start_comparison(DataConfig("digits"), models, TRAIN, 3, tmp_path / "out").runs
     assert len({config.data for config in planned.values()}) == 1
     assert (len(planned), len(loaded), len(measured)) == (6, 1, 1)
     assert not held(loaded)
@@ -86,16 +89,16 @@ def test_a_comparison_of_many_runs_is_planned_with_one_reading(read):
 
 def test_the_runs_of_a_comparison_share_their_images(read, tmp_path):
     loaded, measured = read
-    compare("digits", ["vit-digits", "cnn-digits"], seeds=2, out=tmp_path / "out", **SMALL)
+    comparison.compare("digits", ["vit-digits", "cnn-digits"], seeds=2, out=tmp_path / "out", **SMALL)
     # To plan it, for all runs, and to look at two of the models.
     assert (len(loaded), len(measured)) == (3, 1)
 
 
 def test_a_study_reads_and_measures_each_set_of_images_once(read, tmp_path, monkeypatch):
     loaded, measured = read
-    monkeypatch.setattr(conduct, "resume_study", lambda directory: directory)
+    monkeypatch.setattr(conduct, "complete", lambda plan: plan)
     conduct.study("patch-size", quick=True, seeds=2, data="digits", out=tmp_path / "out")
-    cells = files.read_json(tmp_path / "out" / "study.json")["runs"].values()
+    cells = files.read_json(tmp_path / "out" / "plan.json")["runs"].values()
     sizes = {json.dumps(cell["data"]) for cell in cells}
     assert len(cells) > 2 * len(sizes)
     assert (len(loaded), len(measured)) == (len(sizes), len(sizes))
@@ -123,7 +126,7 @@ def test_images_that_changed_since_a_run_began_are_noticed(older, measured, tmp_
             stored["config"]["data"] |= {"mean": None, "std": None}
         files.write_json(run.directory / "run.json", stored)
     preprocessing = runs.reopen(run.directory).preprocessing
-    assert preprocessing == run.classifier().preprocessing
+    assert preprocessing == load(run.directory).preprocessing
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(path / "cat" / "3.png")
     if older and not measured:
         runs.reopen(run.directory)  # Nothing of the pixels was recorded.

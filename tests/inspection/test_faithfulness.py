@@ -19,6 +19,7 @@ from vitrail.inspection.faithfulness import Faithfulness, table
 from vitrail.inspection.masking import by_hiding, cell_means, curve_points, curves, groups, probabilities, ranks
 from vitrail.inspection.measures import area_under, inside_mass, mean_interval, pointing, response, saco, widened
 from vitrail.inspection.measuring import measure, order_gap
+from vitrail.runs.layout import FAITHFULNESS
 
 
 class TestCells:
@@ -335,8 +336,8 @@ class TestStored:
     def test_round_trip(self, red_squares, tmp_path):
         _, _, measured, _ = red_squares
         text = json.dumps(measured.to_json(), allow_nan=False)
-        (tmp_path / faithfulness.FILE).write_text(text)
-        again = faithfulness.read(tmp_path / faithfulness.FILE)
+        (tmp_path / FAITHFULNESS).write_text(text)
+        again = faithfulness.read(tmp_path / FAITHFULNESS)
         assert json.dumps(again.to_json()) == text
         assert table(again) == table(measured)
         assert faithfulness.read(tmp_path / "elsewhere") is None

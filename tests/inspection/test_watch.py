@@ -6,6 +6,7 @@ from planted import small_vit
 import vitrail
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.inspection import watch
+from vitrail.runs.layout import ATTENTION
 
 PREPROCESSING = Preprocessing((12, 12), 3, (0.5,) * 3, (0.25,) * 3)
 IMAGE = np.random.default_rng(0).integers(0, 256, (3, 12, 12), np.uint8)
@@ -33,7 +34,7 @@ def test_a_run_that_goes_on_from_an_earlier_checkpoint_replaces_later_epochs(tmp
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
 def test_a_damaged_record_begins_anew(damage, tmp_path):
     watch.watch(tmp_path, 1, small_vit(), IMAGE, PREPROCESSING)
-    path = tmp_path / watch.FILE
+    path = tmp_path / ATTENTION
     path.write_bytes(path.read_bytes()[:-7] if damage is None else damage)
     assert watch.read(tmp_path) is None
     watch.watch(tmp_path, 2, small_vit(), IMAGE, PREPROCESSING)

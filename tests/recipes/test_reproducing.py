@@ -19,13 +19,14 @@ from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments import plan as plans
 from vitrail.experiments import run as runs
-from vitrail.experiments.run import Run
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes import reproducing as reproduction
 from vitrail.recipes.figures import DRAWINGS, _untrained
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
+from vitrail.runs.directory import Run
+from vitrail.runs.plan import read_plan
 from vitrail.training.choices import resolve_training
 
 
@@ -146,7 +147,7 @@ def test_interrupted_between_seeds_it_records_those_that_are_finished(small_reci
 
 
 def test_a_record_of_fewer_seeds_than_planned_says_so(reproduced):
-    first = runs.Run(reproduced / "tiny-seed0")
+    first = Run(reproduced / "tiny-seed0")
     of_one = reproduction.record("tiny", "tiny", [first], planned=2)
     assert reproduction.so_far(of_one) == " (1 of 2 seeds)"
     assert "--seeds 2" in of_one["command"]
@@ -254,4 +255,4 @@ def test_what_cannot_be_reproduced_is_said(tmp_path, capsys):
 def test_a_damaged_plan_is_named(tmp_path):
     files.write_json(tmp_path / "reproduction.json", {"reproduction": "annotated-600"})
     with pytest.raises(InputError, match=r"reproduction\.json is damaged"):
-        reproduction.resume_reproduction(tmp_path)
+        reproduction.complete(read_plan(tmp_path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vitrail.report import numbers
-from vitrail.report.records import Spread
+from vitrail.runs.comparison import Spread
 
 
 @pytest.mark.parametrize(

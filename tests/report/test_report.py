@@ -19,7 +19,7 @@ from PIL import Image
 from vitrail import plots
 from vitrail.errors import InputError
 from vitrail.report import embedding, write_report
-from vitrail.report.records import read_run
+from vitrail.runs.directory import Run
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +156,13 @@ def test_a_run_killed_before_its_first_step(tmp_path: Path) -> None:
 
 def test_an_unfinished_last_line_is_forgiven(tmp_path: Path) -> None:
     directory = write_run(tmp_path, Recipe(epochs=2), keep=("metrics",))
-    before = read_run(directory)
+    before, steps = Run(directory).metrics, Run(directory).steps
     for name in ("steps.jsonl", "metrics.jsonl"):
         with (directory / name).open("a") as file:
             file.write('{"step": 81, "lo')
-    after = read_run(directory)
-    assert after.epochs == before.epochs
-    assert after.steps.loss.tolist() == before.steps.loss.tolist()
+    after = Run(directory)
+    assert after.metrics == before
+    assert after.steps.loss.tolist() == steps.loss.tolist()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from vitrail import files
 from vitrail.cli import run
 from vitrail.errors import InputError
-from vitrail.experiments.run import Run
+from vitrail.runs.directory import Run
+from vitrail.runs.plan import read_plan
 from vitrail.studies import STUDIES, conduct
 from vitrail.studies.study import Setting
 
@@ -39,7 +40,7 @@ def test_the_record_holds_what_the_runs_measured(conducted):
     assert record["sentence"].startswith(f"{record['verdict'].capitalize()} on digits (quick, 2 seeds): ")
     text = (conducted / "finding.md").read_text()
     assert record["sentence"] in text
-    assert {path.name for path in conducted.iterdir()} >= {"figure.png", "figure.svg", "study.json"}
+    assert {path.name for path in conducted.iterdir()} >= {"figure.png", "figure.svg", "plan.json"}
 
 
 def test_resume_finds_the_same_and_trains_only_what_is_missing(conducted, capsys):
@@ -78,7 +79,7 @@ def test_what_cannot_be_studied_is_said(tmp_path, capsys):
 def test_a_damaged_plan_is_named(tmp_path):
     files.write_json(tmp_path / "study.json", {"study": "positions"})
     with pytest.raises(InputError, match=r"study\.json is damaged"):
-        conduct.resume_study(tmp_path)
+        conduct.complete(read_plan(tmp_path))
 
 
 def test_one_seed_gives_no_verdict():

@@ -21,6 +21,7 @@ from vitrail.adoption.origin import Adopted
 from vitrail.configs import Size
 from vitrail.errors import InputError
 from vitrail.files import read_json
+from vitrail.runs.directory import Run
 from vitrail.text import listed, shown
 
 _PICKLES = (".pth", ".pt", ".bin", ".ckpt")
@@ -107,7 +108,7 @@ def _from_path(path: Path, num_heads: int | None, image_size: Size | None, allow
 
 
 def _from_folder(path: Path, num_heads: int | None, image_size: Size | None, allow_pickle: bool) -> Adopted:
-    if (path / "run.json").is_file():
+    if Run(path).begun:
         raise InputError(f"{path} is a Vitrail run already: give it to 'vitrail predict'")
     if not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json: a source is {_FORMS}")

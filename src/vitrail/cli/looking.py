@@ -57,7 +57,8 @@ def explain(argv: Sequence[str]) -> None:
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
     from vitrail.experiments import explaining
-    from vitrail.inspection.faithfulness import FILE
+    from vitrail.runs.directory import Run
+    from vitrail.runs.layout import FAITHFULNESS, FIGURES
 
     run, files = options.run, []
     wanted: dict[str, Any] = {
@@ -73,12 +74,12 @@ def explain(argv: Sequence[str]) -> None:
         files.append(path)
     if not options.images:
         # The report shows what was measured on the run's own data.
-        shows = path.name == FILE and (run / "report.html").is_file()
+        shows = path.name == FAITHFULNESS and Run(run).report.is_file()
         done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
     made = explaining.explain(**wanted)
     _say_predictions(made.explanations, made.class_names)
-    figures = made.directory / "figures"
+    figures = made.directory / FIGURES
     done(*files, made.page, made.arrays, figures, then=f"open {quoted(made.page)} in a browser")
 
 
@@ -143,6 +144,8 @@ def adopt(argv: Sequence[str]) -> None:
     from vitrail import files
     from vitrail.adoption import adopt as adopt_model
     from vitrail.experiments.run import new_directory
+    from vitrail.runs.directory import Run
+    from vitrail.runs.layout import RUN
     from vitrail.text import slug
 
     if options.out is not None and files.expanded(options.out).exists():
@@ -160,4 +163,4 @@ def adopt(argv: Sequence[str]) -> None:
     name = options.source.partition(":")[2] or Path(options.source).stem
     directory = new_directory(options.out, slug(name)[:60])
     classifier.save(directory)
-    done(directory / "run.json", directory / "checkpoints", then=f"vitrail explain {quoted(directory)} IMAGE...")
+    done(directory / RUN, Run(directory).checkpoints, then=f"vitrail explain {quoted(directory)} IMAGE...")

@@ -64,14 +64,12 @@ def study(argv: Sequence[str]) -> None:
 def show_study(directory: Path, finding: "Finding") -> None:
     """The table, the outcome, and the files."""
     from vitrail.progress import console, say
-    from vitrail.studies.conduct import RECORD
+    from vitrail.runs.layout import FIGURE, FINDING, RECORD
 
     console.print(_table(finding.head, finding.rows))
     say(finding.sentence)
-    done(
-        *(directory / name for name in ("finding.md", "figure.png", RECORD)),
-        then=f"open {quoted(directory / 'figure.png')}",
-    )
+    figure = directory / f"{FIGURE}.png"
+    done(directory / FINDING, figure, directory / RECORD, then=f"open {quoted(figure)}")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
@@ -141,21 +139,20 @@ def _list_reproductions() -> None:
 def show_reproduced(made: "Reproduced") -> None:
     """What is published and what was measured, side by side, and the files."""
     from vitrail.progress import console, say
+    from vitrail.runs.layout import record_file, runs_in
 
     records, figure = made.records, made.figure
     if figure is None:
         console.print(_side_by_side(made.rows(), "measured"))
-        written = [f"{name}.json" for name in records]
+        written = [record_file(made.directory, name) for name in records]
     else:
         console.print(_table(figure["head"], figure["rows"]))
         say(f"published: {figure['claim']}")
         say(figure["sentence"])
-        written = [f"{made.name}.{ending}" for ending in ("png", "svg", "json")]
-    run = next(path.parent for path in sorted(made.directory.glob("*-seed*/run.json")))
-    done(
-        *(made.directory / name for name in written),
-        then=f"vitrail resume {quoted(run)}, which writes that run's report",
-    )
+        record = record_file(made.directory, made.name)
+        written = [record.with_suffix(".png"), record.with_suffix(".svg"), record]
+    run = runs_in(made.directory)[0]
+    done(*written, then=f"vitrail resume {quoted(run)}, which writes that run's report")
 
 
 def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":

@@ -85,21 +85,23 @@ def _say_what_is_recorded(followed: str, source: str) -> None:
 
 def show_run(directory: Path) -> None:
     """The end of a run: its results, its files, and what to do next."""
-    from vitrail import files
     from vitrail.progress import say
+    from vitrail.runs.directory import Run
+    from vitrail.runs.layout import EVALUATION
 
-    evaluation = files.read_json(directory / "evaluation.json")
-    if not (isinstance(evaluation, dict) and isinstance(evaluation.get("accuracy"), float)):
-        raise InputError(f"{directory / 'evaluation.json'} is damaged: remove it, and 'vitrail resume' measures again")
+    run = Run(directory)
+    evaluation = run.evaluation
+    if not isinstance(evaluation.get("accuracy"), float):
+        raise InputError(f"{directory / EVALUATION} is damaged: remove it, and 'vitrail resume' measures again")
     say(
         f"test accuracy {evaluation['accuracy']:.2%} and loss {evaluation['loss']:.3f} "
         f"on {plural(evaluation['images'], 'image')}"
         + (" (which also validated each epoch)" if evaluation["val_split"] == "test" else "")
     )
     done(
-        directory / "evaluation.json",
-        directory / "checkpoints",
-        directory / "report.html",
+        directory / EVALUATION,
+        run.checkpoints,
+        run.report,
         then=f"vitrail predict {quoted(directory)} IMAGE...",
     )
 
@@ -121,17 +123,21 @@ def resume(argv: Sequence[str]) -> None:
     from vitrail.experiments import comparison
     from vitrail.experiments import run as runs
     from vitrail.recipes import reproducing as tables
+    from vitrail.runs.plan import plan_kind, read_plan
     from vitrail.studies import conduct
 
-    if tables.is_reproduction(options.run):
-        show_reproduced(tables.resume_reproduction(options.run))
-    elif conduct.is_study(options.run):
-        made = conduct.resume_study(options.run)
-        show_study(made.directory, made.finding)
-    elif comparison.is_experiment(options.run):
-        show_comparison(comparison.resume_comparison(options.run).directory)
-    else:
+    kind = plan_kind(options.run)
+    if kind is None:
         show_run(runs.resume(options.run).directory)
+        return
+    plan = read_plan(options.run)
+    if kind == "reproduction":
+        show_reproduced(tables.complete(plan))
+    elif kind == "study":
+        made = conduct.complete(plan)
+        show_study(made.directory, made.finding)
+    else:
+        show_comparison(comparison.complete(plan).directory)
 
 
 def compare(argv: Sequence[str]) -> None:
@@ -163,8 +169,9 @@ def compare(argv: Sequence[str]) -> None:
 def show_comparison(directory: Path) -> None:
     from rich.table import Table
 
-    from vitrail.experiments.comparison import Comparison
     from vitrail.progress import console
+    from vitrail.runs.comparison import Comparison
+    from vitrail.runs.layout import COMPARISON
 
     def spread(values: dict[str, Any], form: str) -> str:
         if values["mean"] is None:
@@ -176,7 +183,8 @@ def show_comparison(directory: Path) -> None:
     table.add_column("model", no_wrap=True)
     for heading in ("test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"):
         table.add_column(heading, justify="right", no_wrap=not heading.endswith("accuracy"))
-    for name, model in Comparison(directory).models.items():
+    comparison = Comparison(directory)
+    for name, model in comparison.models.items():
         table.add_row(
             name,
             spread(model["test"]["accuracy"], ".2%"),
@@ -187,11 +195,7 @@ def show_comparison(directory: Path) -> None:
             spread(model["images_per_second"], ",.0f"),
         )
     console.print(table)
-    done(
-        directory / "comparison.json",
-        directory / "report.html",
-        then=f"open {quoted(directory / 'report.html')} in a browser",
-    )
+    done(directory / COMPARISON, comparison.report, then=f"open {quoted(comparison.report)} in a browser")
 
 
 def demo(argv: Sequence[str]) -> None:

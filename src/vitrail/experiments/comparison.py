@@ -3,74 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from vitrail import files
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
-from vitrail.errors import InputError, RunError
-from vitrail.experiments import plan as plans
-from vitrail.experiments.plan import Plan
-from vitrail.experiments.resolve import resolve
-from vitrail.experiments.run import THEN, Run, configs, new_directory, reopen
+from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.errors import InputError
+from vitrail.experiments.plan import carry_out, draw_up, plain, require_all
+from vitrail.experiments.resolve import Loader, Resolved, resolve
+from vitrail.experiments.run import THEN, configs, reopen
 from vitrail.experiments.testing import compare_inside
 from vitrail.inspection import summaries
 from vitrail.models.presets import preset
 from vitrail.progress import warn
 from vitrail.report import write_report
+from vitrail.runs.comparison import Comparison
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import COMPARISON, INSPECTION, made_since
+from vitrail.runs.plan import Plan, plan_file, plan_kind
 from vitrail.training.metrics import METRICS
 
-_PLAN = "experiment.json"
 _DEMO_EPOCHS = 40
-_MADE_SINCE = ("explanation-*/*", "faithfulness*.json", "evaluation-*.json")
-"""In the runs of a demo, what it does not make itself."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A directory of runs and what they amount to."""
-
-    directory: Path
-
-    @property
-    def models(self) -> dict[str, Any]:
-        """Per model: parameters, multiply_adds, seconds, images_per_second, and val and test metrics over seeds."""
-        return dict(files.read_json(self.directory / "comparison.json")["models"])
-
-    @property
-    def report(self) -> Path:
-        return self.directory / "report.html"
-
-
-def is_experiment(directory: Path) -> bool:
-    return (directory / _PLAN).is_file()
-
-
-def plan_comparison(
-    data: DataConfig,
-    models: Mapping[str, ModelConfig],
-    train: TrainConfig,
-    seeds: int,
-    data_dir: Path | None = None,
-) -> tuple[dict[str, RunConfig], dict[str, tuple[str, ...]]]:
-    """The same data, budget and batches in the same order for every model, once per seed: train.seed, and on.
-
-    All models get images of one size: the given one, else what the first model would be given. Returns the runs by
-    name, and what was chosen for each, and why.
-    """
-    runs: dict[str, RunConfig] = {}
-    choices: dict[str, tuple[str, ...]] = {}
-    for name, model in models.items():
-        resolved = resolve(data, model, train, data_dir, name)
-        data = resolved.config.data
-        seeded = plans.over_seeds(name, resolved.config, seeds)
-        runs |= seeded
-        choices |= dict.fromkeys(seeded, resolved.notes)
-    return runs, choices
 
 
 def start_comparison(
@@ -80,50 +36,52 @@ def start_comparison(
     seeds: int,
     out: Path | None = None,
     data_dir: Path | None = None,
-    kind: str = "comparison",
+    kind: Literal["comparison", "demo"] = "comparison",
 ) -> Comparison:
     """As `compare`, from configurations: write down the plan and carry it out."""
     if not models or seeds < 1:
         raise InputError("a comparison needs at least one model and one seed")
     for name in models:
-        plans.plain(name)
-    runs, choices = plan_comparison(data, models, train, seeds, data_dir)
-    directory = new_directory(out, kind)
-    Plan(directory / _PLAN, runs, data_dir, choices, {"kind": kind}).write()
-    return resume_comparison(directory)
+        plain(name)
+    return complete(draw_up(kind, _groups(data, models, train, seeds, data_dir), out, kind, data_dir))
 
 
-def resume_comparison(directory: Path) -> Comparison:
-    """Carry out what is left of a plan.
-
-    Raises InputError where there is none, or it is damaged; RunError, with the rest recorded, where a run failed.
+def _groups(
+    data: DataConfig, models: Mapping[str, ModelConfig], train: TrainConfig, seeds: int, data_dir: Path | None
+) -> Iterator[tuple[str, int, Resolved]]:
+    """The same data, budget and batches in the same order for every model, and images of one size: the given one,
+    else what the first model would be given.
     """
-    plan = plans.read(directory / _PLAN)
-    runs = plan.carry_out()
+    loader = Loader()
+    for name, model in models.items():
+        resolved = resolve(data, model, train, data_dir, name, loader=loader)
+        data = resolved.config.data
+        yield name, seeds, resolved
+
+
+def complete(plan: Plan) -> Comparison:
+    """Carry out what is left of a plan. Raises RunError, with the rest recorded, where a run failed."""
+    runs, comparison = carry_out(plan), Comparison(plan.directory)
     by_model = {
         model: made for model, names in plan.groups.items() if (made := [runs[name] for name in names if name in runs])
     }
     first = next(iter(plan.runs.values()))
     files.write_json(
-        directory / "comparison.json",
+        plan.directory / COMPARISON,
         {"data": first.data.source, "models": {name: aggregate(group) for name, group in by_model.items()}},
     )
-    _compare_inside(directory, by_model)
-    write_report(directory)
-    if failed := [name for name in plan.runs if name not in runs]:
-        raise RunError(f"{', '.join(failed)} failed, see above; the other runs are in {directory / 'report.html'}")
-    return Comparison(directory)
+    _compare_inside(plan.directory, by_model)
+    write_report(plan.directory)
+    require_all(plan, runs, f"; the other runs are in {comparison.report}")
+    return comparison
 
 
 def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> None:
     """Layers and explanations of two models, the first ViT and the first CNN if both are there, else the first two."""
-    kinds = {
-        name: files.read_json(runs[0].directory / "run.json")["config"]["model"]["kind"]
-        for name, runs in by_model.items()
-    }
+    kinds = {name: runs[0].model["kind"] for name, runs in by_model.items()}
     firsts = [next((name for name in kinds if kinds[name] == kind), None) for kind in ("vit", "cnn")]
     pair = [name for name in firsts if name] if all(firsts) else list(by_model)[:2]
-    path = directory / summaries.FILE
+    path = directory / INSPECTION
     known = summaries.read(path, summaries.PairSummary)
     if len(pair) < 2 or (known is not None and list(known.names) == pair):
         return
@@ -139,11 +97,10 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
 
     There is no test of a run that is not finished: its values are None.
     """
-    described = files.read_json(runs[0].directory / "run.json")
     rows, tests = [run.metrics for run in runs], [run.evaluation if run.finished else {} for run in runs]
     return {
-        "parameters": described["parameters"],
-        "multiply_adds": described["multiply_adds"],
+        "parameters": runs[0].info["parameters"],
+        "multiply_adds": runs[0].info["multiply_adds"],
         "seconds": _spread([sum(row["seconds"] for row in run) for run in rows]),
         "images_per_second": _spread([_median([row["images_per_second"] for row in run]) for run in rows]),
         "train": {name: _spread([run[-1][f"train_{name}"] for run in rows]) for name in METRICS},
@@ -154,7 +111,7 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
 
 def provenance(runs: Sequence[Run]) -> dict[str, Any]:
     """The machines and the versions that runs were made with, each named once."""
-    described = [files.read_json(run.directory / "run.json") for run in runs]
+    described = [run.info for run in runs]
     versions = [{"vitrail": each["vitrail"], **each["versions"]} for each in described]
     return {
         "hardware": _each_once(each["hardware"] for each in described),
@@ -223,11 +180,10 @@ def demo(directory: Path = Path("runs/demo")) -> Comparison:
     Raises InputError where the directory holds anything but an earlier demo, or what was made of its models since.
     """
     if directory.exists():
-        earlier = directory.is_dir() and is_experiment(directory) and files.read_json(directory / _PLAN)
-        if isinstance(earlier, dict) and earlier.get("kind") == "demo":
-            if made := [path for pattern in _MADE_SINCE for path in directory.glob(f"*/{pattern}")]:
+        if plan_kind(directory) == "demo":
+            if made := made_since(directory):
                 raise InputError(f"{made[0]} would be removed by a new demo: move {directory}, or name another --out")
-            with files.locked(directory / _PLAN):
+            with files.locked(plan_file(directory)):
                 shutil.rmtree(directory)
         elif not directory.is_dir() or any(directory.iterdir()):
             raise InputError(f"{directory} holds something that is not a demo: name another --out")

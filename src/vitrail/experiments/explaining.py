@@ -26,12 +26,13 @@ from vitrail.hardware import choose_device, fast_bf16
 from vitrail.inspection.attribution import Method, cells, methods_for
 from vitrail.inspection.explanation import Explanation
 from vitrail.inspection.explanation import explain as explain_images
-from vitrail.inspection.faithfulness import FILE as FAITHFULNESS
 from vitrail.inspection.faithfulness import Faithfulness
 from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.inspection.measuring import measure
 from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import ARRAYS, EXPLANATION, FAITHFULNESS, FIGURES, PAGE, on_other_data
 from vitrail.text import listed, plural, slug
 
 COUNT = 200
@@ -95,7 +96,7 @@ def explain(
     )
     config = classifier.model.config
     patch = config.patch_size if config.cuts_patches else None
-    arrays, figures, shown = directory / "arrays.npz", [], []
+    arrays, figures, shown = directory / ARRAYS, [], []
     stems = _stems(names)
     stored = {
         f"{stem}/{name}": array
@@ -107,14 +108,14 @@ def explain(
         for stem, explanation in zip(stems, explanations, strict=True):
             drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
             for name, figure in drawn.items():
-                path = directory / "figures" / stem / f"{name}.png"
+                path = directory / FIGURES / stem / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
                 figures.append(path)
             shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured, layer, head))
             advance()
     title = names[0] if len(names) == 1 else f"{len(names)} images"
-    page = directory / "explanation.html"
+    page = directory / PAGE
     files.write_bytes(page, explanation_page(title, shown, config.has, measured, layer, head).encode())
     return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
 
@@ -178,8 +179,9 @@ def measure_faithfulness(
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
     path = directory / FAITHFULNESS
-    if data is not None and (_has_data(directory) or not _fits(path, lasting(data))):
-        path = _measured_on(path.with_stem(f"{path.stem}-{slug(Path(data).stem)}"), lasting(data))
+    trained_here = Run(directory).trained_here
+    if data is not None and (trained_here or (path.is_file() and files.read_json(path).get("data") != lasting(data))):
+        path = on_other_data(path, slug(Path(data).stem), lasting(data))
     files.check_writable(directory)
     before = read_faithfulness(path)
     dataset, test, name = _test_images(directory, classifier, data, data_dir)
@@ -195,7 +197,7 @@ def measure_faithfulness(
     masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if name == "shapes" else None
     labels = torch.from_numpy(dataset.labels[right])
     found = measure(classifier.model, images, labels, chosen, masks, _precision(device), seed, name)
-    weights = checkpoint.latest_weights(directory / "checkpoints")
+    weights = checkpoint.latest_weights(Run(directory).checkpoints)
     found = dataclasses.replace(found, scores=(*kept, *found.scores), weights=weights)
     files.write_json(path, found.to_json())
     return found, path
@@ -243,7 +245,7 @@ def _check_choice(classifier: Classifier, layer: int | None, head: int | None) -
 def _directory(run: Path, out: Path | None) -> Path:
     if out is not None:
         return files.claim(out, "name another --out")
-    return files.first_free(run, "explanation")
+    return files.first_free(run, EXPLANATION)
 
 
 def _names(images: Sequence[Picture]) -> tuple[str, ...]:
@@ -260,25 +262,12 @@ def _stems(names: Sequence[str]) -> list[str]:
     return [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
 
 
-def _measured_on(path: Path, name: str) -> Path:
-    """The file for data of this name: numbered where other data has the path."""
-    return files.numbered(path, lambda path: _fits(path, name))
-
-
-def _fits(path: Path, name: str) -> bool:
-    return not path.is_file() or files.read_json(path).get("data") == name
-
-
-def _has_data(directory: Path) -> bool:
-    return "fingerprint" in files.read_json(directory / "run.json")
-
-
 def _test_images(
     directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None
 ) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
     """Images and labels in the model's classes, which of them test, and what they are called."""
     if data is None:
-        if not _has_data(directory):
+        if not Run(directory).trained_here:
             raise InputError(f"{directory} has no data of its own: name some by --data")
         try:
             prepared = reopen(directory, to_train=False)

@@ -1,121 +1,96 @@
-"""Several runs in one directory, written down before the first begins, so that they can be gone on with."""
+"""Several runs that are planned together: drawn up, carried out, and gone on with."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vitrail import files
 from vitrail.configs import RunConfig
-from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.experiments.resolve import Loader, announce, resolve
-from vitrail.experiments.run import Observer, Run, begin, resume
+from vitrail.experiments.resolve import Loader, Resolved, announce, resolve
+from vitrail.experiments.run import Observer, begin, new_directory, resume
 from vitrail.progress import say
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import PLAN, run_name
+from vitrail.runs.plan import Kind, Plan
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Runs by name, and what else the plan's file says."""
+def draw_up(
+    kind: Kind,
+    groups: Iterable[tuple[str, int, Resolved]],
+    out: Path | None,
+    stem: str,
+    data_dir: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Write down a plan, in `out` or the first free directory of this stem.
 
-    file: Path
-    """In the directory that the runs' own directories are in."""
-    runs: Mapping[str, RunConfig]
-    data_dir: Path | None = None
-    """Where downloads and decoded images are kept."""
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Of a run: what was chosen when it was planned, and why."""
-    about: Mapping[str, Any] = field(default_factory=dict)
-    """Of the whole, under other names than these: what JSON can hold."""
-
-    def write(self) -> None:
-        files.write_json(
-            self.file,
-            {
-                **self.about,
-                "data_dir": str(files.expanded(self.data_dir).resolve()) if self.data_dir else None,
-                "runs": {name: run_to_json(config) for name, config in self.runs.items()},
-                "choices": {name: list(lines) for name, lines in self.choices.items()},
-            },
-        )
-
-    @property
-    def groups(self) -> dict[str, list[str]]:
-        """Names of the runs that differ in their seeds alone, by the name they have without it."""
-        groups: dict[str, list[str]] = {}
-        for name in self.runs:
-            groups.setdefault(name.rpartition("-seed")[0], []).append(name)
-        return groups
-
-    def carry_out(self, report: bool = True, observe: Observer | None = None) -> dict[str, Run]:
-        """Of a plan that is written: make the runs that are not there yet, complete those that are; by name, in order.
-
-        For `report` and `observe` see `runs.complete`. A run that fails does not stop the others; it is left out.
-        Raises RunError if all fail.
-        """
-        try:
-            with files.locked(self.file):
-                return self._made(report, observe)
-        except Interrupted as stop:
-            raise Interrupted(stop.signum, self.file.parent) from None
-
-    def _made(self, report: bool, observe: Observer | None) -> dict[str, Run]:
-        runs, failures, loader = {}, [], Loader()
-        for number, (name, config) in enumerate(self.runs.items(), start=1):
-            place = self.file.parent / plain(name)
-            say(f"run {number} of {len(self.runs)}: {name}")
-            try:
-                if (place / "run.json").is_file():
-                    runs[name] = resume(place, report, observe)
-                    continue
-                for unfinished in place.glob(f"{files.TEMPORARY}*"):
-                    unfinished.unlink()
-                made = resolve(config.data, config.model, config.train, self.data_dir, config.model_name, loader=loader)
-                if name in self.choices:
-                    made = dataclasses.replace(made, notes=tuple(self.choices[name]))
-                files.claim(place, "move what is in it elsewhere")
-                announce(made, place)
-                runs[name] = begin(loader.load(made), place, report, observe)
-            except RunError as error:
-                failures.append(f"{name}: {error}")
-                say(f"{name} failed: {error}")
-        if failures and not runs:
-            raise RunError("; ".join(failures))
-        return runs
-
-
-def read(file: Path, **about: type) -> Plan:
-    """A plan that was written, which says of the whole what `about` names, each of its kind.
-
-    Raises InputError where there is none, or it is damaged.
+    `groups` are names of runs, over how many seeds each is to be made, and what it is with the first of them.
     """
-    stored = files.read_json(file)
-    try:
-        runs = {name: run_from_json(config) for name, config in stored["runs"].items()}
-        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-        choices = {name: [str(line) for line in lines] for name, lines in stored.get("choices", {}).items()}
-        said = {name: stored[name] for name in about}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is damaged ({type(error).__name__}: {error})") from error
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
-    if not runs:
-        raise InputError(f"{file} is damaged (it names no run)")
-    for name, kind in about.items():
-        if not isinstance(said[name], kind):
-            raise InputError(f"{file} is damaged ({name} is {said[name]!r})")
-    return Plan(file, runs, data_dir, choices, said)
+    runs: dict[str, RunConfig] = {}
+    choices: dict[str, tuple[str, ...]] = {}
+    for name, seeds, resolved in groups:
+        seeded = over_seeds(name, resolved.config, seeds)
+        runs |= seeded
+        choices |= dict.fromkeys(seeded, resolved.notes)
+    plan = Plan(new_directory(out, stem) / PLAN, kind, runs, data_dir, choices, about or {})
+    plan.write()
+    return plan
 
 
 def over_seeds(name: str, config: RunConfig, seeds: int) -> dict[str, RunConfig]:
     """The run from its own seed on, by names that say which."""
     return {
-        f"{name}-seed{seed}": dataclasses.replace(config, train=dataclasses.replace(config.train, seed=seed))
+        run_name(name, seed): dataclasses.replace(config, train=dataclasses.replace(config.train, seed=seed))
         for seed in range(config.train.seed, config.train.seed + seeds)
     }
+
+
+def carry_out(plan: Plan, report: bool = True, observe: Observer | None = None) -> dict[str, Run]:
+    """Of a plan that is written: make the runs that are not there yet, complete those that are; by name, in order.
+
+    For `report` and `observe` see `run.complete`. A run that fails does not stop the others; it is left out.
+    Raises RunError if all fail.
+    """
+    try:
+        with files.locked(plan.file):
+            return _made(plan, report, observe)
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, plan.directory) from None
+
+
+def _made(plan: Plan, report: bool, observe: Observer | None) -> dict[str, Run]:
+    runs, failures, loader = {}, [], Loader()
+    for number, (name, config) in enumerate(plan.runs.items(), start=1):
+        place = plan.directory / plain(name)
+        say(f"run {number} of {len(plan.runs)}: {name}")
+        try:
+            if Run(place).begun:
+                runs[name] = resume(place, report, observe)
+                continue
+            for unfinished in place.glob(f"{files.TEMPORARY}*"):
+                unfinished.unlink()
+            made = resolve(config.data, config.model, config.train, plan.data_dir, config.model_name, loader=loader)
+            if name in plan.choices:
+                made = dataclasses.replace(made, notes=tuple(plan.choices[name]))
+            files.claim(place, "move what is in it elsewhere")
+            announce(made, place)
+            runs[name] = begin(loader.load(made), place, report, observe)
+        except RunError as error:
+            failures.append(f"{name}: {error}")
+            say(f"{name} failed: {error}")
+    if failures and not runs:
+        raise RunError("; ".join(failures))
+    return runs
+
+
+def require_all(plan: Plan, runs: Mapping[str, Run], otherwise: str) -> None:
+    """Raises RunError naming the runs that failed, and what that means."""
+    if failed := [name for name in plan.runs if name not in runs]:
+        raise RunError(f"{', '.join(failed)} failed, see above{otherwise}")
 
 
 def plain(name: str) -> str:

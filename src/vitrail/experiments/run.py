@@ -9,7 +9,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,61 +19,25 @@ import numpy as np
 import torch
 
 from vitrail import files, hardware
-from vitrail.classifier import Classifier, load
+from vitrail.classifier import load
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
 from vitrail.experiments.testing import look_inside, run_test
-from vitrail.inspection import summaries
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
 from vitrail.progress import warn
 from vitrail.report import write_report
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import EVALUATION, INSPECTION, RUN, runs_in
 from vitrail.text import quoted
 from vitrail.training.trainer import Trainer
 
 THEN = "; then "
 """Between the machines, or versions, that a run was made with one after the other."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's directory, and what can be read from it."""
-
-    directory: Path
-
-    @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """One row per finished epoch.
-
-        `epoch`, `step`, `lr`; `seconds` and `images_per_second` of the training pass, without validation, saving and
-        compilation; `train_` and `val_` each of loss, accuracy, top5, auroc, f1, precision, recall (None: undefined).
-        """
-        return files.read_json_lines(self.directory / "metrics.jsonl")
-
-    @property
-    def observations(self) -> list[dict[str, Any]]:
-        """What was observed before training and after every epoch, where something was; see `Trainer`."""
-        return files.read_json_lines(self.directory / "observations.jsonl")
-
-    @property
-    def finished(self) -> bool:
-        return (self.directory / "evaluation.json").is_file()
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """The held-out test. Raises InputError where the run is not finished."""
-        return dict(files.read_json(self.directory / "evaluation.json"))
-
-    @property
-    def report(self) -> Path:
-        return self.directory / "report.html"
-
-    def classifier(self) -> Classifier:
-        return load(self.directory)
 
 
 Observer = Callable[[Prepared, Model], dict[str, Any]]
@@ -82,8 +46,10 @@ Observer = Callable[[Prepared, Model], dict[str, Any]]
 
 def _can_go_on(directory: Path) -> bool:
     """Whether `resume` has something to do in it: a run that was trained here, or several."""
-    own = directory / "run.json"
-    return (own.is_file() and b'"fingerprint"' in own.read_bytes()) or any(directory.glob("*-seed*/run.json"))
+    run = Run(directory)
+    with suppress(InputError):
+        return (run.begun and run.trained_here) or bool(runs_in(directory))
+    return False
 
 
 def new_directory(out: Path | None, stem: str) -> Path:
@@ -108,7 +74,7 @@ def begin(
     summary = summarize(config.model)
     device = torch.device(train.device)
     files.write_json(
-        directory / "run.json",
+        directory / RUN,
         {
             **_made_with(device),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -138,25 +104,25 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
-    if Run(directory).finished and (directory / "run.json").is_file():
+    run = Run(directory)
+    if run.finished and run.begun:
         if not report:
-            return Run(directory)
-        seen = (directory / summaries.FILE).is_file()
+            return run
+        seen = (directory / INSPECTION).is_file()
         if not seen:
             try:
-                with files.locked(directory / "run.json"):
+                with files.locked(directory / RUN):
                     look_inside(directory, load(directory), reopen(directory, to_train=False))
             except InputError as error:
                 # The run is finished all the same, and its report says what there is.
                 warn(f"the report shows nothing of the inside: {error}")
-        if not seen or not (directory / "report.html").is_file():
+        if not seen or not run.report.is_file():
             write_report(directory)
-        return Run(directory)
+        return run
     prepared = reopen(directory)
-    with files.locked(directory / "run.json"):
-        stored = files.read_json(directory / "run.json")
+    with files.locked(directory / RUN):
         here = _made_with(torch.device(prepared.config.train.device))
-        files.write_json(directory / "run.json", stored | {key: _then(stored.get(key), here[key]) for key in here})
+        files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
     return complete(prepared, directory, report, observe)
 
 
@@ -184,10 +150,9 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
-    if not (directory / "run.json").is_file():
-        raise InputError(f"{directory} is not a run: it has no run.json")
-    stored = files.read_json(directory / "run.json")
-    if "fingerprint" not in stored:
+    run = Run(directory)
+    stored = run.info
+    if not run.trained_here:
         if to_train:
             raise InputError(f"{directory} is a saved model that was not trained here: there is nothing to go on with")
         raise InputError(f"{directory} has no data of its own: name some by --data")
@@ -200,7 +165,7 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
         began_with, content = stored["fingerprint"], stored.get("content")
         preprocessing = Preprocessing.from_json(stored["preprocessing"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{directory / 'run.json'} is damaged, or not of a training run ({error})") from error
+        raise InputError(f"{directory / RUN} is damaged, or not of a training run ({error})") from error
     loader = loader or Loader()
     resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader)
     # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
@@ -216,7 +181,7 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     `Trainer`.
     """
     seen = None if observe is None else functools.partial(observe, prepared)
-    with files.locked(directory / "run.json"), hardware.settings_kept():
+    with files.locked(directory / RUN), hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
                 Trainer(prepared.config, prepared.training_data, directory, check, seen).fit()
@@ -234,22 +199,21 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
 
 def evaluate(directory: Path) -> Path:
     """Measure a finished run's test again; the file written. Raises InputError for an unfinished run."""
-    path = directory / "evaluation.json"
     prepared = reopen(directory, to_train=False)
-    if not path.is_file():
+    if not Run(directory).finished:
         raise InputError(
             f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
         )
-    inside = directory / summaries.FILE
+    inside = directory / INSPECTION
     seen = inside.is_file()
-    with files.locked(directory / "run.json"), hardware.settings_kept():
+    with files.locked(directory / RUN), hardware.settings_kept():
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
         inside.unlink(missing_ok=True)
         classifier = load(directory)
         run_test(directory, classifier, prepared)
         if seen:
             look_inside(directory, classifier, prepared)
-    return path
+    return directory / EVALUATION
 
 
 def train(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.numpy import save as to_safetensors
 
 from vitrail import files
 from vitrail.classifier import Classifier, load, predict_logits
@@ -26,6 +22,8 @@ from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import choose_device
 from vitrail.inspection import summaries
 from vitrail.progress import track
+from vitrail.runs.directory import Run, Samples
+from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
 from vitrail.text import quoted
 from vitrail.training import metrics
 
@@ -53,9 +51,9 @@ def run_test(
 
         logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=seen)
     labels = dataset.labels[test]
-    files.write_bytes(directory / "samples.safetensors", _samples(dataset, test, prepared.image_names, logits))
+    _samples(dataset, test, prepared.image_names, logits).write(directory)
     files.write_json(
-        directory / "evaluation.json",
+        directory / EVALUATION,
         {
             "split": "test",
             "val_split": config.data.val_split,
@@ -65,12 +63,12 @@ def run_test(
 
 
 def look_inside(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
-    """What the report shows of the inside of a tested model, from a spread of its test images: `summaries.FILE`."""
+    """What the report shows of the inside of a tested model, from a spread of its test images: `INSPECTION`."""
     classifier.model.to(torch.device(prepared.config.train.device))
     dataset, chosen = prepared.dataset, spread_over(prepared.splits.test, _LOOKED_AT)
-    samples = _stored_samples(directory)["images"]
+    samples = _stored_samples(directory).images
     summaries.store(
-        directory / summaries.FILE,
+        directory / INSPECTION,
         summaries.summarize_model(classifier, dataset.read(chosen), dataset.labels[chosen]),
         summaries.summarize_samples(classifier, samples),
     )
@@ -82,21 +80,18 @@ def compare_inside(path: Path, names: tuple[str, str], directories: tuple[Path, 
     for classifier in pair:
         classifier.model.to(choose_device("auto"))
     samples = _stored_samples(directories[0])
-    first = samples["mistake"] == 0
+    first = samples.mistake == 0
     images = prepared.dataset.read(spread_over(prepared.splits.test, _COMPARED))
-    summaries.store(
-        path, summaries.summarize_pair(names, pair, images, samples["images"][first], samples["labels"][first])
+    summaries.store(path, summaries.summarize_pair(names, pair, images, samples.images[first], samples.labels[first]))
+
+
+def _stored_samples(directory: Path) -> Samples:
+    with suppress(InputError):
+        if samples := Run(directory).samples:
+            return samples
+    raise InputError(
+        f"{directory / SAMPLES} is missing or damaged: 'vitrail evaluate {quoted(directory)}' makes it again"
     )
-
-
-def _stored_samples(directory: Path) -> dict[str, NDArray[Any]]:
-    path = directory / "samples.safetensors"
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path} is missing or damaged: 'vitrail evaluate {quoted(directory)}' makes it again"
-        ) from error
 
 
 def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
@@ -116,9 +111,7 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
         "data": lasting(data),
         **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
     }
-    path = files.numbered(
-        directory / f"evaluation-{source.name}.json", lambda path: files.read_json(path).get("data") == result["data"]
-    )
+    path = on_other_data(directory / EVALUATION, source.name, lasting(data))
     files.write_json(path, result)
     return path
 
@@ -131,7 +124,7 @@ def labelled(
     Raises InputError where the source has a class that the classifier does not know, or the run of the directory was
     trained on some of all its images.
     """
-    trained_on = files.read_json(directory / "run.json")["config"].get("data", {}).get("source")
+    trained_on = Run(directory).data.get("source")
     if source.split is None and lasting(data) == trained_on:
         raise InputError(
             f"{directory} was trained on images of {source.name}: leave out --data to measure on those held out"
@@ -151,7 +144,7 @@ def labelled(
 
 def _samples(
     dataset: ImageDataset, test: NDArray[np.int64], image_names: Sequence[str], logits: NDArray[np.float32]
-) -> bytes:
+) -> Samples:
     """A few test images, one class after another, and the surest mistakes, with their probabilities."""
     labels = dataset.labels[test]
     probabilities = metrics.softmax(logits)
@@ -164,13 +157,11 @@ def _samples(
     surest = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:_MISTAKES]
     chosen = np.array([*by_turn[:_SAMPLES], *surest], dtype=np.int64)
     indices = test[chosen]
-    return to_safetensors(
-        {
-            "images": dataset.read(indices),
-            "labels": labels[chosen],
-            "probabilities": probabilities[chosen].astype(np.float32),
-            "index": indices,
-            "mistake": np.array([0] * min(_SAMPLES, len(by_turn)) + [1] * len(surest), dtype=np.uint8),
-        },
-        metadata={"image_names": json.dumps([image_names[i] for i in indices])},
+    return Samples(
+        images=dataset.read(indices),
+        labels=labels[chosen],
+        probabilities=probabilities[chosen].astype(np.float32),
+        index=indices,
+        mistake=np.array([0] * min(_SAMPLES, len(by_turn)) + [1] * len(surest), dtype=np.uint8),
+        image_names=tuple(image_names[i] for i in indices),
     )

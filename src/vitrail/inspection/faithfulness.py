@@ -32,9 +32,8 @@ from vitrail.classifier import Precision
 from vitrail.errors import InputError
 from vitrail.inspection.masking import BASELINES, Baseline
 from vitrail.inspection.measures import Interval, mean_interval
+from vitrail.runs.layout import CHECKPOINTS
 
-FILE = "faithfulness.json"
-"""In the directory of a run."""
 RANDOMISED = 32
 """Images on which the response to randomisation is measured."""
 LEAST_RESPONSE = 0.5
@@ -159,7 +158,7 @@ def read(path: Path) -> Faithfulness | None:
         return None
     try:
         found = Faithfulness.from_json(files.read_json(path))
-        return found if found.weights == checkpoint.latest_weights(path.parent / "checkpoints") else None
+        return found if found.weights == checkpoint.latest_weights(path.parent / CHECKPOINTS) else None
     except InputError as error:
         cure = "remove it, and 'vitrail explain RUN --faithfulness' measures again"
         raise InputError(f"{path} cannot be used ({error}): {cure}") from error

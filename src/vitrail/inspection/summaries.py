@@ -24,7 +24,6 @@ from vitrail.inspection.alignment import cka
 from vitrail.inspection.attribution import METHODS, attribute, methods_for
 from vitrail.inspection.capture import Capture, inspect
 
-FILE = "inspection.safetensors"
 _FILTERS = 28
 _SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 T = TypeVar("T")

@@ -16,8 +16,7 @@ from vitrail import files
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.inspection.capture import inspect
 from vitrail.models.vit import ViT
-
-FILE = "attention.safetensors"
+from vitrail.runs.layout import ATTENTION
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,13 @@ def watch(
         epochs = np.append(before.epochs[earlier], epoch)
         maps = np.concatenate([before.maps[earlier], looks])
     stored = {"image": image, "epochs": epochs.astype(np.int64), "maps": maps.astype(np.float16)}
-    files.write_bytes(directory / FILE, save(stored))
+    files.write_bytes(directory / ATTENTION, save(stored))
 
 
 def read(directory: Path) -> Watched | None:
     """The record of a run; None where there is none or it is damaged (it then begins anew)."""
     try:
-        stored = load_file(directory / FILE)
+        stored = load_file(directory / ATTENTION)
         found = Watched(stored["image"], stored["epochs"], stored["maps"].astype(np.float32))
     except (OSError, SafetensorError, KeyError):
         return None

@@ -46,7 +46,6 @@ from vitrail.plots.positions import (
     position_similarity,
 )
 from vitrail.plots.series import mean_and_spread, smooth, thin
-from vitrail.plots.style import plain_text
 from vitrail.plots.trust import trust_chart
 
 __all__ = [
@@ -76,7 +75,6 @@ __all__ = [
     "patch_vectors",
     "patches",
     "per_class",
-    "plain_text",
     "position_effect",
     "position_similarity",
     "rollout_map",

@@ -25,10 +25,10 @@ from vitrail.plots.style import (
     chart,
     legend,
     line,
-    plain_text,
     plain_texts,
     rgb,
 )
+from vitrail.text import plain_text
 
 
 def metric_curves(epochs: Float[ndarray, " e"], curves: Mapping[str, Float[ndarray, " e"]], title: str) -> Figure:

@@ -28,7 +28,8 @@ from vitrail.plots.panels import (
     write,
 )
 from vitrail.plots.pictures import as_colors
-from vitrail.plots.style import INK, SERIES, SOFT, chart, charts, legend, line, plain_text
+from vitrail.plots.style import INK, SERIES, SOFT, chart, charts, legend, line
+from vitrail.text import plain_text
 
 _MOST_NAMED = 5
 

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from vitrail.plots.style import SERIES, SOFT, chart, charts, legend, line, plain_text
+from vitrail.plots.style import SERIES, SOFT, chart, charts, legend, line
+from vitrail.text import plain_text
 
 Point = tuple[float, float, float | None]
 """Where, the mean there, and half the width of its interval, where there is one."""

@@ -13,7 +13,8 @@ from numpy import ndarray
 
 from vitrail.plots.panels import Scale, Sheet, as_bytes, balanced, color_bar, counted, in_means, scale_of, sheet
 from vitrail.plots.pictures import as_colors, block_means, shrink
-from vitrail.plots.style import INK, plain_text
+from vitrail.plots.style import INK
+from vitrail.text import plain_text
 
 _DARKEST = 0.5
 """What is left of a colour where the image is black."""

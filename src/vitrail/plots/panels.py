@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy import ndarray
 
-from vitrail.plots.style import INK, SOFT, font_families, plain_text
+from vitrail.plots.style import INK, SOFT, font_families
+from vitrail.text import plain_text
 
 LIGHT, DARK = "#ffffff", "#000000"
 """Colours of marks on pictures, which stay the same on a dark page."""

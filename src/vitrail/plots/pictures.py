@@ -11,7 +11,8 @@ from jaxtyping import Float, Shaped, UInt8
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from vitrail.plots.style import INK, SOFT, font_families, plain_text
+from vitrail.plots.style import INK, SOFT, font_families
+from vitrail.text import plain_text
 
 
 def patches(image: UInt8[ndarray, "c h w"], patch_size: int) -> Figure:

@@ -12,7 +12,8 @@ from numpy import ndarray
 
 from vitrail.plots.maps import fill
 from vitrail.plots.panels import Scale, fit, sheet, write
-from vitrail.plots.style import INK, RIGHT, SOFT, WRONG, chart, legend, line, plain_text
+from vitrail.plots.style import INK, RIGHT, SOFT, WRONG, chart, legend, line
+from vitrail.text import plain_text
 
 _MOST_MAPS = 8
 _GUESSES = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+
+from vitrail.text import plain_text
 
 INK = "#1b2733"
 SOFT = "#5b6876"
@@ -54,13 +55,6 @@ _OTHER_SCRIPTS = (
     "Noto Sans Thai",
     "Arial Unicode MS",
 )
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-
-
-def plain_text(name: str, most: int = 24) -> str:
-    """A name as it can be shown: control characters, also of writing direction, replaced; at most `most` characters."""
-    shown = _CONTROLS.sub("\ufffd", name)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def plain_texts(names: Sequence[str], most: int = 24) -> list[str]:

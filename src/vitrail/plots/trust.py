@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from vitrail.plots.style import GRID, INK, SERIES, SOFT, charts, legend, plain_text
+from vitrail.plots.style import GRID, INK, SERIES, SOFT, charts, legend
+from vitrail.text import plain_text
 
 CONTROLS = ("random", "centre")
 _PER_ROW = 4

@@ -12,17 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from vitrail import files, plots
+from vitrail.classifier import load
 from vitrail.data.argument import data_option, shown_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.experiments.comparison import provenance
 from vitrail.experiments.resolve import Loader, Prepared
-from vitrail.experiments.run import Run, reopen
+from vitrail.experiments.run import reopen
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
 from vitrail.models.build import Model, build_model
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import record_file
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.text import plural
@@ -58,7 +61,7 @@ def _test_images(prepared: Prepared) -> torch.Tensor:
 
 def _similarity(run: Run, prepared: Prepared) -> Measured:
     found: Measured = {}
-    for when, model in (("before", _untrained(prepared)), ("after", run.classifier().model)):
+    for when, model in (("before", _untrained(prepared)), ("after", load(run.directory).model)):
         similarity = position_similarity(model)
         found |= {f"{when}_{name}": value for name, value in structure_measures(similarity).items()}
     return {**found, "similarity": similarity.double().round(decimals=4).tolist()}
@@ -74,7 +77,7 @@ def _similar_positions(of: Mapping[str, NDArray[np.float64]]) -> Finding:
 
 def _distances(run: Run, prepared: Prepared) -> Measured:
     images = _test_images(prepared)
-    models = {"before": _untrained(prepared), "after": run.classifier().model}
+    models = {"before": _untrained(prepared), "after": load(run.directory).model}
     return {when: inspect(model, images).attention_distance().tolist() for when, model in models.items()}
 
 
@@ -107,7 +110,7 @@ def _near_and_far(of: Mapping[str, NDArray[np.float64]]) -> Finding:
 def _shuffled(run: Run, prepared: Prepared) -> Measured:
     test = prepared.splits.test
     images = prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(test)))
-    moved = accuracy_by_moved(run.classifier(), images, prepared.dataset.labels[test], _SHARES)
+    moved = accuracy_by_moved(load(run.directory), images, prepared.dataset.labels[test], _SHARES)
     return {"accuracy": moved.accuracy.tolist()}
 
 
@@ -137,12 +140,12 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
     """
     known, drawing = REPRODUCTIONS[name], DRAWINGS[name]
     (made,) = known.recipes
-    if "attention" not in runs[0].classifier().model.config.has:
+    if "attention" not in load(runs[0].directory).model.config.has:
         raise InputError(f"{name} is a figure of a ViT, which {runs[0].directory} is not")
     loader = Loader()
     measured = [drawing.measure(run, reopen(run.directory, to_train=False, loader=loader)) for run in runs]
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
-    source = files.read_json(runs[0].directory / "run.json")["config"]["data"]["source"]
+    source = runs[0].data["source"]
     data, given = shown_source(source), data_option(source, recipe(made).data.source)
     seeds = plural(len(runs), "seed")
     record = {
@@ -158,6 +161,6 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
         **provenance(runs),
         "measured": measured,
     }
-    files.write_json(directory / f"{name}.json", record)
+    files.write_json(record_file(directory, name), record)
     finding.save_figure(directory / name, name)
     return record

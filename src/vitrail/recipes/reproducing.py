@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from vitrail import files
-from vitrail.configs import RunConfig
 from vitrail.data.argument import data_option, shown_source
-from vitrail.errors import InputError, Interrupted, RunError, nearest
-from vitrail.experiments import plan as plans
+from vitrail.errors import InputError, Interrupted, nearest
 from vitrail.experiments.comparison import aggregate, provenance
-from vitrail.experiments.plan import Plan
-from vitrail.experiments.resolve import Loader, resolve
-from vitrail.experiments.run import Run, new_directory
+from vitrail.experiments.plan import carry_out, draw_up, require_all
+from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.recipes import recipe
 from vitrail.recipes.figures import DRAWINGS, draw
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
+from vitrail.recipes.recipe import Recipe
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import record_file, runs_in
+from vitrail.runs.plan import Plan
 from vitrail.text import plural
 
 RECORDS = Path(__file__).parents[3] / "results"
 """Where a checkout of the project keeps the records of its own runs."""
-_PLAN = "reproduction.json"
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,17 @@ class Reproduced:
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        paths = {made: self.directory / f"{made}.json" for made in find(self.name).recipes}
+        paths = {made: record_file(self.directory, made) for made in find(self.name).recipes}
         return {made: files.read_json(path) for made, path in paths.items() if path.is_file()}
 
     @property
     def figure(self) -> dict[str, Any] | None:
         """Where a figure is what was reproduced: its record, with the sentence that says what it shows."""
-        return files.read_json(self.directory / f"{self.name}.json") if self.name in DRAWINGS else None
+        return files.read_json(record_file(self.directory, self.name)) if self.name in DRAWINGS else None
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Published beside measured; see `side_by_side`."""
         return side_by_side(self.name, self.records)
-
-
-def is_reproduction(directory: Path) -> bool:
-    return (directory / _PLAN).is_file()
 
 
 def find(name: str) -> Reproduction:
@@ -67,16 +63,16 @@ def recorded(name: str) -> dict[str, dict[str, Any]]:
 
 def recorded_recipe(made: str) -> dict[str, Any] | None:
     """The record of a recipe that this checkout of the project has."""
-    return _kept(f"{made}.json")
+    return _kept(record_file(RECORDS, made))
 
 
 def recorded_figure(name: str) -> dict[str, Any] | None:
     """The record of a figure that this checkout of the project has."""
-    return _kept(f"figures/{name}.json")
+    return _kept(record_file(RECORDS / "figures", name))
 
 
-def _kept(record: str) -> dict[str, Any] | None:
-    return dict(files.read_json(RECORDS / record)) if (RECORDS / record).is_file() else None
+def _kept(path: Path) -> dict[str, Any] | None:
+    return files.read_json(path) if path.is_file() else None
 
 
 def reproduce(
@@ -108,41 +104,37 @@ def reproduce(
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
-    runs: dict[str, RunConfig] = {}
-    choices: dict[str, tuple[str, ...]] = {}
     loader = Loader()
-    for made in find(name).recipes:
-        chosen = recipe(made)
-        images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
-        resolved = resolve(images, chosen.model, chosen.train, cache, chosen.model_name, loader=loader)
-        seeded = plans.over_seeds(made, resolved.config, seeds or chosen.seeds)
-        runs |= seeded
-        choices |= dict.fromkeys(seeded, resolved.notes)
-    directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
-    Plan(directory / _PLAN, runs, cache, choices, {"reproduction": name}).write()
-    return resume_reproduction(directory)
+    groups = (
+        (made, seeds or recipe(made).seeds, _resolved(recipe(made), data, cache, loader)) for made in find(name).recipes
+    )
+    about = {"reproduction": name}
+    return complete(draw_up("reproduction", groups, Path(out) if out else None, f"reproduce-{name}", cache, about))
 
 
-def resume_reproduction(directory: Path) -> Reproduced:
+def _resolved(chosen: Recipe, data: str | Path | None, data_dir: Path | None, loader: Loader) -> Resolved:
+    images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
+    return resolve(images, chosen.model, chosen.train, data_dir, chosen.model_name, loader=loader)
+
+
+def complete(plan: Plan) -> Reproduced:
     """Carry out what is left, and write the records: interrupted, of how far it went.
 
-    Raises InputError where the plan is missing or damaged, RunError where a run failed.
+    Raises RunError where a run failed.
     """
-    plan = plans.read(directory / _PLAN, reproduction=str)
-    name = plan.about["reproduction"]
+    name, directory = plan.about["reproduction"], plan.directory
     find(name)
     try:
-        runs = plan.carry_out(report=False)
+        runs = carry_out(plan, report=False)
     except (Interrupted, KeyboardInterrupt):
         for made, planned in plan.groups.items():
             if begun := _begun([Run(directory / run) for run in planned]):
-                files.write_json(directory / f"{made}.json", record(made, name, begun, len(planned)))
+                files.write_json(record_file(directory, made), record(made, name, begun, len(planned)))
         raise
     for made, planned in plan.groups.items():
         if all(run in runs for run in planned):
-            files.write_json(directory / f"{made}.json", record(made, name, [runs[run] for run in planned]))
-    if failed := [run for run in plan.runs if run not in runs]:
-        raise RunError(f"{', '.join(failed)} failed, see above: without them there is no record of their recipe")
+            files.write_json(record_file(directory, made), record(made, name, [runs[run] for run in planned]))
+    require_all(plan, runs, ": without them there is no record of their recipe")
     if name in DRAWINGS:
         draw(name, list(runs.values()), directory)
     return Reproduced(name, directory)
@@ -158,10 +150,11 @@ def _drawn_from(name: str, directory: Path) -> Reproduced:
     recipes = find(name).recipes
     if name not in DRAWINGS:
         raise InputError(f"{name} is no figure: leave out --of")
-    found = sorted(path.parent for path in directory.glob(f"{recipes[0]}-seed*/evaluation.json"))
+    begun = [Run(path) for path in runs_in(directory)]
+    found = [run for run in begun if run.group == recipes[0] and run.finished]
     if not found:
         raise InputError(f"{directory} has no finished run of {recipes[0]}: name a reproduction of it")
-    draw(name, [Run(path) for path in found], directory)
+    draw(name, found, directory)
     return Reproduced(name, directory)
 
 
@@ -172,7 +165,7 @@ def record(made: str, name: str, runs: Sequence[Run], planned: int = 0) -> dict[
     are to be.
     """
     planned = max(planned, len(runs))
-    described = [files.read_json(run.directory / "run.json") for run in runs]
+    described = [run.info for run in runs]
     config = described[0]["config"]
     source = config["data"]["source"]
     given = data_option(source, recipe(made).data.source)

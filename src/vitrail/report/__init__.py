@@ -18,30 +18,32 @@ def write_report(directory: Path | str) -> Path:
         InputError: where `directory` holds neither `run.json` nor `comparison.json`, or a file in it is damaged.
     """
     from vitrail.report.comparison_page import comparison_page
-    from vitrail.report.records import read_comparison, read_run
     from vitrail.report.run_page import run_page
+    from vitrail.runs.comparison import Comparison
+    from vitrail.runs.directory import Run
+    from vitrail.runs.layout import COMPARISON, RUN, runs_in
+    from vitrail.runs.plan import plan_kind
 
     directory = Path(directory)
-    if (directory / "comparison.json").is_file():
-        html = comparison_page(read_comparison(directory))
-    elif (directory / "run.json").is_file():
-        run = read_run(directory)
+    run, comparison = Run(directory), Comparison(directory)
+    if comparison.finished:
+        html = comparison_page(comparison)
+    elif run.begun:
         if run.config and "train" not in run.config:
             raise InputError(
                 f"{directory} is a saved model that was not trained here: try 'vitrail explain {quoted(directory)} "
                 "IMAGE...'"
             )
         html = run_page(run)
-    elif runs := sorted(directory.glob("*-seed*/run.json")):
-        if any((directory / plan).is_file() for plan in ("study.json", "reproduction.json")):
-            raise InputError(f"{directory} is no comparison: name one of the runs in it, such as {runs[0].parent}")
+    elif runs := runs_in(directory):
+        if plan_kind(directory) in ("study", "reproduction"):
+            raise InputError(f"{directory} is no comparison: name one of the runs in it, such as {runs[0]}")
         raise InputError(
-            f"{directory} has no comparison.json yet: 'vitrail resume {quoted(directory)}' completes its runs"
+            f"{directory} has no {COMPARISON} yet: 'vitrail resume {quoted(directory)}' completes its runs"
         )
     else:
-        raise InputError(f"{directory} is neither a run nor a comparison: it has no run.json and no comparison.json")
+        raise InputError(f"{directory} is neither a run nor a comparison: it has no {RUN} and no {COMPARISON}")
 
-    path = directory / "report.html"
     # A name that is no text (undecodable bytes in a file name) must not stop the page.
-    files.write_bytes(path, html.encode("utf-8", errors="replace"))
-    return path
+    files.write_bytes(run.report, html.encode("utf-8", errors="replace"))
+    return run.report

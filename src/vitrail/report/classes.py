@@ -11,7 +11,7 @@ from vitrail import plots
 from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import inline_svg
-from vitrail.report.records import ClassResult, Evaluation
+from vitrail.runs.directory import ClassResult, Evaluation
 from vitrail.text import plural
 
 _MOST_DRAWN = 20

@@ -11,8 +11,8 @@ from vitrail.report import curves, numbers, settings
 from vitrail.report.elements import Drawing, Notice, Table, render
 from vitrail.report.embedding import inline_svg
 from vitrail.report.pairs import read_pair
-from vitrail.report.records import Comparison, ModelSummary, Spread
 from vitrail.report.run_page import data_name, missing, resume_command
+from vitrail.runs.comparison import Comparison, ModelResults, Spread
 from vitrail.text import plural
 from vitrail.training.metrics import METRICS
 
@@ -32,7 +32,7 @@ class RunLine:
 
 def comparison_page(comparison: Comparison) -> str:
     """The whole HTML text."""
-    models = comparison.models
+    models = comparison.results
     shared, different = settings.shared_and_different(comparison)
     others = tuple(metric for metric in METRICS if metric not in _MAIN)
     main_drawings = [drawing for metric in _MAIN for drawing in curves.comparison_drawings(models, metric)]
@@ -72,15 +72,15 @@ def _data_name(comparison: Comparison) -> str:
 
 
 def _lede(comparison: Comparison) -> str:
-    seeds = max((_seeds(model) for model in comparison.models), default=0)
+    seeds = max((_seeds(model) for model in comparison.results), default=0)
     over = "once" if seeds == 1 else f"with {seeds} seeds each"
     return (
-        f"{plural(len(comparison.models), 'model')} trained {over} on the same images with the same splits. "
+        f"{plural(len(comparison.results), 'model')} trained {over} on the same images with the same splits. "
         "A seed changes the initial weights and the order of the images, never which images are which."
     )
 
 
-def _seeds(model: ModelSummary) -> int:
+def _seeds(model: ModelResults) -> int:
     return max([len(model.runs), *(len(spread.values) for spread in model.test.values())])
 
 
@@ -91,7 +91,7 @@ def _notices(comparison: Comparison) -> list[Notice]:
         names = _listed([run.directory.name for run in unfinished])
         text = f"Incomplete: {names}. This continues them:"
         notices.append(Notice("Some runs are not complete", text, resume_command(comparison.directory)))
-    without = [model.name for model in comparison.models if not model.runs]
+    without = [model.name for model in comparison.results if not model.runs]
     if without:
         text = f"No run directories of {_listed(without)} are here, so their curves and settings are not shown."
         notices.append(Notice("Some curves are missing", text))
@@ -102,7 +102,7 @@ def _listed(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
 
 
-def _results(models: tuple[ModelSummary, ...]) -> list[Table]:
+def _results(models: tuple[ModelResults, ...]) -> list[Table]:
     tables = []
     for split, name in (("test", "Test"), ("val", "Validation")):
         rows = []
@@ -117,7 +117,7 @@ def _results(models: tuple[ModelSummary, ...]) -> list[Table]:
     return tables
 
 
-def _cost(models: tuple[ModelSummary, ...]) -> Table:
+def _cost(models: tuple[ModelResults, ...]) -> Table:
     rows = [
         ["parameters", *(numbers.short_count(model.parameters) for model in models)],
         ["multiply-adds per image", *(numbers.short_count(model.multiply_adds) for model in models)],
@@ -137,7 +137,7 @@ def _speed(spread: Spread) -> str:
     return shown if spread.std is None else f"{shown} ± {numbers.count(spread.std)}"
 
 
-def _verdict(models: tuple[ModelSummary, ...]) -> str:
+def _verdict(models: tuple[ModelResults, ...]) -> str:
     """Who leads in test accuracy and whether the seeds agree; nothing that the values do not show."""
     scored = [(model.name, model.test["accuracy"]) for model in models if "accuracy" in model.test]
     ranked = sorted(((s.mean, name, s) for name, s in scored if s.mean is not None), key=lambda r: (-r[0], r[1]))
@@ -155,7 +155,7 @@ def _verdict(models: tuple[ModelSummary, ...]) -> str:
     return f"{gap} Their seeds overlap, so a part of it may be chance."
 
 
-def _seed_drawings(models: tuple[ModelSummary, ...]) -> list[Drawing]:
+def _seed_drawings(models: tuple[ModelResults, ...]) -> list[Drawing]:
     drawings = []
     for metric in _MAIN:
         scale = 100 if numbers.is_fraction(metric) else 1
@@ -171,7 +171,7 @@ def _seed_drawings(models: tuple[ModelSummary, ...]) -> list[Drawing]:
     return drawings
 
 
-def _seed_table(models: tuple[ModelSummary, ...]) -> Table | None:
+def _seed_table(models: tuple[ModelResults, ...]) -> Table | None:
     most = max((len(model.test[m].values) for model in models for m in _MAIN if m in model.test), default=0)
     if not most:
         return None
@@ -184,12 +184,11 @@ def _seed_table(models: tuple[ModelSummary, ...]) -> Table | None:
     return Table("Test results of each seed", ["", *(f"run {i + 1} of {most}" for i in range(most))], rows)
 
 
-def _run_lines(model: ModelSummary) -> list[RunLine]:
+def _run_lines(model: ModelResults) -> list[RunLine]:
     lines = []
     for run in model.runs:
-        metrics = run.evaluation.metrics if run.evaluation else {}
-        own = run.directory / "report.html"
-        link = f"./{quote(run.directory.name)}/report.html" if own.is_file() else ""
+        metrics = run.test.metrics if run.test else {}
+        link = f"./{quote(run.directory.name)}/{run.report.name}" if run.report.is_file() else ""
         lines.append(
             RunLine(
                 name=run.directory.name,

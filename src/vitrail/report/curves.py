@@ -10,7 +10,8 @@ from vitrail import plots
 from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import inline_svg
-from vitrail.report.records import ModelSummary, Run
+from vitrail.runs.comparison import ModelResults
+from vitrail.runs.directory import Run
 from vitrail.text import plural
 from vitrail.training.metrics import METRICS
 
@@ -45,9 +46,10 @@ def epoch_table(run: Run, validation: str) -> Table:
     names = {"train": "training", "val": validation}
     head = ["epoch", *(f"{names[split]} {numbers.METRIC_NAMES[metric]}" for split, metric in keys), "seconds"]
     rows = []
-    for number, row in zip(_epochs(run), run.epochs, strict=True):
-        cells = [numbers.metric(metric, row.get(f"{split}_{metric}")) for split, metric in keys]
-        rows.append([f"{number:.0f}", *cells, numbers.duration(row.get("seconds"))])
+    columns = [(metric, run.curve(f"{split}_{metric}")) for split, metric in keys]
+    for i, (number, seconds) in enumerate(zip(_epochs(run), run.curve("seconds"), strict=True)):
+        cells = [numbers.metric(metric, float(values[i])) for metric, values in columns]
+        rows.append([f"{number:.0f}", *cells, numbers.duration(float(seconds))])
     return Table("Every metric after every epoch", head, rows)
 
 
@@ -88,7 +90,7 @@ def step_table(run: Run) -> Table:
     return Table("Means over stretches of steps", ["steps", "loss", "accuracy", "learning rate"], rows)
 
 
-def comparison_drawings(models: tuple[ModelSummary, ...], metric: str) -> list[Drawing]:
+def comparison_drawings(models: tuple[ModelResults, ...], metric: str) -> list[Drawing]:
     """Training and validation curves of one metric, all models in each."""
     drawings = []
     for split, name in (("train", "training"), ("val", "validation")):
@@ -106,7 +108,7 @@ def comparison_drawings(models: tuple[ModelSummary, ...], metric: str) -> list[D
     return drawings
 
 
-def comparison_table(models: tuple[ModelSummary, ...], metrics: tuple[str, ...]) -> Table:
+def comparison_table(models: tuple[ModelResults, ...], metrics: tuple[str, ...]) -> Table:
     """Mean over seeds of training and validation metrics after every epoch."""
     columns, head = [], ["epoch"]
     for model in models:
@@ -121,13 +123,13 @@ def comparison_table(models: tuple[ModelSummary, ...], metrics: tuple[str, ...])
     return Table("Mean over seeds after every epoch", head, rows)
 
 
-def _over_seeds(model: ModelSummary, key: str) -> tuple[Float[ndarray, " e"], Float[ndarray, "seed e"]]:
-    length = max((len(run.epochs) for run in model.runs), default=0)
+def _over_seeds(model: ModelResults, key: str) -> tuple[Float[ndarray, " e"], Float[ndarray, "seed e"]]:
+    length = max((len(run.metrics) for run in model.runs), default=0)
     values = np.full((max(1, len(model.runs)), length), np.nan)
     epochs = np.arange(1, length + 1, dtype=np.float64)
     for seed, run in enumerate(model.runs):
-        values[seed, : len(run.epochs)] = run.curve(key)
-        if len(run.epochs) == length:
+        values[seed, : len(run.metrics)] = run.curve(key)
+        if len(run.metrics) == length:
             epochs = _epochs(run)
     return epochs, values
 

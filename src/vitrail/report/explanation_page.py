@@ -17,9 +17,8 @@ from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table, render
 from vitrail.report.embedding import data_uri, draw, is_small
 from vitrail.report.gallery import Guess
-from vitrail.report.records import shown_name
 from vitrail.report.trust import measured_trust
-from vitrail.text import plural
+from vitrail.text import plural, shown_name
 
 if TYPE_CHECKING:
     from vitrail.inspection.explanation import Explanation
@@ -31,7 +30,7 @@ _GAP = "lerf_minus_morf_mean"
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedImage:
     """An image with all that is shown of it; a drawing that does not apply is None."""
 
     name: str
@@ -48,7 +47,7 @@ class Explained:
 
 def explanation_page(
     title: str,
-    images: Sequence[Explained],
+    images: Sequence[ExplainedImage],
     has: Collection[str],
     measured: Faithfulness | None,
     layer: int | None = None,
@@ -156,7 +155,7 @@ def show_explanation(
     measured: Faithfulness | None,
     layer: int | None = None,
     head: int | None = None,
-) -> Explained:
+) -> ExplainedImage:
     """One image as the page shows it.
 
     Args:
@@ -170,7 +169,7 @@ def show_explanation(
     """
     names = [shown_name(name) for name in class_names]
     texts = _alts(one, names, layer, head)
-    return Explained(
+    return ExplainedImage(
         name=shown_name(one.name),
         uri=data_uri(one.image),
         small=is_small(one.image),

@@ -12,7 +12,7 @@ from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, inline_svg, is_small
 from vitrail.report.inside import Looks
 from vitrail.report.looks import Look
-from vitrail.report.records import Run, Samples
+from vitrail.runs.directory import Run, Samples
 
 _MOST_SAMPLES = 12
 _MOST_MISTAKES = 16

@@ -12,19 +12,19 @@ from numpy import ndarray
 
 from vitrail import plots
 from vitrail.errors import InputError
+from vitrail.files import checked
 from vitrail.report import looks
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import draw
 from vitrail.report.film import Film, film
 from vitrail.report.looks import Look
-from vitrail.report.records import Run, checked
 from vitrail.report.trust import Trust, measured_trust
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import ATTENTION, FAITHFULNESS, INSPECTION, SAMPLES
 
 if TYPE_CHECKING:
     from vitrail.inspection.summaries import ModelSummary, SampleSummary
     from vitrail.inspection.watch import Watched
-
-VIEWS, WATCHED, MEASURED = "inspection.safetensors", "attention.safetensors", "faithfulness.json"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Gaze:
 
 def read_inside(run: Run) -> Inside:
     """Raises InputError for a file that is there but damaged."""
-    views, watched, measured = (run.directory / name for name in (VIEWS, WATCHED, MEASURED))
+    views, watched, measured = (run.directory / name for name in (INSPECTION, ATTENTION, FAITHFULNESS))
     model = samples = None
     if views.is_file():
         # The readers need torch, which a report without these files can do without.
@@ -157,7 +157,7 @@ def _checked_samples(view: SampleSummary | None, run: Run) -> SampleSummary | No
         return None
     check_shapes(
         {
-            "samples.safetensors": (images[:, 0], "sample height width"),
+            SAMPLES: (images[:, 0], "sample height width"),
             "maps": (view.maps, "sample height width"),
             "attention": (view.attention, "sample row column"),
             "rollout": (view.rollout, "sample row column"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vitrail.report.records import Spread
+from vitrail.runs.comparison import Spread
 
 NONE = "–"
 _FRACTIONS = {"accuracy", "top5", "f1", "precision", "recall", "ece"}

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitrail import plots
+from vitrail.files import checked
 from vitrail.plots.panels import Scale
 from vitrail.report import looks
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import data_uri, draw, is_small
-from vitrail.report.inside import VIEWS, check_shapes
+from vitrail.report.inside import check_shapes
 from vitrail.report.looks import Look
 from vitrail.report.numbers import NONE
-from vitrail.report.records import checked, shown_name
+from vitrail.runs.layout import INSPECTION
+from vitrail.text import shown_name
 
 if TYPE_CHECKING:
     from vitrail.inspection.summaries import PairSummary
@@ -62,7 +64,7 @@ class Pair:
 
 def read_pair(directory: Path) -> Pair | None:
     """None where the comparison has not stored it. Raises InputError for a file that is there but damaged."""
-    path = directory / VIEWS
+    path = directory / INSPECTION
     if not path.is_file():
         return None
     from vitrail.inspection.summaries import PairSummary, read

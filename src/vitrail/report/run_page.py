@@ -9,8 +9,8 @@ import numpy as np
 from vitrail.configs.serialization import MODEL_KINDS
 from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
 from vitrail.report.elements import Highlight, Notice, Table, render
-from vitrail.report.records import Run, shown_name
-from vitrail.text import plural, quoted
+from vitrail.runs.directory import Run
+from vitrail.text import plural, quoted, shown_name
 from vitrail.training.metrics import METRICS
 
 HELD_OUT = "validation"
@@ -20,7 +20,7 @@ ON_TEST = "validation (test images)"
 def run_page(run: Run) -> str:
     """The whole HTML text."""
     validation = ON_TEST if run.validates_on_test else HELD_OUT
-    evaluation = run.evaluation
+    evaluation = run.test
     measured = (*METRICS, "ece") if evaluation else METRICS
     within = inside.read_inside(run)
     looks = inside.gallery_looks(run, within.samples)
@@ -37,8 +37,8 @@ def run_page(run: Run) -> str:
             "peak": _peak(run),
             "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in measured],
             "epoch_drawings": curves.epoch_drawings(run, validation),
-            "undefined": curves.undefined_metrics(run) if run.epochs else [],
-            "epoch_table": curves.epoch_table(run, validation) if run.epochs else None,
+            "undefined": curves.undefined_metrics(run) if run.metrics else [],
+            "epoch_table": curves.epoch_table(run, validation) if run.metrics else None,
             "step_drawings": curves.step_drawings(run),
             "step_table": curves.step_table(run) if len(run.steps.step) else None,
             "classes": classes.class_results(evaluation) if evaluation else None,
@@ -76,13 +76,13 @@ _NO_SAMPLES = "no sample images have been saved"
 
 def missing(run: Run) -> list[Notice]:
     """What a run lacks; one notice at most, since one command completes all of it."""
-    done, planned = len(run.epochs), run.planned_epochs
+    done, planned = len(run.metrics), run.planned_epochs
     lacks = []
     if planned is not None and done < planned:
         lacks.append(f"{done} of {planned} epochs are done" if done else f"none of its {planned} epochs is done")
     elif not done:
         lacks.append("no epoch is done")
-    if run.evaluation is None:
+    if run.test is None:
         lacks.append("the test images have not been measured")
     if run.samples is None:
         lacks.append(_NO_SAMPLES)
@@ -123,7 +123,7 @@ def _lede(run: Run) -> str:
     kind = MODEL_KINDS.get(str(run.model.get("kind")))
     splits = run.info.get("splits")
     images = splits.get("train") if isinstance(splits, dict) else None
-    parts = [f"{kind.description if kind else 'A model'} trained for {plural(len(run.epochs), 'epoch')}"]
+    parts = [f"{kind.description if kind else 'A model'} trained for {plural(len(run.metrics), 'epoch')}"]
     if isinstance(images, int):
         parts.append(f"on {plural(images, 'image')}")
     if run.class_names:
@@ -137,7 +137,7 @@ def _lede(run: Run) -> str:
 
 def _highlights(run: Run) -> list[Highlight]:
     shown = []
-    evaluation = run.evaluation
+    evaluation = run.test
     accuracy = evaluation.metrics.get("accuracy") if evaluation else None
     if evaluation and accuracy is not None:
         note = ""
@@ -146,7 +146,7 @@ def _highlights(run: Run) -> list[Highlight]:
             note = f"{100 * low:.1f} to {100 * high:.1f} % is the 95 % interval for {evaluation.images:,} images"
         shown.append(Highlight("Test accuracy", numbers.percent(accuracy), note))
     elif run.last("val_accuracy") is not None:
-        note = f"after epoch {len(run.epochs)}; the test is still to come"
+        note = f"after epoch {len(run.metrics)}; the test is still to come"
         shown.append(Highlight("Validation accuracy", numbers.percent(run.last("val_accuracy")), note))
     parameters, multiply_adds = run.info.get("parameters"), run.info.get("multiply_adds")
     if isinstance(parameters, int):
@@ -155,7 +155,7 @@ def _highlights(run: Run) -> list[Highlight]:
         shown.append(Highlight("Multiply-adds", numbers.short_count(multiply_adds), "to classify one image"))
     seconds = training_seconds(run)
     if seconds is not None:
-        shown.append(Highlight("Training time", numbers.duration(seconds), f"for {plural(len(run.epochs), 'epoch')}"))
+        shown.append(Highlight("Training time", numbers.duration(seconds), f"for {plural(len(run.metrics), 'epoch')}"))
     speed = run.curve("images_per_second")
     if np.isfinite(speed).any():
         shown.append(Highlight("Images per second", f"{np.nanmedian(speed):,.0f}", "in training, median over epochs"))
@@ -163,8 +163,8 @@ def _highlights(run: Run) -> list[Highlight]:
 
 
 def _final_table(run: Run, validation: str) -> Table | None:
-    evaluation = run.evaluation
-    if not run.epochs and evaluation is None:
+    evaluation = run.test
+    if not run.metrics and evaluation is None:
         return None
     rows = []
     for metric in METRICS:
@@ -173,7 +173,7 @@ def _final_table(run: Run, validation: str) -> Table | None:
         rows.append([_named(metric), *(numbers.metric(metric, value) for value in values)])
     if evaluation:
         rows.append([_named("ece"), numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))])
-    return Table(f"Metrics after {plural(len(run.epochs), 'epoch')}", ["metric", "training", validation, "test"], rows)
+    return Table(f"Metrics after {plural(len(run.metrics), 'epoch')}", ["metric", "training", validation, "test"], rows)
 
 
 def _named(metric: str) -> str:
@@ -182,9 +182,9 @@ def _named(metric: str) -> str:
 
 
 def _baseline(run: Run) -> str:
-    if run.evaluation is None or not run.evaluation.confusion.sum():
+    if run.test is None or not run.test.confusion.sum():
         return ""
-    per_class = run.evaluation.confusion.sum(axis=1)
+    per_class = run.test.confusion.sum(axis=1)
     share = numbers.percent(float(per_class.max() / per_class.sum()))
     return f"For scale: always answering the most frequent class would reach a test accuracy of {share}."
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vitrail.files import Json
 from vitrail.report.elements import Table
 from vitrail.report.numbers import NONE, count, short_count
-from vitrail.report.records import Comparison, Json, ModelSummary, Run
+from vitrail.runs.comparison import Comparison, ModelResults
+from vitrail.runs.directory import Run
 
 
 def run_tables(run: Run) -> list[Table]:
@@ -22,7 +24,7 @@ def run_tables(run: Run) -> list[Table]:
 
 def shared_and_different(comparison: Comparison) -> tuple[Table | None, Table | None]:
     """Data and training settings that all runs share, and those that models differ in."""
-    chosen = [(model.name, _settings(model)) for model in comparison.models if model.runs]
+    chosen = [(model.name, _settings(model)) for model in comparison.results if model.runs]
     if not chosen:
         return None, None
     keys = list(dict.fromkeys(key for _, settings in chosen for key in settings))
@@ -42,12 +44,11 @@ def shared_and_different(comparison: Comparison) -> tuple[Table | None, Table | 
 
 def model_tables(comparison: Comparison) -> list[Table]:
     """Every setting of each model."""
-    return [
-        Table(model.name, ["setting", "value"], _rows(model.runs[0].model)) for model in comparison.models if model.runs
-    ]
+    shown = [model for model in comparison.results if model.runs]
+    return [Table(model.name, ["setting", "value"], _rows(model.runs[0].model)) for model in shown]
 
 
-def _settings(model: ModelSummary) -> dict[str, str]:
+def _settings(model: ModelResults) -> dict[str, str]:
     run = model.runs[0]
     train = {key: value for key, value in run.train.items() if key != "seed"}
     return {key: value for part in (run.data, train) for key, value in _rows(part)}

@@ -10,7 +10,7 @@ from vitrail import plots
 from vitrail.report import numbers
 from vitrail.report.elements import Drawing, Table
 from vitrail.report.embedding import draw
-from vitrail.report.records import shown_name
+from vitrail.text import shown_name
 
 if TYPE_CHECKING:
     from vitrail.inspection.faithfulness import Faithfulness

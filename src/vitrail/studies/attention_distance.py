@@ -10,9 +10,9 @@ import torch
 from vitrail import plots
 from vitrail.data.splits import spread_over
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import extent, images, training, vit
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
 

@@ -13,10 +13,10 @@ from vitrail import plots
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.inspection.attribution import METHODS, apply
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, percent, points, verdict
 

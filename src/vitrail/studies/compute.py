@@ -5,8 +5,8 @@ from __future__ import annotations
 from vitrail import plots
 from vitrail.configs import ModelConfig
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.models.summary import summarize
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, training, vit
 from vitrail.studies.study import (
     Cell,

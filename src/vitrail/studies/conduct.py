@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,20 @@ import torch
 from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.data.argument import data_option, lasting, shown_source
-from vitrail.errors import InputError, RunError, nearest
-from vitrail.experiments import plan as plans
+from vitrail.errors import InputError, nearest
 from vitrail.experiments.comparison import provenance
-from vitrail.experiments.plan import Plan
+from vitrail.experiments.plan import carry_out, draw_up, require_all
 from vitrail.experiments.resolve import Loader, resolve
-from vitrail.experiments.run import Run, new_directory, reopen
+from vitrail.experiments.run import reopen
 from vitrail.inspection.measures import mean_interval
 from vitrail.progress import track
+from vitrail.runs.directory import Run
+from vitrail.runs.layout import FIGURE, FINDING, MEASURED, RECORD
+from vitrail.runs.plan import Plan
 from vitrail.studies import STUDIES
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
 from vitrail.text import plural
 
-RECORD = "record.json"
-_PLAN, _MEASURED = "study.json", "measured.json"
 _SEEDS = 3
 
 
@@ -41,11 +40,7 @@ class Conducted:
     @property
     def record(self) -> dict[str, Any]:
         """The claim, the sentence, and every number with its interval and its values by seed."""
-        return dict(files.read_json(self.directory / RECORD))
-
-
-def is_study(directory: Path) -> bool:
-    return (directory / _PLAN).is_file()
+        return files.read_json(self.directory / RECORD)
 
 
 def find(name: str) -> Study:
@@ -84,30 +79,25 @@ def study(
     setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
     if chosen.only_data and setting.data not in chosen.only_data:
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
-    runs: dict[str, RunConfig] = {}
     loader = Loader()
-    for cell in chosen.plan(setting):
-        train = dataclasses.replace(cell.train, seed=0)
-        config = resolve(cell.data, cell.model, train, cache, cell.name, loader=loader).config
-        runs |= plans.over_seeds(cell.name, config, seeds)
-    directory = new_directory(Path(out) if out else None, f"study-{name}")
+    groups = (
+        (cell.name, seeds, resolve(cell.data, cell.model, replace(cell.train, seed=0), cache, cell.name, loader=loader))
+        for cell in chosen.plan(setting)
+    )
     about = {"study": name, "quick": quick, "data": lasting(setting.data)}
-    Plan(directory / _PLAN, runs, cache, about=about).write()
-    return resume_study(directory)
+    return complete(draw_up("study", groups, Path(out) if out else None, f"study-{name}", cache, about))
 
 
-def resume_study(directory: Path) -> Conducted:
+def complete(plan: Plan) -> Conducted:
     """Carry out what is left of a study; of a finished one, write the finding again.
 
-    Raises InputError where the plan is missing or damaged, RunError where a run failed.
+    Raises RunError where a run failed.
     """
-    plan = plans.read(directory / _PLAN, study=str, quick=bool, data=str)
-    name = plan.about["study"]
+    name, directory = plan.about["study"], plan.directory
     setting = Setting(plan.about["data"], plan.about["quick"], plan.data_dir)
     chosen = find(name)
-    runs = plan.carry_out(report=False, observe=chosen.observe)
-    if failed := [run for run in plan.runs if run not in runs]:
-        raise RunError(f"{', '.join(failed)} failed, see above: without them the study finds nothing")
+    runs = carry_out(plan, report=False, observe=chosen.observe)
+    require_all(plan, runs, ": without them the study finds nothing")
     seeds = max(map(len, plan.groups.values()))
     measured = _measure(chosen, {cell: [runs[run] for run in of_cell] for cell, of_cell in plan.groups.items()})
     firsts = {cell: plan.runs[of_cell[0]] for cell, of_cell in plan.groups.items()}
@@ -117,8 +107,8 @@ def resume_study(directory: Path) -> Conducted:
     record = _record(name, chosen, setting, seeds, finding, measured)
     settings = {cell: _settings(first) for cell, first in firsts.items()}
     files.write_json(directory / RECORD, {**record, **made, "settings": settings})
-    finding.save_figure(directory / "figure", name)
-    files.write_bytes(directory / "finding.md", _markdown(name, chosen, finding).encode())
+    finding.save_figure(directory / FIGURE, name)
+    files.write_bytes(directory / FINDING, _markdown(name, chosen, finding).encode())
     return Conducted(directory, finding)
 
 
@@ -126,7 +116,7 @@ def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
     """With what it was measured on in front: it says nothing of more than that."""
     extent = f"{'quick, ' if setting.quick else ''}{plural(seeds, 'seed')}"
     where = f"{finding.verdict.capitalize()} on {shown_source(setting.data)} ({extent})"
-    return dataclasses.replace(finding, sentence=f"{where}: {finding.sentence}")
+    return replace(finding, sentence=f"{where}: {finding.sentence}")
 
 
 def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Measured]]:
@@ -136,7 +126,7 @@ def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list
         for cell, of_cell in runs.items():
             measured[cell] = []
             for run in of_cell:
-                path = run.directory / _MEASURED
+                path = run.directory / MEASURED
                 if not path.is_file():
                     files.write_json(path, _of_run(chosen, run, loader))
                 measured[cell].append(dict(files.read_json(path)))
@@ -146,15 +136,15 @@ def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list
 
 def _of_run(chosen: Study, run: Run, loader: Loader) -> Measured:
     """The final accuracies, training seconds and cost of every run, and what the study measures besides."""
-    described, test, rows = files.read_json(run.directory / "run.json"), run.evaluation, run.metrics
+    test, rows = run.evaluation, run.metrics
     found: Measured = {
         "test_accuracy": test["accuracy"],
         "test_loss": test["loss"],
         "train_accuracy": rows[-1]["train_accuracy"],
         "val_accuracy": rows[-1]["val_accuracy"],
         "seconds": sum(row["seconds"] for row in rows),
-        "parameters": described["parameters"],
-        "multiply_adds": described["multiply_adds"],
+        "parameters": run.info["parameters"],
+        "multiply_adds": run.info["multiply_adds"],
     }
     if chosen.measure is None:
         return found
@@ -216,7 +206,7 @@ def _markdown(name: str, chosen: Study, finding: Finding) -> str:
             "",
             *lines,
             "",
-            "![figure](figure.svg)",
+            f"![figure]({FIGURE}.svg)",
             "",
         ]
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
 from vitrail.studies.study import (
     Cell,

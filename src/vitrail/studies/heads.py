@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitrail import plots
+from vitrail.classifier import load
 from vitrail.data.splits import spread_over
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.inspection.heads import UNNAMED, name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,
@@ -79,7 +80,7 @@ def spared(accuracy: Sequence[float]) -> int:
 
 def measure(run: Run, prepared: Prepared) -> Measured:
     """Test accuracy as heads go, in the order of validation's loss without each alone, and its reverse."""
-    classifier, config = run.classifier(), prepared.config.model
+    classifier, config = load(run.directory), prepared.config.model
     depth, heads = config.depth, config.num_heads  # type: ignore[union-attr]
     every = [(layer, head) for layer in range(depth) for head in range(heads)]
 

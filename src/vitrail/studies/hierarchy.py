@@ -11,11 +11,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vitrail import plots
+from vitrail.classifier import load
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.inspection.features import feature_maps
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import shapes_cells
 from vitrail.studies.study import (
     Cell,
@@ -47,7 +48,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
     """Accuracy of a linear probe for every target, from the mean feature over places at every depth."""
     chosen = spread_over(prepared.splits.test, _PROBED)
     pixels = prepared.dataset.read(chosen)
-    maps = feature_maps(run.classifier(), prepared.preprocessing.normalize(torch.from_numpy(pixels)))
+    maps = feature_maps(load(run.directory), prepared.preprocessing.normalize(torch.from_numpy(pixels)))
     targets = {
         "orientation": edge_orientation(pixels),
         "colour": hue(shapes.scenes(chosen).colours[:, 0]),

@@ -7,12 +7,13 @@ import math
 import torch
 
 from vitrail import plots
+from vitrail.classifier import load
 from vitrail.configs import ModelConfig
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.hardware import available_cores
 from vitrail.inspection.measures import Interval
 from vitrail.models.build import build_model
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,
@@ -65,7 +66,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
     return {
         "milliseconds": 1000 * seconds / images,
         "bytes": kept_bytes(config),
-        "tokens": run.classifier().model.token_grid().num_tokens,
+        "tokens": load(run.directory).model.token_grid().num_tokens,
     }
 
 

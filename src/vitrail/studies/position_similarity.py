@@ -15,9 +15,9 @@ from torch import Tensor
 
 from vitrail import plots
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.inspection import positions
 from vitrail.models.build import Model
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from vitrail import plots
+from vitrail.classifier import load
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
 from vitrail.inspection.positions import accuracy_by_moved
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
 from vitrail.studies.study import (
     Cell,
@@ -34,7 +35,7 @@ def plan(setting: Setting) -> list[Cell]:
 
 def measure(run: Run, prepared: Prepared) -> Measured:
     """Accuracy on the test images, and on the same with all of their patches in other places."""
-    classifier, test = run.classifier(), prepared.splits.test
+    classifier, test = load(run.directory), prepared.splits.test
     images = prepared.preprocessing.normalize(torch.from_numpy(prepared.dataset.read(test)))
     whole, shuffled = accuracy_by_moved(classifier, images, prepared.dataset.labels[test], (0.0, 1.0)).accuracy.tolist()
     return {"whole": whole, "shuffled": shuffled}

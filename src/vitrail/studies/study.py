@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Observer, Run
+from vitrail.experiments.run import Observer
 from vitrail.inspection.measures import Interval, mean_interval
 from vitrail.plots.style import save_svg
+from vitrail.runs.directory import Run
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Measured = dict[str, Any]

@@ -8,11 +8,11 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vitrail import plots
-from vitrail.classifier import Classifier
+from vitrail.classifier import Classifier, load
 from vitrail.configs import AugmentConfig
 from vitrail.data.splits import spread_over
 from vitrail.experiments.resolve import Prepared
-from vitrail.experiments.run import Run
+from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
 from vitrail.studies.study import (
     Cell,
@@ -53,7 +53,7 @@ def shifted(images: UInt8[ndarray, "n c h w"], down: int, right: int) -> UInt8[n
 
 def measure(run: Run, prepared: Prepared) -> Measured:
     """The share of test images whose predicted class stays, by shift; mean over the four directions."""
-    classifier, images = run.classifier(), prepared.dataset.read(spread_over(prepared.splits.test, _IMAGES))
+    classifier, images = load(run.directory), prepared.dataset.read(spread_over(prepared.splits.test, _IMAGES))
     before = _predicted(classifier, images)
     shares = []
     for shift in _SHIFTS:
