@@ -108,19 +108,27 @@ def reproduce(
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
+    runs, choices = _planned(name, data, seeds, cache)
+    directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
+    Plan(directory / _PLAN, runs, cache, choices, {"reproduction": name}).write()
+    return resume_reproduction(directory)
+
+
+def _planned(
+    name: str, data: str | Path | None, seeds: int | None, data_dir: Path | None
+) -> tuple[dict[str, RunConfig], dict[str, tuple[str, ...]]]:
+    """The runs of all recipes with nothing left open, and for each what was chosen and why."""
     runs: dict[str, RunConfig] = {}
     choices: dict[str, tuple[str, ...]] = {}
     loader = Loader()
     for made in find(name).recipes:
         chosen = recipe(made)
         images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
-        resolved = resolve(images, chosen.model, chosen.train, cache, chosen.model_name, loader=loader)
+        resolved = resolve(images, chosen.model, chosen.train, data_dir, chosen.model_name, loader=loader)
         seeded = plans.over_seeds(made, resolved.config, seeds or chosen.seeds)
         runs |= seeded
         choices |= dict.fromkeys(seeded, resolved.notes)
-    directory = new_directory(Path(out) if out else None, f"reproduce-{name}")
-    Plan(directory / _PLAN, runs, cache, choices, {"reproduction": name}).write()
-    return resume_reproduction(directory)
+    return runs, choices
 
 
 def resume_reproduction(directory: Path) -> Reproduced:

@@ -84,16 +84,21 @@ def study(
     setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
     if chosen.only_data and setting.data not in chosen.only_data:
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
-    runs: dict[str, RunConfig] = {}
-    loader = Loader()
-    for cell in chosen.plan(setting):
-        train = dataclasses.replace(cell.train, seed=0)
-        config = resolve(cell.data, cell.model, train, cache, cell.name, loader=loader).config
-        runs |= plans.over_seeds(cell.name, config, seeds)
+    runs = _planned(chosen, setting, seeds)
     directory = new_directory(Path(out) if out else None, f"study-{name}")
     about = {"study": name, "quick": quick, "data": lasting(setting.data)}
     Plan(directory / _PLAN, runs, cache, about=about).write()
     return resume_study(directory)
+
+
+def _planned(chosen: Study, setting: Setting, seeds: int) -> dict[str, RunConfig]:
+    runs: dict[str, RunConfig] = {}
+    loader = Loader()
+    for cell in chosen.plan(setting):
+        train = dataclasses.replace(cell.train, seed=0)
+        config = resolve(cell.data, cell.model, train, setting.data_dir, cell.name, loader=loader).config
+        runs |= plans.over_seeds(cell.name, config, seeds)
+    return runs
 
 
 def resume_study(directory: Path) -> Conducted:
