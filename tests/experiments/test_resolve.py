@@ -62,7 +62,7 @@ def test_what_is_resolved_holds_no_pixels(read):
     assert not arrays
     data = resolved.config.data
     assert (data.mean, data.std) == (resolved.preprocessing.mean, resolved.preprocessing.std)
-    again = resolve(data, resolved.config.model, resolved.config.train)
+    again = resolve(data, resolved.config.model, resolved.config.train, model_name=resolved.config.model_name)
     assert len(loaded) == 1, "what was measured is part of the configuration"
     assert again.config == resolved.config
     assert again.preprocessing == resolved.preprocessing

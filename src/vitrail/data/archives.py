@@ -49,8 +49,7 @@ def expansion_limit(archive_bytes: int) -> int:
 def list_archive(path: Path, plain: Path) -> Listing:
     """What a .zip or .tar holds; `plain` is or will be the decompressed copy of a compressed .tar.
 
-    Raises:
-        InputError: it is neither, is damaged, or expands beyond the limit.
+    Raises InputError for what is neither, is damaged, or expands beyond the limit.
     """
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK" or path.name.lower().endswith(ZIP_SUFFIXES)
@@ -62,14 +61,13 @@ def list_archive(path: Path, plain: Path) -> Listing:
 
 
 def _list_zip(path: Path) -> Listing:
-    """Raises InputError for an archive whose list cannot be read."""
     status = path.stat()
     container = Container("zip", str(path), status.st_mtime_ns)
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except (*_DAMAGE, NotImplementedError) as error:
-        raise corrupt(path, error) from error
+        raise _corrupt(path, error) from error
     problems = _unsafe_names(path, [info.filename for info in infos])
     expanded = sum(info.file_size for info in infos)
     too_expansive = expanded > expansion_limit(status.st_size)
@@ -106,7 +104,7 @@ def _list_tar(path: Path, plain: Path) -> Listing:
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("it does not end as it should")
     except _DAMAGE as error:
-        raise corrupt(path, error) from error
+        raise _corrupt(path, error) from error
     problems = _unsafe_names(path, [info.name for info in infos])
     members = tuple(
         Member(_forward(info.name), info.size, info.offset_data)
@@ -152,8 +150,7 @@ def decompressed(path: Path, plain: Path) -> Path:
     return plain
 
 
-def corrupt(path: Path, error: Exception) -> InputError:
-    """What is said of an archive that cannot be read."""
+def _corrupt(path: Path, error: Exception) -> InputError:
     reason = shown(str(error)) or type(error).__name__
     return InputError(f"{shown(str(path))}: the archive is corrupt ({reason}): fetch or pack it again")
 
@@ -162,7 +159,7 @@ def _read_chunk(content: IO[bytes], path: Path) -> bytes:
     try:
         return content.read(_COPY_BYTES)
     except _DAMAGE as error:
-        raise corrupt(path, error) from error
+        raise _corrupt(path, error) from error
 
 
 def _forward(name: str) -> str:

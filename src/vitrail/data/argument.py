@@ -16,11 +16,7 @@ KNOWN = ("digits", "shapes", *PUBLISHED)
 
 
 def existing_path(source: str | Path) -> Path:
-    """The absolute path of a data argument that is no known name.
-
-    Raises:
-        InputError: there is no such file or folder.
-    """
+    """The absolute path of a data argument that is no known name. Raises InputError where there is no such file."""
     path = Path(source)
     try:
         path = path.expanduser()

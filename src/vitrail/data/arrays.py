@@ -22,13 +22,9 @@ _FASHION_CLASSES = (
 
 
 def read_arrays(listing: Listing) -> tuple[str, LabelledArrays] | None:
-    """The IDX or CIFAR files in a folder or archive; None where it holds neither.
+    """The IDX or CIFAR files in a folder or archive: what they are, in words, and their content; None without any.
 
-    Returns:
-        What they are, in words, and their content.
-
-    Raises:
-        InputError: one of them is missing or damaged, there are several sets, or the archive must not be used.
+    Raises InputError where one is missing or damaged, there are several sets, or the archive must not be used.
     """
     by_folder: dict[str, list[str]] = {}
     for member in listing.members:

@@ -22,13 +22,9 @@ from vitrail.text import shown
 def decoded_images(
     location: Location, container: Container, members: Sequence[Member], framing: Framing, channels: int
 ) -> NDArray[np.uint8]:
-    """All images in one framing, decoded in parallel the first time and mapped from the disk from then on.
+    """All images in one framing, a read-only memory map (N, channels, height, width); decoded in parallel at first.
 
-    Returns:
-        uint8 memory map (N, channels, height, width), read-only.
-
-    Raises:
-        InputError: a file has changed or gone since it was surveyed, or the disk is full or read-only.
+    Raises InputError where a file has changed or gone since it was surveyed, or the disk is full or read-only.
     """
     height, width = framing.size
     plain = framing == Framing(framing.size)
@@ -51,19 +47,13 @@ def decoded_images(
 
 
 def _decode_chunk(
-    container: Container,
-    target: str,
-    offset: int,
-    framing: Framing,
-    channels: int,
-    start: int,
-    members: Sequence[Member],
+    container: Container, target: str, offset: int, framing: Framing, channels: int, start: int, some: Sequence[Member]
 ) -> None:
     """Write a run of images to its place in the file."""
     # Written rather than mapped: a full disk then is an error and not a signal, and no process holds the pages.
     with open(target, "r+b") as file:
         file.seek(offset + start * channels * framing.size[0] * framing.size[1])
-        for member in members:
+        for member in some:
             try:
                 image = decode_bytes(read_member(container, member), framing, channels)
             except MemoryError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,20 +41,20 @@ _IMBALANCE = 10
 class _Images:
     """The readable images of any source, in columns."""
 
+    class_names: tuple[str, ...]
+    channels: int
     names: Sequence[str]
     labels: NDArray[np.int64]
     split: NDArray[np.uint8] | None
     digests: Sequence[str]
     sizes: Sequence[Size]
     modes: Sequence[str]
+    drawn: Callable[[Sequence[int], Size], Sequence[NDArray[np.uint8] | None]]
+    """Those at some places, at one size; None for one that cannot be read after all."""
 
 
 def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
-    """Report on a data argument instead of stopping at its first problem.
-
-    Args:
-        source: as `open_source` takes it.
-        data_dir: as `open_source` takes it.
+    """Report on a data argument, as `open_source` takes it, instead of stopping at its first problem.
 
     Raises:
         InputError: there is no such file, folder or data set, or it cannot be downloaded.
@@ -68,122 +70,89 @@ def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
 
 
 def _of_arrays(source: str, opened: Source) -> Diagnosis:
-    size = opened.native_size or THUMBNAIL
+    size, channels = opened.native_size or THUMBNAIL, opened.channels
     images = opened.load(size).images
     facts = _Images(
+        class_names=opened.class_names,
+        channels=channels,
         names=opened.image_names,
         labels=opened.labels,
         split=opened.split,
         digests=[hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images],
         sizes=[size] * len(images),
-        modes=["L" if opened.channels == 1 else "RGB"] * len(images),
+        modes=["L" if channels == 1 else "RGB"] * len(images),
+        drawn=lambda places, size: list(resized(images[list(places)], Framing(size), channels)),
     )
-    chosen = _chosen(facts, len(opened.class_names))
-    thumbnail = _thumbnail({size})
-    samples = [
-        (name, resized(images[at], Framing(thumbnail), opened.channels))
-        for name, at in zip(opened.class_names, chosen, strict=True)
-    ]
-    return _diagnosis(source, opened.name, opened.kind, opened.class_names, facts, opened.channels, samples)
+    return _diagnosis(facts, source=source, name=opened.name, kind=opened.kind)
 
 
 def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:
-    rows = [at for at, scanned in enumerate(found.scanned) if not scanned.reason]
-    scanned = [found.scanned[at] for at in rows]
-    members = [found.members[at] for at in rows]
-    split = found.layout.split
+    pairs = list(zip(found.members, found.scanned, strict=True))
+    rows = [at for at, (_, scanned) in enumerate(pairs) if not scanned.reason]
+    members, readable = [found.members[at] for at in rows], [found.scanned[at] for at in rows]
+    layout = found.layout
+    channels = 1 if readable and all(scanned.grey for scanned in readable) else 3
     facts = _Images(
+        class_names=layout.class_names,
+        channels=channels,
         names=[shown(member.name) for member in members],
-        labels=np.array([found.layout.labels[at] for at in rows], np.int64),
-        split=None if split is None else np.array([split[at] for at in rows], np.uint8),
-        digests=[one.digest for one in scanned],
-        sizes=[(one.height, one.width) for one in scanned],
-        modes=[one.mode for one in scanned],
+        labels=np.array([layout.labels[at] for at in rows], np.int64),
+        split=None if layout.split is None else np.array([layout.split[at] for at in rows], np.uint8),
+        digests=[scanned.digest for scanned in readable],
+        sizes=[(scanned.height, scanned.width) for scanned in readable],
+        modes=[scanned.mode for scanned in readable],
+        drawn=partial(_decoded, found.container, members, channels),
     )
-    channels = 1 if scanned and all(one.grey for one in scanned) else 3
-    chosen = _chosen(facts, len(found.layout.class_names))
-    samples = _decoded_samples(found, members, chosen, _thumbnail(set(facts.sizes)), channels)
-    unreadable = tuple(
-        (shown(member.name), one.reason)
-        for member, one in zip(found.members, found.scanned, strict=True)
-        if one.reason and not one.oversized
-    )
-    problems = list(found.problems)
-    problems += [
-        f"{shown(member.name)}: {one.reason}"
-        for member, one in zip(found.members, found.scanned, strict=True)
-        if one.oversized
-    ]
-    if len(unreadable) > MAX_UNREADABLE * len(found.scanned):
-        problems.append(
-            f"{len(unreadable):,} of {len(found.scanned):,} images cannot be read, more than {MAX_UNREADABLE:.0%}"
-        )
+    unreadable = tuple((shown(m.name), one.reason) for m, one in pairs if one.reason and not one.oversized)
+    problems = [*found.problems, *(f"{shown(m.name)}: {one.reason}" for m, one in pairs if one.oversized)]
+    if len(unreadable) > MAX_UNREADABLE * len(pairs):
+        problems.append(f"{len(unreadable):,} of {len(pairs):,} images cannot be read, more than {MAX_UNREADABLE:.0%}")
     leaking = [f"{plural(len(copies), 'copy is', 'copies are')} left out"] if (copies := found.leaking) else []
     return _diagnosis(
-        source,
-        source_name(path),
-        found.container.in_words,
-        found.layout.class_names,
         facts,
-        channels,
-        samples,
-        unreadable,
-        found.layout.ignored,
         problems,
-        (*found.layout.notes, *leaking),
+        source=source,
+        name=source_name(path),
+        kind=found.container.in_words,
+        unreadable=unreadable,
+        ignored=layout.ignored,
+        notes=(*layout.notes, *leaking),
     )
 
 
-def _diagnosis(
-    source: str,
-    name: str,
-    kind: str,
-    class_names: tuple[str, ...],
-    images: _Images,
-    channels: int,
-    samples: Sequence[tuple[str, NDArray[np.uint8]]],
-    unreadable: tuple[tuple[str, str], ...] = (),
-    ignored: tuple[tuple[str, int], ...] = (),
-    problems: Sequence[str] = (),
-    notes: tuple[str, ...] = (),
-) -> Diagnosis:
-    counts = _counts(images, len(class_names))
-    same = _same_images(images)
+def _diagnosis(images: _Images, problems: Sequence[str] = (), **known: Any) -> Diagnosis:
+    """What images say, with what is `known` besides."""
+    counts, same = _counts(images), _same_images(images)
     sizes = Counter(images.sizes).most_common()
     by_area = sorted((size for size, _ in sizes), key=lambda size: size[0] * size[1])
     learned = counts.get("train", counts.get("all", ()))
     scarce = [
-        f"class {class_names[label]} has {count} {'training ' if 'train' in counts else ''}image"
+        f"class {images.class_names[label]} has {count} {'training ' if 'train' in counts else ''}image"
         f"{'' if count == 1 else 's'}: at least {MIN_IMAGES_PER_CLASS} are needed"
         for label, count in enumerate(learned)
         if count < MIN_IMAGES_PER_CLASS
     ]
     return Diagnosis(
-        source=source,
-        name=name,
-        kind=kind,
-        class_names=class_names,
+        class_names=images.class_names,
         counts=counts,
         sizes=tuple(sizes),
         smallest=by_area[0] if by_area else None,
         largest=by_area[-1] if by_area else None,
         modes=tuple(Counter(images.modes).most_common()),
-        channels=channels,
-        unreadable=unreadable,
-        ignored=ignored,
+        channels=images.channels,
         duplicates=same["within"],
         duplicates_across=same["across"],
         contradictions=same["classes"],
         problems=(*problems, *scarce),
-        warnings=tuple(_warnings(class_names, counts, same, images)),
-        notes=notes,
-        samples=tuple(samples),
+        warnings=tuple(_warnings(images, counts, same)),
+        samples=_samples(images),
+        **known,
     )
 
 
-def _counts(images: _Images, num_classes: int) -> dict[str, tuple[int, ...]]:
+def _counts(images: _Images) -> dict[str, tuple[int, ...]]:
     def per_class(labels: NDArray[np.int64]) -> tuple[int, ...]:
-        return tuple(np.bincount(labels, minlength=num_classes).tolist())
+        return tuple(np.bincount(labels, minlength=len(images.class_names)).tolist())
 
     if images.split is None:
         return {"all": per_class(images.labels)}
@@ -210,13 +179,8 @@ def _same_images(images: _Images) -> dict[str, tuple[Group, ...]]:
     return {kind: tuple(found) for kind, found in groups.items()}
 
 
-def _warnings(
-    class_names: tuple[str, ...],
-    counts: dict[str, tuple[int, ...]],
-    same: dict[str, tuple[Group, ...]],
-    images: _Images,
-) -> list[str]:
-    warnings = []
+def _warnings(images: _Images, counts: dict[str, tuple[int, ...]], same: dict[str, tuple[Group, ...]]) -> list[str]:
+    class_names, warnings = images.class_names, []
     if same["across"]:
         warnings.append(f"in more than one split: {plural(len(same['across']), 'image')}")
     if same["classes"]:
@@ -237,38 +201,31 @@ def _warnings(
     return warnings
 
 
-def _chosen(images: _Images, num_classes: int) -> list[NDArray[np.int64]]:
-    """Places of up to ten images of each class, evenly spread over the class."""
-    chosen = []
-    for label in range(num_classes):
-        of_class = np.flatnonzero(images.labels == label)
-        count = min(SAMPLES_PER_CLASS, len(of_class))
-        chosen.append(of_class[np.arange(count) * len(of_class) // max(1, count)])
-    return chosen
-
-
-def _thumbnail(sizes: set[Size]) -> Size:
+def _samples(images: _Images) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
+    """Up to ten images of each class, evenly spread over the class."""
+    sizes = set(images.sizes)
     only = next(iter(sizes)) if len(sizes) == 1 else THUMBNAIL
-    return only if only[0] <= THUMBNAIL[0] and only[1] <= THUMBNAIL[1] else THUMBNAIL
+    size = only if only[0] <= THUMBNAIL[0] and only[1] <= THUMBNAIL[1] else THUMBNAIL
+    places, counts = [], []
+    for label in range(len(images.class_names)):
+        labelled = np.flatnonzero(images.labels == label)
+        counts.append(min(SAMPLES_PER_CLASS, len(labelled)))
+        places += labelled[np.arange(counts[-1]) * len(labelled) // max(1, counts[-1])].tolist()
+    drawn, samples = iter(images.drawn(places, size)), []
+    for name, count in zip(images.class_names, counts, strict=True):
+        of_class = [image for image in islice(drawn, count) if image is not None]
+        samples.append((name, np.array(of_class, np.uint8).reshape(-1, images.channels, *size)))
+    return tuple(samples)
 
 
-def _decoded_samples(
-    found: Survey, members: Sequence[Member], chosen: Sequence[NDArray[np.int64]], size: Size, channels: int
-) -> list[tuple[str, NDArray[np.uint8]]]:
-    places = [int(at) for of_class in chosen for at in of_class]
-    decoded: dict[int, NDArray[np.uint8]] = {}
-    work = partial(_decode_some, found.container, size, channels)
+def _decoded(
+    container: Container, members: Sequence[Member], channels: int, places: Sequence[int], size: Size
+) -> list[NDArray[np.uint8] | None]:
+    drawn: list[NDArray[np.uint8] | None] = [None] * len(places)
+    work = partial(_decode_some, container, size, channels)
     for start, images in over_chunks(work, [members[at] for at in places], "Drawing samples"):
-        decoded |= {places[start + at]: image for at, image in enumerate(images) if image is not None}
-    return [
-        (
-            name,
-            np.array([decoded[int(at)] for at in of_class if int(at) in decoded], np.uint8).reshape(
-                -1, channels, *size
-            ),
-        )
-        for name, of_class in zip(found.layout.class_names, chosen, strict=True)
-    ]
+        drawn[start : start + len(images)] = images
+    return drawn
 
 
 def _decode_some(

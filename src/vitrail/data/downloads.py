@@ -38,46 +38,25 @@ class RemoteFile:
         return self.base + self.name
 
 
+def _idx_files(base: str, *sums: tuple[str, str]) -> tuple[RemoteFile, ...]:
+    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return tuple(RemoteFile(f"{part}-ubyte.gz", base, *of) for part, of in zip(parts, sums, strict=True))
+
+
 PUBLISHED: dict[str, tuple[RemoteFile, ...]] = {
-    "mnist": (
-        RemoteFile(
-            "train-images-idx3-ubyte.gz", _MNIST, "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"
-        ),
-        RemoteFile(
-            "train-labels-idx1-ubyte.gz", _MNIST, "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"
-        ),
-        RemoteFile(
-            "t10k-images-idx3-ubyte.gz", _MNIST, "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"
-        ),
-        RemoteFile(
-            "t10k-labels-idx1-ubyte.gz", _MNIST, "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"
-        ),
+    "mnist": _idx_files(
+        _MNIST,
+        ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+        ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+        ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+        ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     ),
-    "fashion-mnist": (
-        RemoteFile(
-            "train-images-idx3-ubyte.gz",
-            _FASHION,
-            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-        ),
-        RemoteFile(
-            "train-labels-idx1-ubyte.gz",
-            _FASHION,
-            "25c81989df183df01b3e8a0aad5dffbe",
-            "9018921c3c673c538a1fc5bad174d6f9",
-        ),
-        RemoteFile(
-            "t10k-images-idx3-ubyte.gz",
-            _FASHION,
-            "bef4ecab320f06d8554ea6380940ec79",
-            "8181f5470baa50b63fa0f6fddb340f0a",
-        ),
-        RemoteFile(
-            "t10k-labels-idx1-ubyte.gz",
-            _FASHION,
-            "bb300cfdad3c16e7a12a480ee83cd310",
-            "15d484375f8d13e6eb1aabb0c3f46965",
-        ),
+    "fashion-mnist": _idx_files(
+        _FASHION,
+        ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+        ("25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
+        ("bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
+        ("bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
     ),
     "cifar10": (RemoteFile("cifar-10-binary.tar.gz", _CIFAR, "c32a1d4ab5d03f1284b67883e8d87530"),),
     "cifar100": (RemoteFile("cifar-100-binary.tar.gz", _CIFAR, "03b5dce01913d631647c71ecec9e9cb8"),),

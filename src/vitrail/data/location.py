@@ -20,10 +20,7 @@ class Location:
     path: Path
     """Absolute."""
     kept: Path
-    """The folder for its survey and decoded images.
-
-    It changes with the names, sizes and times of the images, so that nothing stale is ever found there.
-    """
+    """The folder for its survey and decoded images; another where names, sizes or times of the images are others."""
     listing: Listing | None
     """Of a folder; an archive is listed only when it is needed."""
 

@@ -91,12 +91,9 @@ class Preprocessing:
         self, images: UInt8[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
         """(pixels / 255 - mean) / std, in float32, on the device of `images`."""
-        mean, std = self._statistics(images.device)
+        statistics = torch.tensor((self.mean, self.std), dtype=torch.float32, device=images.device)
+        mean, std = statistics[..., None, None]
         return (images.to(torch.float32) / 255 - mean) / std
-
-    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(v, dtype=torch.float32, device=device)[:, None, None] for v in (self.mean, self.std))
-        return mean, std
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

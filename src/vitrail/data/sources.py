@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +29,6 @@ MAX_UNREADABLE = 0.01
 """A larger share of unreadable images is refused."""
 
 
-class _Images(Protocol):
-    def __call__(self, framing: Framing, channels: int) -> NDArray[np.uint8]: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
     """All images of a data argument, before any is chosen for a split."""
@@ -53,7 +48,7 @@ class Source:
     """1 if all images are grey, else 3."""
     image_names: Sequence[str]
     """(N,) what reports call each image."""
-    images: _Images
+    images: Callable[[Framing, int], NDArray[np.uint8]]
     """From a framing and a channel count to all images."""
     content: str
     """Changes when an image or its name does."""
@@ -104,13 +99,7 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
 def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source | Survey:
     """What a folder or an archive holds: arrays make a source at once, image files are surveyed first.
 
-    Args:
-        location: the folder or archive.
-        data_dir: where results are kept.
-        tolerant: go on after problems that make the images unusable, to find the others too.
-
-    Raises:
-        InputError: it cannot be read at all, or (unless `tolerant`) must not be used.
+    Raises InputError for what cannot be read at all, or (unless `tolerant`) must not be used; see `survey`.
     """
     if found := recall(location.kept):
         return found
@@ -157,11 +146,7 @@ def _content(arrays: LabelledArrays) -> str:
 
 
 def from_survey(location: Location, found: Survey) -> Source:
-    """A source of image files.
-
-    Raises:
-        InputError: an image declares too large a size, or too many cannot be read.
-    """
+    """A source of image files. Raises InputError where one declares too large a size, or too many cannot be read."""
     pairs = list(zip(found.members, found.scanned, strict=True))
     for member, scanned in pairs:
         if scanned.oversized:

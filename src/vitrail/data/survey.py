@@ -59,13 +59,8 @@ def recall(kept: Path) -> Survey | None:
 def survey(location: Location, listing: Listing, tolerant: bool = False) -> Survey:
     """Arrange and read through all images of a folder or an archive, and keep what was found.
 
-    Args:
-        location: the folder or archive.
-        listing: what it holds.
-        tolerant: go on after problems that make the data unusable, to find the others too.
-
-    Raises:
-        InputError: the data must not be used (unless `tolerant`), or the data folder cannot be written to.
+    With `tolerant` it goes on after problems that make the data unusable, to find the others too. Raises InputError
+    for those, else, and for a data folder that cannot be written to.
     """
     layout = arrange([member.name for member in listing.members], listing.directories)
     problems = (*listing.problems, *(f"{shown(str(location.path))}: {problem}" for problem in layout.problems))
@@ -108,19 +103,14 @@ def _to_json(found: Survey) -> dict[str, Any]:
 
 
 def _from_json(stored: dict[str, Any]) -> Survey:
-    layout = stored["layout"]
     return Survey(
         container=Container(**stored["container"]),
         members=tuple(map(Member, *stored["members"])),
         scanned=tuple(map(Scanned, *stored["scanned"])),
-        layout=Layout(
-            kept=tuple(layout["kept"]),
-            class_names=tuple(layout["class_names"]),
-            labels=tuple(layout["labels"]),
-            split=None if layout["split"] is None else tuple(layout["split"]),
-            ignored=tuple((reason, count) for reason, count in layout["ignored"]),
-            notes=tuple(layout["notes"]),
-            problems=tuple(layout["problems"]),
-        ),
+        layout=Layout(**{name: _frozen(value) for name, value in stored["layout"].items()}),
         problems=(),
     )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

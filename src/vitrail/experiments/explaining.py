@@ -18,7 +18,6 @@ from vitrail.classifier import Classifier, Picture, Precision, load, predict_log
 from vitrail.data import shapes
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.sources import open_source
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.run import reopen
 from vitrail.experiments.testing import labelled
@@ -274,7 +273,7 @@ def _test_images(
         except InputError as error:
             raise InputError(f"{error}; or name other images by --data") from error
         return prepared.dataset, prepared.splits.test, prepared.config.data.source
-    dataset, test = labelled(classifier, open_source(data, data_dir), directory, data)
+    dataset, test, _ = labelled(classifier, directory, data, data_dir)
     return dataset, test, lasting(data)
 
 

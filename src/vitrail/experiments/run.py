@@ -146,7 +146,7 @@ def _then(before: Any, now: Any) -> Any:
 def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None) -> Prepared:
     """A run's configuration and data, as it began; what only measures it does so on any device.
 
-    For `loader` see `resolve.load`.
+    Its images are those of `loader`, where they are the same.
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """

@@ -15,7 +15,7 @@ from vitrail.classifier import Classifier, load, predict_logits
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
-from vitrail.data.sources import Source, open_source
+from vitrail.data.sources import open_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared
@@ -101,8 +101,7 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
     """
     classifier = load(directory)
     files.check_writable(directory)
-    source = open_source(data, data_dir)
-    dataset, indices = labelled(classifier, source, directory, data)
+    dataset, indices, name = labelled(classifier, directory, data, data_dir)
     model = classifier.model.to(choose_device("auto"))
     with track("evaluating", len(indices), "images") as advance:
         logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
@@ -111,19 +110,20 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
         "data": lasting(data),
         **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
     }
-    path = on_other_data(directory / EVALUATION, source.name, lasting(data))
+    path = on_other_data(directory / EVALUATION, name, lasting(data))
     files.write_json(path, result)
     return path
 
 
 def labelled(
-    classifier: Classifier, source: Source, directory: Path, data: str
-) -> tuple[ImageDataset, NDArray[np.int64]]:
-    """A source's images with the classifier's labels, and which to measure it on: the test split, or without one all.
+    classifier: Classifier, directory: Path, data: str, data_dir: Path | None
+) -> tuple[ImageDataset, NDArray[np.int64], str]:
+    """Images with the classifier's labels, which to measure it on (the test split, or without one all), their name.
 
-    Raises InputError where the source has a class that the classifier does not know, or the run of the directory was
+    Raises InputError where the data has a class that the classifier does not know, or the run of the directory was
     trained on some of all its images.
     """
+    source = open_source(data, data_dir)
     trained_on = Run(directory).data.get("source")
     if source.split is None and lasting(data) == trained_on:
         raise InputError(
@@ -139,7 +139,7 @@ def labelled(
     loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
     is_test = np.zeros(len(loaded), bool) if source.split is None else source.split == TEST
     indices = np.flatnonzero(is_test) if is_test.any() else np.arange(len(loaded))
-    return ImageDataset(loaded.images, place[loaded.labels]), indices
+    return ImageDataset(loaded.images, place[loaded.labels]), indices, source.name
 
 
 def _samples(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.recipes import recipe
 from vitrail.recipes.figures import DRAWINGS, draw
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
-from vitrail.recipes.recipe import Recipe
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import record_file, runs_in
 from vitrail.runs.plan import Plan
@@ -104,17 +103,20 @@ def reproduce(
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
-    loader = Loader()
-    groups = (
-        (made, seeds or recipe(made).seeds, _resolved(recipe(made), data, cache, loader)) for made in find(name).recipes
-    )
     about = {"reproduction": name}
+    groups = _groups(name, data, seeds, cache)
     return complete(draw_up("reproduction", groups, Path(out) if out else None, f"reproduce-{name}", cache, about))
 
 
-def _resolved(chosen: Recipe, data: str | Path | None, data_dir: Path | None, loader: Loader) -> Resolved:
-    images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
-    return resolve(images, chosen.model, chosen.train, data_dir, chosen.model_name, loader=loader)
+def _groups(
+    name: str, data: str | Path | None, seeds: int | None, data_dir: Path | None
+) -> Iterator[tuple[str, int, Resolved]]:
+    loader = Loader()
+    for made in find(name).recipes:
+        chosen = recipe(made)
+        images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
+        resolved = resolve(images, chosen.model, chosen.train, data_dir, chosen.model_name, loader=loader)
+        yield made, seeds or chosen.seeds, resolved
 
 
 def complete(plan: Plan) -> Reproduced:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vitrail.data.argument import data_option, lasting, shown_source
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.comparison import provenance
 from vitrail.experiments.plan import carry_out, draw_up, require_all
-from vitrail.experiments.resolve import Loader, resolve
+from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import reopen
 from vitrail.inspection.measures import mean_interval
 from vitrail.progress import track
@@ -79,13 +79,16 @@ def study(
     setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
     if chosen.only_data and setting.data not in chosen.only_data:
         raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
-    loader = Loader()
-    groups = (
-        (cell.name, seeds, resolve(cell.data, cell.model, replace(cell.train, seed=0), cache, cell.name, loader=loader))
-        for cell in chosen.plan(setting)
-    )
     about = {"study": name, "quick": quick, "data": lasting(setting.data)}
+    groups = _groups(chosen, setting, seeds)
     return complete(draw_up("study", groups, Path(out) if out else None, f"study-{name}", cache, about))
+
+
+def _groups(chosen: Study, setting: Setting, seeds: int) -> Iterator[tuple[str, int, Resolved]]:
+    loader = Loader()
+    for cell in chosen.plan(setting):
+        train = replace(cell.train, seed=0)
+        yield cell.name, seeds, resolve(cell.data, cell.model, train, setting.data_dir, cell.name, loader=loader)
 
 
 def complete(plan: Plan) -> Conducted:
