@@ -118,7 +118,13 @@ def test_the_account_says_all_of_it(capsys):
     assert [row.kind for row in account.rows] == [
         "copied", "assumed", "resampled", "resampled", "summed", "dropped", "newly initialised"
     ]  # fmt: skip
-    changed_tensors = {"patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed", "head.0.weight", "head.0.bias"}
+    changed_tensors = {
+        "patch_embed.proj.weight",
+        "patch_embed.proj.bias",
+        "positions.embed",
+        "head.0.weight",
+        "head.0.bias",
+    }
     plain = [tensor for name, tensor in ours.model.state_dict().items() if name not in changed_tensors]
     assert (account.rows[0].tensors, account.rows[0].numbers) == (len(plain), sum(t.numel() for t in plain))
     assert "4 x 4 to 3 x 3" in "\n".join(lines)

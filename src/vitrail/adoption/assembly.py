@@ -92,7 +92,7 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
     rows_of: dict[PrefixToken, Float[Tensor, "1 token dim"]] = {}
     ours: Tensors = {}
     registers, account = [], []
-    if (positions := tensors.get("pos_embed")) is not None:
+    if (positions := tensors.get("positions.embed")) is not None:
         placed = [name for name in present if name in origin.placed]
         lengths = [tensors[TOKENS[name]].shape[1] for name in placed]
         if positions.shape[1] <= sum(lengths):
@@ -100,7 +100,7 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
         *own, patches = positions.split([*lengths, positions.shape[1] - sum(lengths)], dim=1)
         rows_of = dict(zip(placed, own, strict=True))
         kept = [rows_of[name] for name in placed if name in origin.readout]
-        ours["pos_embed"] = torch.cat([*kept, patches], dim=1)
+        ours["positions.embed"] = torch.cat([*kept, patches], dim=1)
     unread = [name for name in present if name not in origin.readout]
     for name in present:
         token, position = tensors[TOKENS[name]], rows_of.get(name)
@@ -177,7 +177,7 @@ def _config(origin: Origin, tensors: Tensors, ours: Tensors) -> ViTConfig:
         mlp_dim=tensors["blocks.0.mlp.fc2.weight"].shape[1],
         mlp=origin.mlp,
         readout=origin.readout,
-        pos_embed="learned" if "pos_embed" in tensors else "none",
+        pos_embed="learned" if "positions.embed" in tensors else "none",
         pos_prefix=not read or read <= set(origin.placed),
         pos_antialias=origin.pos_antialias,
         num_registers=ours["registers"].shape[1] if "registers" in ours else 0,

@@ -5,7 +5,7 @@ A converter renames the tensors it finds to these names and describes the rest i
 ```
 cls_token, dist_token   (1, 1, embed_dim)
 registers               (1, register, embed_dim)
-pos_embed               (1, placed + patch, embed_dim), in the order cls, dist, registers, patches
+positions.embed         (1, placed + patch, embed_dim), in the order cls, dist, registers, patches
 patch_embed.proj.*      (embed_dim, channel, height, width), a convolution
 blocks.{i}.*, norm.*    as in `models.vit`
 head.*, head_dist.*     linear heads; with both, the logits are their average
@@ -50,7 +50,7 @@ class Origin:
     norm_eps: float
     readout: tuple[Readout, ...]
     placed: tuple[PrefixToken, ...]
-    """The tokens before the patches that have a row in `pos_embed`."""
+    """The tokens before the patches that have a row in `positions.embed`."""
     final_norm: Literal["tokens", "readout"] = "tokens"
     mlp: Literal["gelu", "swiglu"] = "gelu"
     pos_antialias: bool = True

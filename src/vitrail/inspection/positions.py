@@ -33,9 +33,9 @@ def position_similarity(model: Inspected) -> Float[Tensor, "height width height 
         InputError: a model without position embeddings.
     """
     net = bare(model)
-    if not isinstance(net, ViT) or (positions := net.positions(*net.config.size)) is None:
+    if not isinstance(net, ViT) or (positions := net.positions.embeddings(net.config.grid)) is None:
         raise InputError("the model has no position embeddings to compare: it is a CNN, or its pos_embed is none")
-    patches = positions.detach().cpu().double()[0, net.num_placed_prefix :]
+    patches = positions.detach().cpu().double()[0, -net.config.num_patches :]
     directions = F.normalize(patches, dim=-1).float()
     height, width = net.config.grid
     return rearrange(directions @ directions.mT, "(h w) (r c) -> h w r c", h=height, r=height, w=width, c=width)
