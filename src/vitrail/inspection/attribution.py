@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from vitrail.inspection.grid import TokenGrid
 from vitrail.inspection.masking import cell_along
 from vitrail.models.build import Model, evaluating, uncompiled
 from vitrail.models.cnn import CNN
-from vitrail.models.vit import ViT, attention_weights
+from vitrail.models.vit import ViT
 
 Maps = Float[Tensor, "batch height width"]
 """At the size of the images."""
@@ -318,6 +319,7 @@ def _attention_and_gradient(
     fused = []
     for i, dz in zip(layers, gradients, strict=True):
         q, k, v = (kept[f"blocks.{i}.attn.{name}"].detach() for name in "qkv")
-        weights = attention_weights(q, k, model.config.attention_width**-0.5)
+        made_by: Any = model.get_submodule(f"blocks.{i}.attn")
+        weights = made_by.weights(q, k)
         fused.append((weights * (dz @ v.mT)).clamp(min=0).mean(dim=1))
     return fused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from vitrail.errors import InputError
 from vitrail.inspection import attention
 from vitrail.inspection.grid import TokenGrid
 from vitrail.models.build import Model, evaluating, uncompiled
-from vitrail.models.vit import attention_weights
 
 Chosen = SupportsIndex | Sequence[SupportsIndex] | None
 """Which layers or heads: one, several (negative ones count from the end), or all."""
@@ -98,7 +97,7 @@ class Capture:
         return tuple(_plain(self.taken[f"stages.{i}"]) for i in range(self.model.config.num_stages))
 
     def attention(self, layers: Chosen = None, heads: Chosen = None) -> Float[Tensor, "batch layer head query key"]:
-        """Attention weights, softmax(q k^T scale) (Dosovitskiy et al. 2021, equation 6), in float32."""
+        """The model's attention weights (Dosovitskiy et al. 2021, equation 6), in float32."""
         chosen, in_heads = self._chosen(layers, heads)
         first = self.taken["blocks.0.attn.q"]
         batch, tokens = len(first), first.shape[-2]
@@ -164,10 +163,10 @@ class Capture:
         return choose("layer", layers, config.depth), choose("head", heads, config.num_heads)
 
     def _weights(self, layer: int, heads: list[int], queries: slice = slice(None)) -> Tensor:
-        q, k = (self.taken[f"blocks.{layer}.attn.{name}"] for name in "qk")
-        if len(heads) < q.shape[1]:
-            q, k = q[:, heads], k[:, heads]
-        return attention_weights(q[:, :, queries].float(), k.float(), self._vit.attention_width**-0.5)
+        place = f"blocks.{layer}.attn"
+        made_by: Any = self.model.get_submodule(place)
+        q, k = (self.taken[f"{place}.{name}"].float() for name in "qk")
+        return made_by.weights(q, k, slice(None) if heads == [*range(q.shape[1])] else heads, queries)
 
 
 def inspect(

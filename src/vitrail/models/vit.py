@@ -82,6 +82,16 @@ class Attention(nn.Module):
         z = tap("z", attend(q, k, v, self.scale, self.dropout if self.training else 0.0))
         return self.proj(rearrange(z, "batch head token dim -> batch token (head dim)"))
 
+    def weights(
+        self,
+        q: Float[Tensor, "batch head token dim"],
+        k: Float[Tensor, "batch head token dim"],
+        heads: list[int] | slice = slice(None),
+        queries: slice = slice(None),
+    ) -> Float[Tensor, "batch _ _ token"]:
+        """The weights by which `forward` mixes the values, of these heads and queries, from q and k as tapped."""
+        return attention_weights(q[:, heads][:, :, queries], k[:, heads], self.scale)
+
 
 class MLP(nn.Module):
     """Two linear layers with GELU between them, applied to every token alike (section 3.1)."""
