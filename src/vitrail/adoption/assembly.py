@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.adoption.account import Row, counted, refuse_unaccounted, unknown
+from vitrail.adoption.conversion import Row, counted, refuse_leftover, unknown
 from vitrail.adoption.naming import require_names
 from vitrail.adoption.origin import TOKENS, Adopted, Origin, PrefixToken, Tensors
 from vitrail.configs import ViTConfig
@@ -91,7 +91,7 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
     present = [name for name in TOKENS if TOKENS[name] in tensors]
     rows_of: dict[PrefixToken, Float[Tensor, "1 token dim"]] = {}
     ours: Tensors = {}
-    registers, account = [], []
+    registers, report = [], []
     if (positions := tensors.get("positions.embed")) is not None:
         placed = [name for name in present if name in origin.placed]
         lengths = [tensors[TOKENS[name]].shape[1] for name in placed]
@@ -110,10 +110,10 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
         registers.append(token if position is None else token + position)
         if position is not None or unread != ["registers"]:
             summands = [token] if position is None else [token, position]
-            account.append(counted("summed" if summands[1:] else "copied", _as_register(name, position), *summands))
+            report.append(counted("summed" if summands[1:] else "copied", _as_register(name, position), *summands))
     if registers:
         ours["registers"] = torch.cat(registers, dim=1)
-    return ours, account
+    return ours, report
 
 
 def _as_register(name: PrefixToken, position: Tensor | None) -> str:
@@ -193,7 +193,7 @@ def _check(source: str, config: ViTConfig, tensors: Tensors) -> None:
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in ViT(config).state_dict().items()}
     require_names(source, tensors, *expected)
-    refuse_unaccounted(source, tensors.keys() - expected.keys())
+    refuse_leftover(source, tensors.keys() - expected.keys())
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             found = tuple(tensors[name].shape)

@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.adoption.account import Row, counted
+from vitrail.adoption.conversion import Row, counted
 from vitrail.adoption.origin import Adopted, Tensors
 from vitrail.configs import Size
 from vitrail.errors import InputError

@@ -12,8 +12,8 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitrail.adoption.account import Row, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import joined, renamed, require_names
 from vitrail.adoption.origin import Adopted, Origin, agreed_heads, native_size
 from vitrail.adoption.pictures import HALF, preprocessing
@@ -60,7 +60,7 @@ def from_arrays(
         unknown(f"{source} has {odd[0]} as {bare[odd[0]].dtype}")
     flat = _one_per_block({name: torch.from_numpy(np.asarray(a, dtype=np.float32)) for name, a in bare.items()})
     named, rest = renamed(flat, _RULES)
-    refuse_unaccounted(source, rest)
+    refuse_leftover(source, rest)
     require_names(source, named, "patch_embed.proj.kernel", "positions.embed", "blocks.0.attn.query.kernel")
     heads = named["blocks.0.attn.query.kernel"].shape[1]
     known = joined(dict(map(_as_torch, named.items())), ("attn.query", "attn.key", "attn.value"), "attn.qkv")

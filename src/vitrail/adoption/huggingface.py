@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vitrail.adoption.account import Row, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import drop, joined, renamed, require_names
 from vitrail.adoption.origin import Adopted, Origin, PrefixToken, agreed_heads, native_size, standard_heads
 from vitrail.adoption.pictures import HALF, IMAGENET, PILLOW, preprocessing
@@ -91,7 +91,7 @@ def from_tensors(
     rest, poolers = drop(rest, r"pooler\.dense\.(weight|bias)", "the pooler: nothing that classifies reads it")
     rows = [*masks, *poolers]
     if config is None:
-        refuse_unaccounted("this state dict (by Hugging Face's names)", rest)
+        refuse_leftover("this state dict (by Hugging Face's names)", rest)
         config = _guessed(known, num_heads, image_size)
         activation = "SwiGLU" if config["use_swiglu_ffn"] else "GELU"
         told = f"{config['num_attention_heads']} heads, norm_eps {config['layer_norm_eps']:g}, {activation}"
@@ -100,7 +100,7 @@ def from_tensors(
     architecture = str((config.get("architectures") or [f"{_FAMILIES.get(family, '')}Model"])[0])
     source = f"Hugging Face's {architecture}"
     _check(source, family, architecture, config)
-    refuse_unaccounted(source, rest)
+    refuse_leftover(source, rest)
     known = joined(known, ("attn.q", "attn.k", "attn.v"), "attn.qkv")
     known = joined(known, ("mlp.gate", "mlp.up"), "mlp.fc1")
     size = as_size(config["image_size"])

@@ -21,7 +21,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vitrail.adoption.account import Account, Row, counted
+from vitrail.adoption.conversion import ConversionReport, Row, counted
 from vitrail.configs import Readout, Size, ViTConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
@@ -58,7 +58,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Adopted:
-    """A foreign model as ours, before it is built: configuration, weights under our names, and the account."""
+    """A foreign model as ours, before it is built: configuration, weights under our names, and the report."""
 
     config: ViTConfig
     tensors: Tensors
@@ -71,9 +71,9 @@ class Adopted:
     """Those of `tensors` that are no plain copies."""
 
     @property
-    def account(self) -> Account:
+    def report(self) -> ConversionReport:
         plain = [tensor for name, tensor in self.tensors.items() if name not in self.touched]
-        return Account(self.source, (counted("copied", "as they are", *plain), *self.rows))
+        return ConversionReport(self.source, (counted("copied", "as they are", *plain), *self.rows))
 
 
 def standard_heads(width: int, num_heads: int | None) -> int:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vitrail.adoption.account import Row, counted, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, counted, refuse_leftover, unknown
 from vitrail.adoption.naming import drop, joined, renamed, require_names
 from vitrail.adoption.optional import optional
 from vitrail.adoption.origin import (
@@ -127,7 +127,7 @@ def from_tensors(
 def _known(source: str, tensors: Mapping[str, Tensor]) -> tuple[Tensors, list[Row]]:
     known, rest = renamed(tensors, _RULES)
     rest, dropped = drop(rest, "mask_token", "the mask token: it is for pre-training only")
-    refuse_unaccounted(source, rest)
+    refuse_leftover(source, rest)
     require_names(source, known, "patch_embed.proj.weight")
     return known, dropped
 

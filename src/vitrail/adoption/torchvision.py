@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vitrail.adoption.account import Row, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import renamed, require_names
 from vitrail.adoption.origin import Adopted, Origin, Tensors, agreed_heads, native_size, standard_heads
 from vitrail.adoption.pictures import IMAGENET, preprocessing
@@ -69,7 +69,7 @@ def from_tensors(
 
 def _known(source: str, tensors: Mapping[str, Tensor]) -> Tensors:
     known, rest = renamed(tensors, _RULES)
-    refuse_unaccounted(source, rest)
+    refuse_leftover(source, rest)
     require_names(source, known, "patch_embed.proj.weight", "positions.embed")
     return known
 
