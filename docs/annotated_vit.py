@@ -553,7 +553,7 @@ with torch.no_grad():
     one = x[:1]
     embedded = model.patch_embed(one)
     with_class = torch.cat([model.cls_token, embedded], dim=1)
-    z0 = with_class + model.pos_embed
+    z0 = with_class + model.positions.embed
 
 steps = {
     "image": one,

@@ -34,6 +34,8 @@ PARTS = ("model", "optimizer", "epoch")
 _KEPT = 2
 _NAME = re.compile(r"step-\d{8,}")
 _SUPERSEDED = "-superseded"
+# What checkpoints written by earlier versions call a parameter, and what it is called now.
+_RENAMED = {"pos_embed": "positions.embed", "pos_rows": "positions.rows", "pos_columns": "positions.columns"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load(path: Path) -> Checkpoint:
-    """Raises DamagedCheckpoint where a file is missing, cut short or altered."""
+    """Its tensors have the names of today. Raises DamagedCheckpoint where a file is missing, cut short or altered."""
     try:
         content = json.loads((path / "state.json").read_text(encoding="utf-8"))
         digests = content.pop("sha256")
@@ -113,13 +115,22 @@ def load(path: Path) -> Checkpoint:
         if intact:
             # Copies: mapped tensors need not be aligned, and alignment may decide which kernel adds up in which order.
             tensors = {
-                part: {name: tensor.clone() for name, tensor in load_file(path / f"{part}.safetensors").items()}
+                part: {
+                    _name_today(name): tensor.clone()
+                    for name, tensor in load_file(path / f"{part}.safetensors").items()
+                }
                 for part in PARTS
             }
             return Checkpoint(content.pop("step"), content, tensors)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DamagedCheckpoint(path, f"{type(error).__name__}: {error}") from error
     raise DamagedCheckpoint(path, "its checksum does not match")
+
+
+def _name_today(name: str) -> str:
+    """Of a tensor that an earlier version may have written."""
+    owner, dot, last = name.rpartition(".")
+    return owner + dot + _RENAMED.get(last, last)
 
 
 def from_latest(directory: Path) -> Iterator[Checkpoint | DamagedCheckpoint]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.adoption import adopt, adopt_with_account
+from vitrail.adoption import adopt, adopt_with_report
 from vitrail.adoption.changes import changed, resize_patches
 from vitrail.adoption.sources import read
 from vitrail.errors import InputError
@@ -47,14 +47,14 @@ def test_larger_patches_give_the_same_embeddings(old, growth, seed):
 @torch.no_grad()
 def test_sizes_as_timm_changes_them(kind, image_size, patch_size):
     theirs = timm_vit(**TIMM[kind])
-    ours, account = adopt_with_account(theirs, image_size=image_size, patch_size=patch_size)
+    ours, report = adopt_with_report(theirs, image_size=image_size, patch_size=patch_size)
     theirs.set_input_size(image_size, None if patch_size is None else (patch_size, patch_size))
     config = ours.model.config
     assert (config.size, config.patch_size) == (image_size or (32, 32), patch_size or 8)
     assert ours.preprocessing.image_size == config.size
     images = pictures(config.size)
     torch.testing.assert_close(ours.model(images), theirs(images), **CLOSE)
-    assert len(account.of("resampled")) == (1 if patch_size is None else 2)
+    assert len(report.of("resampled")) == (1 if patch_size is None else 2)
 
 
 @torch.no_grad()
@@ -110,26 +110,32 @@ def test_another_number_of_classes_is_a_new_head_and_nothing_else(head):
     assert new[f"{last}.weight"].std() == pytest.approx(0.02, rel=0.2)
 
 
-def test_the_account_says_all_of_it(capsys):
+def test_the_conversion_report_says_all_of_it(capsys):
     theirs = timm_vit()
-    ours, account = adopt_with_account(theirs, image_size=48, patch_size=16, in_channels=1, num_classes=3)
+    ours, report = adopt_with_report(theirs, image_size=48, patch_size=16, in_channels=1, num_classes=3)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(account.rows) + 2 <= 12
-    assert [row.kind for row in account.rows] == [
+    assert len(lines) == 1 + len(report.rows) + 2 <= 12
+    assert [row.kind for row in report.rows] == [
         "copied", "assumed", "resampled", "resampled", "summed", "dropped", "newly initialised"
     ]  # fmt: skip
-    changed_tensors = {"patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed", "head.0.weight", "head.0.bias"}
+    changed_tensors = {
+        "patch_embed.proj.weight",
+        "patch_embed.proj.bias",
+        "positions.embed",
+        "head.0.weight",
+        "head.0.bias",
+    }
     plain = [tensor for name, tensor in ours.model.state_dict().items() if name not in changed_tensors]
-    assert (account.rows[0].tensors, account.rows[0].numbers) == (len(plain), sum(t.numel() for t in plain))
+    assert (report.rows[0].tensors, report.rows[0].numbers) == (len(plain), sum(t.numel() for t in plain))
     assert "4 x 4 to 3 x 3" in "\n".join(lines)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        account.source = "another"
+        report.source = "another"
 
 
 def test_a_change_to_what_it_is_changes_nothing():
     theirs = timm_vit()
-    ours, account = adopt_with_account(theirs, image_size=32, patch_size=8, in_channels=3, num_classes=CLASSES)
-    assert {row.kind for row in account.rows} == {"copied", "assumed"}
+    ours, report = adopt_with_report(theirs, image_size=32, patch_size=8, in_channels=3, num_classes=CLASSES)
+    assert {row.kind for row in report.rows} == {"copied", "assumed"}
     assert ours.model.config == adopt(theirs).model.config
 
 

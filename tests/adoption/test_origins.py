@@ -13,7 +13,7 @@ from foreign import CLASSES, HF, TIMM, WIDTH, google_arrays, hf_model, hf_output
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vitrail.adoption import adopt, adopt_with_account, hub, optional
+from vitrail.adoption import adopt, adopt_with_report, hub, optional
 from vitrail.adoption.origin import standard_heads
 from vitrail.errors import InputError
 
@@ -42,9 +42,9 @@ class TestStateDicts:
         theirs = timm_vit(**TIMM[kind])
         size = theirs.patch_embed.img_size
         told = {"image_size": size} if kind in ("rectangle", "no positions") else {}
-        ours, account = adopt_with_account(save(theirs.state_dict(), tmp_path / "model.safetensors"), **told)
+        ours, report = adopt_with_report(save(theirs.state_dict(), tmp_path / "model.safetensors"), **told)
         same(ours, theirs, size)
-        assert "3 heads, norm_eps 1e-06" in str(account.of("assumed")[0])
+        assert "3 heads, norm_eps 1e-06" in str(report.of("assumed")[0])
         of_deit = {"dist_token", "blocks.0.ls1.gamma"} & theirs.state_dict().keys()
         assert (ours.preprocessing.mean[0], ours.preprocessing.crop) == (0.485 if of_deit else 0.5, 0.9)
 
@@ -75,9 +75,9 @@ class TestStateDicts:
         for old, new in names.items():
             state = {name.replace(old, new): tensor for name, tensor in state.items()}
         state["mask_token"] = torch.zeros(1, WIDTH)
-        ours, account = adopt_with_account(save(state, tmp_path / "dinov2.safetensors"))
+        ours, report = adopt_with_report(save(state, tmp_path / "dinov2.safetensors"))
         same(ours, theirs)
-        assert len(account.of("dropped")) == 1
+        assert len(report.of("dropped")) == 1
 
     def test_the_names_of_deits_authors(self, tmp_path):
         theirs = timm_vit(**TIMM["deit-iii"])
@@ -114,9 +114,9 @@ class TestStateDicts:
 
     def test_image_size_is_a_change_where_the_native_one_is_known(self, tmp_path):
         path = save(timm_vit().state_dict(), tmp_path / "model.safetensors")
-        ours, account = adopt_with_account(path, image_size=48)
+        ours, report = adopt_with_report(path, image_size=48)
         assert ours.model.config.grid == (6, 6)
-        assert len(account.of("resampled")) == 1
+        assert len(report.of("resampled")) == 1
 
     def test_heads_are_those_of_the_width_or_as_given(self, tmp_path):
         assert [standard_heads(width, None) for width in (192, 384, 768, 1024, 1280, 1408, 1536)] == [
@@ -334,9 +334,9 @@ class TestFolders:
 
     def test_without_a_processor_the_familys_own_is_assumed_and_said(self, tmp_path):
         self.make(tmp_path, "DeiTForImageClassification")
-        ours, account = adopt_with_account(tmp_path)
+        ours, report = adopt_with_report(tmp_path)
         assert (ours.preprocessing.crop, ours.preprocessing.mean[0]) == (0.875, 0.485)
-        assert "published DeiT" in str(account.of("assumed")[0])
+        assert "published DeiT" in str(report.of("assumed")[0])
 
     def test_dinov2_sees_smaller_pictures_than_its_positions_are_of(self, tmp_path):
         self.make(tmp_path, "Dinov2ForImageClassification")
@@ -469,9 +469,9 @@ class TestNames:
         assert (ours.preprocessing.crop, ours.preprocessing.interpolation) == (0.9, "bicubic")
 
     def test_timm_with_random_weights(self, hub_files):
-        ours, account = adopt_with_account("timm:deit_tiny_distilled_patch16_224", pretrained=False, num_classes=3)
+        ours, report = adopt_with_report("timm:deit_tiny_distilled_patch16_224", pretrained=False, num_classes=3)
         assert (hub_files[1], ours.model.config.readout) == ([], ("cls", "dist"))
-        assert any("random" in row.what for row in account.of("newly initialised"))
+        assert any("random" in row.what for row in report.of("newly initialised"))
 
     def test_only_a_pickle_on_the_hub(self, hub_files):
         folder, _ = hub_files

@@ -8,35 +8,35 @@ import torch
 from foreign import HF, TIMM, hf_model, hf_outputs, pictures, sizes, timm_vit, torchvision_vit
 
 import vitrail
-from vitrail.adoption import adopt, adopt_with_account
+from vitrail.adoption import adopt, adopt_with_report
 from vitrail.classifier import Classifier
 from vitrail.errors import InputError
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
-def accounted(account):
-    return sum(row.numbers for kind in ("copied", "summed", "dropped") for row in account.of(kind))
+def accounted(report):
+    return sum(row.numbers for kind in ("copied", "summed", "dropped") for row in report.of(kind))
 
 
 @pytest.mark.parametrize("kind", TIMM)
 @torch.no_grad()
 def test_timm(kind):
     theirs = timm_vit(**TIMM[kind])
-    ours, account = adopt_with_account(theirs)
+    ours, report = adopt_with_report(theirs)
     for size in sizes(ours.model.config.size):
         images = pictures(size, ours.model.config.in_channels)
         expected = theirs(images)
         assert expected.std() > 0.1
         torch.testing.assert_close(ours.model(images), expected, **CLOSE)
-    assert accounted(account) == sum(tensor.numel() for tensor in theirs.state_dict().values())
+    assert accounted(report) == sum(tensor.numel() for tensor in theirs.state_dict().values())
 
 
 @pytest.mark.parametrize("kind", HF)
 @torch.no_grad()
 def test_hugging_face(kind):
     theirs = hf_model(kind)
-    ours, account = adopt_with_account(theirs)
+    ours, report = adopt_with_report(theirs)
     native = ours.model.config.size
     # Of positions of a rectangle, transformers can only use what it has.
     for size in sizes(native)[: 1 if "rectangle" in kind else 2]:
@@ -49,7 +49,7 @@ def test_hugging_face(kind):
             torch.testing.assert_close(logits, expected[:, 0], **CLOSE)
             logits = found["norm"]
         torch.testing.assert_close(logits, expected, **CLOSE)
-    assert accounted(account) == sum(tensor.numel() for tensor in theirs.state_dict().values())
+    assert accounted(report) == sum(tensor.numel() for tensor in theirs.state_dict().values())
 
 
 @pytest.mark.parametrize("changes", [{}, {"representation_size": foreign.WIDTH}], ids=["linear head", "tanh head"])
@@ -60,10 +60,10 @@ def test_torchvision(changes):
         if isinstance(head, torch.nn.Linear):
             # torchvision starts with a head of zeros.
             torch.nn.init.normal_(head.weight, std=0.1)
-    ours, account = adopt_with_account(theirs)
+    ours, report = adopt_with_report(theirs)
     images = pictures((32, 32))
     torch.testing.assert_close(ours.model(images), theirs(images), **CLOSE)
-    assert accounted(account) == sum(tensor.numel() for tensor in theirs.state_dict().values())
+    assert accounted(report) == sum(tensor.numel() for tensor in theirs.state_dict().values())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import torch
 
 from vitrail.configs import CNNConfig, ViTConfig
 from vitrail.models.cnn import CNN
-from vitrail.models.vit import ViT
+from vitrail.models.tap import untapped
+from vitrail.models.vit import Attention, ViT
 
 
 def small_vit(**changes):
@@ -22,6 +23,41 @@ def small_cnn(**changes):
     sizes = {"image_size": 16, "widths": (4, 6), "blocks_per_stage": 1, "hidden": (10,), "num_classes": 5}
     torch.manual_seed(0)
     return CNN(CNNConfig(**{**sizes, **changes})).eval()
+
+
+class BiasedAttention(Attention):
+    """Adds a random bias to the scores of every head, query and key, and keeps the weights that it has used."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        tokens = config.num_placed_prefix + config.num_registers + config.num_patches
+        self.bias = 3 * torch.randn(config.num_heads, tokens, tokens)
+
+    def weights(self, q, k, heads=slice(None), queries=slice(None)):
+        scores = (q[:, heads][:, :, queries] * self.scale) @ k[:, heads].mT
+        return (scores + self.bias[heads][:, queries]).softmax(dim=-1)
+
+    def forward(self, x, tap=untapped):
+        seen = {}
+
+        def mixing(name, tensor):
+            if name == "z":
+                self.used = self.weights(seen["q"], seen["k"])
+                tensor = self.used @ seen["v"]
+            seen[name] = tap(name, tensor)
+            return seen[name]
+
+        return super().forward(x, mixing)
+
+
+def biased_vit(**changes):
+    """A model whose attention is another than that of q and k alone."""
+    model = small_vit(**changes)
+    for block in model.blocks:
+        biased = BiasedAttention(model.config)
+        biased.load_state_dict(block.attn.state_dict())
+        block.attn = biased.eval()
+    return model
 
 
 def color_vit(readout=("cls",)):

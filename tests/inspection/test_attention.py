@@ -25,7 +25,7 @@ def test_class_attention_of_two_tokens_by_hand():
             parameter.zero_()
         model.blocks[0].norm1.weight.fill_(1)
         model.cls_token[..., 0] = 1.0
-        model.pos_embed[0, 1, 1] = 1.0
+        model.positions.embed[0, 1, 1] = 1.0
         # LayerNorm turns (1, 0, 0, 0) into (3, -1, -1, -1) / sqrt(3) (but for epsilon).
         model.blocks[0].attn.qkv.weight[0, 0] = 1.0
         # Keys: the second component of a token, the class token's is -1/sqrt(3), the patch's 3/sqrt(3).

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from planted import color_vit, red_and_blue, small_cnn, small_vit
+from planted import biased_vit, color_vit, red_and_blue, small_cnn, small_vit
 from scipy.stats import spearmanr
 
 import vitrail
@@ -96,6 +96,19 @@ def test_gradients_by_the_weights_follow_from_the_outputs():
     found = attribute(model, images, "relevancy", 3)
     enlarged = torch.nn.functional.interpolate(expected[:, None], scale_factor=4, mode="bilinear")[:, 0]
     assert torch.allclose(found, enlarged, atol=1e-6 * expected.max().item())
+
+
+def test_relevancy_is_by_the_attention_that_the_model_computes():
+    model = biased_vit()
+    images = torch.randn(2, 3, 12, 12)
+    score = model(images)[:, 3].sum()
+    used = [block.attn.used for block in model.blocks]
+    total = torch.eye(10).expand(2, 10, 10)
+    for a, gradient in zip(used, torch.autograd.grad(score, used), strict=True):
+        total = total + (a * gradient).clamp(min=0).mean(dim=1) @ total
+    expected = enlarged(total[:, 0, 1:].unflatten(1, (3, 3)).detach(), (12, 12))
+    found = attribute(model, images, "relevancy", 3)
+    assert torch.allclose(found, expected, atol=1e-6 * expected.max().item())
 
 
 @pytest.mark.parametrize("model", [small_vit(), small_cnn(block="residual", hidden=())], ids=["ViT", "CNN"])

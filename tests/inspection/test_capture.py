@@ -5,12 +5,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from planted import small_cnn, small_vit
+from planted import biased_vit, small_cnn, small_vit
 
 import vitrail
 from vitrail.classifier import Classifier
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
+from vitrail.inspection import attention
 
 KINDS = {
     "class token": {},
@@ -38,6 +39,21 @@ def test_logits_are_bit_identical_with_and_without_capture(vit):
     images = images_for(vit)
     with torch.no_grad():
         assert torch.equal(vitrail.inspect(vit, images, hidden=True).logits, vit(images))
+
+
+@pytest.mark.parametrize("changes", [{}, {"readout": ("mean",), "num_registers": 2}], ids=["class token", "mean"])
+def test_attention_is_reported_as_the_model_computes_it(changes):
+    model = biased_vit(**changes)
+    capture = vitrail.inspect(model, images_for(model))
+    used = torch.stack([block.attn.used for block in model.blocks], dim=1)
+    assert torch.equal(capture.attention(), used)
+    torch.testing.assert_close(capture.attention(-1, [1]), used[:, 2:, 1:])
+    torch.testing.assert_close(used @ capture.v, capture.z)
+    rows = used[:, :, :, 0] if "readout" not in changes else used[:, :, :, 2:].mean(dim=3)
+    torch.testing.assert_close(capture.class_attention(heads=[1, 0]), capture.grid.patches(rows)[:, :, [1, 0]])
+    torch.testing.assert_close(capture.rollout(), attention.rollout(used.transpose(0, 1)))
+    plain = small_vit(**changes)
+    assert not torch.allclose(vitrail.inspect(plain, images_for(plain)).attention(), used, atol=0.1)
 
 
 def test_everything_has_the_shape_that_is_promised(vit):

@@ -34,7 +34,7 @@ def with_positions(table, **changes):
     height, width, dim = table.shape
     model = small_vit(image_size=(4 * height, 4 * width), embed_dim=dim, **changes)
     with torch.no_grad():
-        model.pos_embed[:, -height * width :] = table.reshape(1, -1, dim)
+        model.positions.embed[:, -height * width :] = table.reshape(1, -1, dim)
     return model
 
 

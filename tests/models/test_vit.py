@@ -141,6 +141,18 @@ def test_identity_tap_changes_nothing_and_sees_everything(changes):
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_the_weights_that_the_model_names_are_those_it_mixes_values_by(changes):
+    model, seen = small_vit(**changes).eval(), {}
+    model(images_for(model.config), lambda name, t: seen.setdefault(name, t))
+    for i, block in enumerate(model.blocks):
+        q, k, v, z = (seen[f"blocks.{i}.attn.{name}"] for name in "qkvz")
+        weights = block.attn.weights(q, k)
+        torch.testing.assert_close(weights @ v, z, atol=1e-5, rtol=1e-5)
+        some = block.attn.weights(q, k, heads=[3, 1], queries=slice(2, 4))
+        torch.testing.assert_close(some, weights[:, [3, 1], 2:4])
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_every_parameter_is_reached_by_the_gradient(changes):
     # Dropped branches get no gradient, so the model is in evaluation mode.
     model = small_vit(**changes).eval()

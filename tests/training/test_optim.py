@@ -88,13 +88,37 @@ def test_matrices_that_are_stored_as_one_get_updates_that_are_orthogonal_each(ml
 def test_only_weights_of_layers_decay(optimizer):
     found = groups(optimizer, VIT)
     undecayed = {name for name, (_, decay) in found.items() if decay == 0}
-    assert {"cls_token", "pos_embed", "registers", "norm.weight", "head.0.bias"} <= undecayed
+    assert {"cls_token", "positions.embed", "registers", "norm.weight", "head.0.bias"} <= undecayed
     assert not any("norm" in name or name.endswith("bias") for name in set(found) - undecayed)
 
 
 def test_positions_of_rows_and_columns_do_not_decay():
     found = groups("adamw", dataclasses.replace(VIT, pos_embed="learned2d"))
-    assert {found[name][1] for name in ("pos_rows", "pos_columns")} == {0}
+    assert {found[name][1] for name in ("positions.rows", "positions.columns")} == {0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "matrices", "vectors"),
+    [
+        (
+            {},
+            ["attn.proj", "mlp.fc1", "mlp.fc2", "attn.qkv"],
+            ["cls_token", "registers", "positions.embed"],
+        ),
+        (
+            {"pos_embed": "learned2d", "readout": ("cls", "dist"), "mlp": "swiglu"},
+            ["attn.proj", "mlp.fc2", "mlp.fc1", "attn.qkv"],
+            ["cls_token", "dist_token", "registers", "positions.rows", "positions.columns"],
+        ),
+    ],
+    ids=["learned", "learned2d"],
+)
+def test_parameters_have_the_order_by_which_earlier_checkpoints_count_them(changes, matrices, vectors):
+    """An optimizer's state is stored by number: another order would load it into other parameters."""
+    in_order = list(groups("muon", dataclasses.replace(VIT, **changes)))
+    layers = [f"{name}.weight" for name in (*(f"blocks.0.{name}" for name in matrices), "patch_embed.proj", "head.0")]
+    expected = [*layers, *vectors, "patch_embed.proj.bias"]
+    assert in_order[: len(expected)] == expected
 
 
 def test_plain_adam_decays_everything_as_torch_does():

@@ -171,6 +171,35 @@ def test_what_is_observed_changes_nothing_and_is_the_same_after_interruptions(tm
     assert rows[0]["bias"] == 0 < rows[1]["bias"]
 
 
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        (VIT, {}),
+        (VIT, {"optimizer": "muon", "ema_decay": 0.8}),
+        (dataclasses.replace(VIT, pos_embed="learned2d"), {"ema_decay": 0.8}),
+    ],
+    ids=["learned", "learned, muon, average", "learned2d, average"],
+)
+def test_a_checkpoint_with_the_names_of_an_earlier_version_is_resumed(model, changes, tmp_path):
+    """Both that of the weights to use, and where that is an average that of the trained ones beside it."""
+    config = run_config(model, **changes)
+    whole = fit(config, tmp_path / "whole")
+    broken = tmp_path / "broken"
+    with pytest.raises(Interrupted):
+        fit(config, broken, interrupting_after(3))
+    [path] = (broken / "checkpoints").iterdir()
+    now = {"positions.embed": "pos_embed", "positions.rows": "pos_rows", "positions.columns": "pos_columns"}
+    before = {f"{owner}{name}": f"{owner}{old}" for name, old in now.items() for owner in ("", "model.")}
+    found = checkpoint.load(path)
+    tensors = {
+        part: {before.get(name, name): tensor for name, tensor in of_part.items()}
+        for part, of_part in found.tensors.items()
+    }
+    assert tensors["model"].keys() != found.tensors["model"].keys()
+    checkpoint.save(broken / "checkpoints", dataclasses.replace(found, tensors=tensors))
+    assert fit(config, broken) == whole
+
+
 @pytest.mark.slow
 def test_compiled_resume_equals_uninterrupted(tmp_path):
     """In processes of their own: checked shapes and an earlier compilation would both be in the way."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from vitrail.adoption.account import Account
 from vitrail.adoption.changes import changed
+from vitrail.adoption.conversion import ConversionReport
 from vitrail.adoption.origin import Adopted
 from vitrail.adoption.sources import read
 from vitrail.classifier import Classifier
@@ -16,7 +16,7 @@ from vitrail.models.build import build_model, count_parameters
 from vitrail.progress import say
 from vitrail.text import shown
 
-__all__ = ["Account", "adopt", "adopt_with_account"]
+__all__ = ["ConversionReport", "adopt", "adopt_with_report"]
 
 
 def adopt(
@@ -30,7 +30,7 @@ def adopt(
     pretrained: bool = True,
     allow_pickle: bool = False,
 ) -> Classifier:
-    """A foreign Vision Transformer as a `Classifier` with the same logits, and the account of it printed.
+    """A foreign Vision Transformer as a `Classifier` with the same logits, and the conversion report printed.
 
     Its weights are a copy in float32, on the CPU, in evaluation mode. A model without a head becomes a classifier
     whose classes are its features. A class or distillation token that nothing reads becomes a register.
@@ -52,7 +52,7 @@ def adopt(
         InputError: the source is missing, damaged or unknown, has a part or a tensor that is none of ours, or lacks
             one; or the changes do not fit it.
     """
-    return adopt_with_account(
+    return adopt_with_report(
         source,
         image_size=image_size,
         patch_size=patch_size,
@@ -64,7 +64,7 @@ def adopt(
     )[0]
 
 
-def adopt_with_account(
+def adopt_with_report(
     source: nn.Module | str | Path,
     *,
     image_size: int | Size | None = None,
@@ -74,15 +74,15 @@ def adopt_with_account(
     num_heads: int | None = None,
     pretrained: bool = True,
     allow_pickle: bool = False,
-) -> tuple[Classifier, Account]:
-    """As `adopt`, and the account: what was copied, resampled, summed, newly initialised, dropped or assumed."""
+) -> tuple[Classifier, ConversionReport]:
+    """As `adopt`, and its report: what was copied, resampled, summed, newly initialised, dropped or assumed."""
     size = None if image_size is None else as_size(image_size)
     model = read(source, num_heads, size, pretrained, allow_pickle)
     model = changed(model, size, patch_size, in_channels, num_classes)
     classifier = _built(model)
-    for line in [_title(classifier, model.account), *model.account.to_lines(), *_uses(classifier)]:
+    for line in [_title(classifier, model.report), *model.report.to_lines(), *_uses(classifier)]:
         say(line)
-    return classifier, model.account
+    return classifier, model.report
 
 
 def _built(model: Adopted) -> Classifier:
@@ -92,12 +92,12 @@ def _built(model: Adopted) -> Classifier:
     return Classifier(net.eval(), model.preprocessing, model.class_names)
 
 
-def _title(classifier: Classifier, account: Account) -> str:
+def _title(classifier: Classifier, report: ConversionReport) -> str:
     config = classifier.model.config
     assert isinstance(config, ViTConfig)
     height, width = config.size
     return (
-        f"{account.source} as a ViT of {count_parameters(classifier.model):,} parameters: {config.depth} blocks of "
+        f"{report.source} as a ViT of {count_parameters(classifier.model):,} parameters: {config.depth} blocks of "
         f"{config.embed_dim} with {config.num_heads} heads, {height} x {width} pixels in patches of {config.patch_size}"
     )
 

@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.adoption.account import Row, counted, refuse_unaccounted, unknown
+from vitrail.adoption.conversion import Row, counted, refuse_leftover, unknown
 from vitrail.adoption.naming import require_names
 from vitrail.adoption.origin import TOKENS, Adopted, Origin, PrefixToken, Tensors
 from vitrail.configs import ViTConfig
@@ -91,8 +91,8 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
     present = [name for name in TOKENS if TOKENS[name] in tensors]
     rows_of: dict[PrefixToken, Float[Tensor, "1 token dim"]] = {}
     ours: Tensors = {}
-    registers, account = [], []
-    if (positions := tensors.get("pos_embed")) is not None:
+    registers, report = [], []
+    if (positions := tensors.get("positions.embed")) is not None:
         placed = [name for name in present if name in origin.placed]
         lengths = [tensors[TOKENS[name]].shape[1] for name in placed]
         if positions.shape[1] <= sum(lengths):
@@ -100,7 +100,7 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
         *own, patches = positions.split([*lengths, positions.shape[1] - sum(lengths)], dim=1)
         rows_of = dict(zip(placed, own, strict=True))
         kept = [rows_of[name] for name in placed if name in origin.readout]
-        ours["pos_embed"] = torch.cat([*kept, patches], dim=1)
+        ours["positions.embed"] = torch.cat([*kept, patches], dim=1)
     unread = [name for name in present if name not in origin.readout]
     for name in present:
         token, position = tensors[TOKENS[name]], rows_of.get(name)
@@ -110,10 +110,10 @@ def _tokens(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
         registers.append(token if position is None else token + position)
         if position is not None or unread != ["registers"]:
             summands = [token] if position is None else [token, position]
-            account.append(counted("summed" if summands[1:] else "copied", _as_register(name, position), *summands))
+            report.append(counted("summed" if summands[1:] else "copied", _as_register(name, position), *summands))
     if registers:
         ours["registers"] = torch.cat(registers, dim=1)
-    return ours, account
+    return ours, report
 
 
 def _as_register(name: PrefixToken, position: Tensor | None) -> str:
@@ -177,7 +177,7 @@ def _config(origin: Origin, tensors: Tensors, ours: Tensors) -> ViTConfig:
         mlp_dim=tensors["blocks.0.mlp.fc2.weight"].shape[1],
         mlp=origin.mlp,
         readout=origin.readout,
-        pos_embed="learned" if "pos_embed" in tensors else "none",
+        pos_embed="learned" if "positions.embed" in tensors else "none",
         pos_prefix=not read or read <= set(origin.placed),
         pos_antialias=origin.pos_antialias,
         num_registers=ours["registers"].shape[1] if "registers" in ours else 0,
@@ -193,7 +193,7 @@ def _check(source: str, config: ViTConfig, tensors: Tensors) -> None:
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in ViT(config).state_dict().items()}
     require_names(source, tensors, *expected)
-    refuse_unaccounted(source, tensors.keys() - expected.keys())
+    refuse_leftover(source, tensors.keys() - expected.keys())
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             found = tuple(tensors[name].shape)

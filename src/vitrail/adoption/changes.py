@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.adoption.account import Row, counted
+from vitrail.adoption.conversion import Row, counted
 from vitrail.adoption.origin import Adopted, Tensors
 from vitrail.configs import Size
 from vitrail.errors import InputError
@@ -81,14 +81,14 @@ def _with_image_size(model: Adopted, image_size: Size) -> Adopted:
 
 def _with_positions_for(model: Adopted, old: Size) -> Adopted:
     """Position embeddings of another grid, resampled to the grid of the configuration."""
-    config, positions = model.config, model.tensors.get("pos_embed")
+    config, positions = model.config, model.tensors.get("positions.embed")
     if positions is None or old == config.grid:
         return model
     resampled = resample(positions, positions.shape[1] - old[0] * old[1], old, config.grid, config.pos_antialias)
     smoothed = "with" if config.pos_antialias else "without"
     grids = f"{old[0]} x {old[1]} to {config.grid[0]} x {config.grid[1]}"
     row = counted("resampled", f"positions, from {grids} (bicubic, {smoothed} antialias)", resampled)
-    return _with(model, {"pos_embed": resampled}, row)
+    return _with(model, {"positions.embed": resampled}, row)
 
 
 def _with_channels(model: Adopted, channels: int) -> Adopted:

@@ -12,8 +12,8 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitrail.adoption.account import Row, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import joined, renamed, require_names
 from vitrail.adoption.origin import Adopted, Origin, agreed_heads, native_size
 from vitrail.adoption.pictures import HALF, preprocessing
@@ -26,7 +26,7 @@ _MLP = _LAYER + r"MlpBlock_\d/"
 # generation of files, of each kind in the second.
 _RULES = {
     "cls": "cls_token",
-    r"(?:Transformer/posembed_input/)?pos_embedding": "pos_embed",
+    r"(?:Transformer/posembed_input/)?pos_embedding": "positions.embed",
     r"embedding/(kernel|bias)": r"patch_embed.proj.\1",
     _LAYER + r"LayerNorm_0/(scale|bias)": r"blocks.\1.norm1.\2",
     _LAYER + r"LayerNorm_[12]/(scale|bias)": r"blocks.\1.norm2.\2",
@@ -60,13 +60,13 @@ def from_arrays(
         unknown(f"{source} has {odd[0]} as {bare[odd[0]].dtype}")
     flat = _one_per_block({name: torch.from_numpy(np.asarray(a, dtype=np.float32)) for name, a in bare.items()})
     named, rest = renamed(flat, _RULES)
-    refuse_unaccounted(source, rest)
-    require_names(source, named, "patch_embed.proj.kernel", "pos_embed", "blocks.0.attn.query.kernel")
+    refuse_leftover(source, rest)
+    require_names(source, named, "patch_embed.proj.kernel", "positions.embed", "blocks.0.attn.query.kernel")
     heads = named["blocks.0.attn.query.kernel"].shape[1]
     known = joined(dict(map(_as_torch, named.items())), ("attn.query", "attn.key", "attn.value"), "attn.qkv")
 
     patch_size, classed = known["patch_embed.proj.weight"].shape[-1], "cls_token" in known
-    positions = known["pos_embed"].shape[1]
+    positions = known["positions.embed"].shape[1]
     # In the first generation the class token has a position too; in the second it has none.
     placed = classed and "pos_embedding" not in bare
     size = native_size(source, positions - placed, patch_size, image_size)

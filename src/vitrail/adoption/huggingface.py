@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vitrail.adoption.account import Row, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import drop, joined, renamed, require_names
 from vitrail.adoption.origin import Adopted, Origin, PrefixToken, agreed_heads, native_size, standard_heads
 from vitrail.adoption.pictures import HALF, IMAGENET, PILLOW, preprocessing
@@ -32,7 +32,7 @@ _RULES = {
     r"embeddings\.(cls_token)": r"\1",
     r"embeddings\.distillation_token": "dist_token",
     r"embeddings\.register_tokens": "registers",
-    r"embeddings\.position_embeddings": "pos_embed",
+    r"embeddings\.position_embeddings": "positions.embed",
     r"embeddings\.patch_embeddings\.projection" + _ENDS: r"patch_embed.proj.\1",
     **{
         _LAYER + rf"attention\.(?:attention\.)?(?:{name}|{name[0]}_proj)" + _ENDS: _BLOCK + rf"attn.{name[0]}.\2"
@@ -91,7 +91,7 @@ def from_tensors(
     rest, poolers = drop(rest, r"pooler\.dense\.(weight|bias)", "the pooler: nothing that classifies reads it")
     rows = [*masks, *poolers]
     if config is None:
-        refuse_unaccounted("this state dict (by Hugging Face's names)", rest)
+        refuse_leftover("this state dict (by Hugging Face's names)", rest)
         config = _guessed(known, num_heads, image_size)
         activation = "SwiGLU" if config["use_swiglu_ffn"] else "GELU"
         told = f"{config['num_attention_heads']} heads, norm_eps {config['layer_norm_eps']:g}, {activation}"
@@ -100,7 +100,7 @@ def from_tensors(
     architecture = str((config.get("architectures") or [f"{_FAMILIES.get(family, '')}Model"])[0])
     source = f"Hugging Face's {architecture}"
     _check(source, family, architecture, config)
-    refuse_unaccounted(source, rest)
+    refuse_leftover(source, rest)
     known = joined(known, ("attn.q", "attn.k", "attn.v"), "attn.qkv")
     known = joined(known, ("mlp.gate", "mlp.up"), "mlp.fc1")
     size = as_size(config["image_size"])
@@ -119,7 +119,7 @@ def from_tensors(
         mlp="swiglu" if config.get("use_swiglu_ffn") else "gelu",
         pos_antialias=family == "dinov2_with_registers",
     )
-    needed = ["patch_embed.proj.weight", "pos_embed"]
+    needed = ["patch_embed.proj.weight", "positions.embed"]
     # No labels at all is how transformers says that there is no head.
     if "ForImageClassification" in architecture and config.get("id2label") != {}:
         needed += ["head.weight", "head.bias"]
@@ -151,7 +151,7 @@ def _check(source: str, family: str, architecture: str, config: Mapping[str, Any
 def _guessed(known: Mapping[str, Tensor], num_heads: int | None, image_size: Size | None) -> dict[str, Any]:
     """What `config.json` would say, as far as tensors tell."""
     source = "this state dict (by Hugging Face's names)"
-    require_names(source, known, "patch_embed.proj.weight", "pos_embed", "blocks.0.mlp.fc2.weight")
+    require_names(source, known, "patch_embed.proj.weight", "positions.embed", "blocks.0.mlp.fc2.weight")
     family = "vit"
     if "dist_token" in known:
         family = "deit"
@@ -161,7 +161,7 @@ def _guessed(known: Mapping[str, Tensor], num_heads: int | None, image_size: Siz
     if "head.weight" in known:
         kind = "ForImageClassification" + ("WithTeacher" if "head_dist.weight" in known else "")
     patches = known["patch_embed.proj.weight"]
-    positions = known["pos_embed"].shape[1] - len(_PLACED.get(family, ("cls",)))
+    positions = known["positions.embed"].shape[1] - len(_PLACED.get(family, ("cls",)))
     hidden = known["blocks.0.mlp.fc2.weight"].shape[1]
     packed = len(known.get("blocks.0.mlp.fc1.weight", ())) == 2 * hidden
     return {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from vitrail.adoption.account import Row, counted
+from vitrail.adoption.conversion import Row, counted
 from vitrail.adoption.origin import Tensors
 from vitrail.errors import InputError
 from vitrail.text import listed

@@ -5,7 +5,7 @@ A converter renames the tensors it finds to these names and describes the rest i
 ```
 cls_token, dist_token   (1, 1, embed_dim)
 registers               (1, register, embed_dim)
-pos_embed               (1, placed + patch, embed_dim), in the order cls, dist, registers, patches
+positions.embed         (1, placed + patch, embed_dim), in the order cls, dist, registers, patches
 patch_embed.proj.*      (embed_dim, channel, height, width), a convolution
 blocks.{i}.*, norm.*    as in `models.vit`
 head.*, head_dist.*     linear heads; with both, the logits are their average
@@ -21,7 +21,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vitrail.adoption.account import Account, Row, counted
+from vitrail.adoption.conversion import ConversionReport, Row, counted
 from vitrail.configs import Readout, Size, ViTConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
@@ -50,7 +50,7 @@ class Origin:
     norm_eps: float
     readout: tuple[Readout, ...]
     placed: tuple[PrefixToken, ...]
-    """The tokens before the patches that have a row in `pos_embed`."""
+    """The tokens before the patches that have a row in `positions.embed`."""
     final_norm: Literal["tokens", "readout"] = "tokens"
     mlp: Literal["gelu", "swiglu"] = "gelu"
     pos_antialias: bool = True
@@ -58,7 +58,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Adopted:
-    """A foreign model as ours, before it is built: configuration, weights under our names, and the account."""
+    """A foreign model as ours, before it is built: configuration, weights under our names, and the report."""
 
     config: ViTConfig
     tensors: Tensors
@@ -71,9 +71,9 @@ class Adopted:
     """Those of `tensors` that are no plain copies."""
 
     @property
-    def account(self) -> Account:
+    def report(self) -> ConversionReport:
         plain = [tensor for name, tensor in self.tensors.items() if name not in self.touched]
-        return Account(self.source, (counted("copied", "as they are", *plain), *self.rows))
+        return ConversionReport(self.source, (counted("copied", "as they are", *plain), *self.rows))
 
 
 def standard_heads(width: int, num_heads: int | None) -> int:

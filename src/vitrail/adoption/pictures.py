@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitrail.adoption.account import Row, unknown
+from vitrail.adoption.conversion import Row, unknown
 from vitrail.configs import Size
 from vitrail.data.decoding import Fit, Interpolation
 from vitrail.data.preprocessing import Preprocessing

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vitrail.adoption import google, hub, huggingface, timm, torchvision
-from vitrail.adoption.account import Row, unknown
+from vitrail.adoption.conversion import Row, unknown
 from vitrail.adoption.origin import Adopted
 from vitrail.configs import Size
 from vitrail.errors import InputError

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vitrail.adoption.account import Row, counted, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, counted, refuse_leftover, unknown
 from vitrail.adoption.naming import drop, joined, renamed, require_names
 from vitrail.adoption.optional import optional
 from vitrail.adoption.origin import (
@@ -31,7 +31,8 @@ from vitrail.errors import InputError
 
 _BLOCK = r"(blocks\.\d+)\."
 _RULES = {
-    r"(patch_embed\.proj\.(?:weight|bias)|cls_token|dist_token|pos_embed)": r"\1",
+    r"(patch_embed\.proj\.(?:weight|bias)|cls_token|dist_token)": r"\1",
+    "pos_embed": "positions.embed",
     r"(?:reg_token|register_tokens)": "registers",
     _BLOCK + r"(norm[12]|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc1_g|mlp\.fc1_x|mlp\.fc2)\.(weight|bias)": r"\1.\2.\3",
     _BLOCK + r"(?:ls|gamma_)([12])(?:\.gamma)?": r"\1.branch\2.0.gamma",
@@ -126,7 +127,7 @@ def from_tensors(
 def _known(source: str, tensors: Mapping[str, Tensor]) -> tuple[Tensors, list[Row]]:
     known, rest = renamed(tensors, _RULES)
     rest, dropped = drop(rest, "mask_token", "the mask token: it is for pre-training only")
-    refuse_unaccounted(source, rest)
+    refuse_leftover(source, rest)
     require_names(source, known, "patch_embed.proj.weight")
     return known, dropped
 
@@ -210,11 +211,11 @@ def _placement(
     source: str, known: Tensors, prefix: tuple[PrefixToken, ...], patch_size: int, image_size: Size | None
 ) -> tuple[tuple[PrefixToken, ...], Size]:
     """Which tokens have a position, and the image's size, told from the number of positions."""
-    if "pos_embed" not in known:
+    if "positions.embed" not in known:
         if image_size is None:
             raise InputError(f"{source} has no positions, so no image size: give image_size (--image-size)")
         return (), image_size
-    rows = known["pos_embed"].shape[1]
+    rows = known["positions.embed"].shape[1]
     patches = rows - sum(known[TOKENS[name]].shape[1] for name in prefix if TOKENS[name] in known)
     wanted = None if image_size is None else (image_size[0] // patch_size) * (image_size[1] // patch_size)
     if math.isqrt(rows) ** 2 == rows or (math.isqrt(patches) ** 2 != patches and wanted == rows):

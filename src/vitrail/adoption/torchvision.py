@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vitrail.adoption.account import Row, refuse_unaccounted, unknown
 from vitrail.adoption.assembly import assemble
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import renamed, require_names
 from vitrail.adoption.origin import Adopted, Origin, Tensors, agreed_heads, native_size, standard_heads
 from vitrail.adoption.pictures import IMAGENET, preprocessing
@@ -18,7 +18,7 @@ _LAYER = r"encoder\.layers\.encoder_layer_(\d+)\."
 _ENDS = r"\.(weight|bias)"
 _RULES = {
     "class_token": "cls_token",
-    r"encoder\.pos_embedding": "pos_embed",
+    r"encoder\.pos_embedding": "positions.embed",
     r"conv_proj" + _ENDS: r"patch_embed.proj.\1",
     _LAYER + r"ln_([12])" + _ENDS: r"blocks.\1.norm\2.\3",
     _LAYER + r"self_attention\.in_proj_(weight|bias)": r"blocks.\1.attn.qkv.\2",
@@ -61,7 +61,7 @@ def from_tensors(
     source = "this state dict (by torchvision's names)"
     known = _known(source, tensors)
     patches = known["patch_embed.proj.weight"]
-    size = native_size(source, known["pos_embed"].shape[1] - 1, patches.shape[-1], image_size)
+    size = native_size(source, known["positions.embed"].shape[1] - 1, patches.shape[-1], image_size)
     heads = standard_heads(len(patches), num_heads)
     rows = [Row("assumed", f"{heads} heads, norm_eps 1e-06, as in torchvision's: tensors do not say it")]
     return _adopted(source, tensors, heads, size, 1e-6, rows)
@@ -69,8 +69,8 @@ def from_tensors(
 
 def _known(source: str, tensors: Mapping[str, Tensor]) -> Tensors:
     known, rest = renamed(tensors, _RULES)
-    refuse_unaccounted(source, rest)
-    require_names(source, known, "patch_embed.proj.weight", "pos_embed")
+    refuse_leftover(source, rest)
+    require_names(source, known, "patch_embed.proj.weight", "positions.embed")
     return known
 
 

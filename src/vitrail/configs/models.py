@@ -172,6 +172,11 @@ class ViTConfig:
         return (*(name for token, name in names.items() if token in self.readout), *registers)
 
     @property
+    def num_placed_prefix(self) -> int:
+        """Class and distillation token: those before the patches that can have a position; registers have none."""
+        return sum(token in self.readout for token in ("cls", "dist"))
+
+    @property
     def head_dim(self) -> int:
         return self.embed_dim // self.num_heads
 

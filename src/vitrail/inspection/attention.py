@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,6 @@ from vitrail.configs import Readout
 from vitrail.errors import InputError
 from vitrail.models.build import Model
 from vitrail.models.grid import TokenGrid
-from vitrail.models.vit import Attention, attention_weights
 
 _FUSIONS = ("mean", "max", "min")
 
@@ -26,8 +26,8 @@ def layer_weights(
     queries: slice = slice(None),
 ) -> Float[Tensor, "batch _ _ token"]:
     """How much these queries of an attention layer attend to every key, by q and k as tapped; rows sum to one."""
-    layers = [module for module in model.modules() if isinstance(module, Attention)]
-    return attention_weights(q[:, heads][:, :, queries], k[:, heads], layers[layer].scale)
+    attention: Any = model.get_submodule(f"blocks.{layer}.attn")
+    return attention.weights(q, k, heads, queries)
 
 
 def fuse(weights: Float[Tensor, "batch head query key"], fusion: str = "mean") -> Float[Tensor, "batch query key"]:

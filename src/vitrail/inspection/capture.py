@@ -99,7 +99,7 @@ class Capture:
         return tuple(_plain(self.taken[name]) for name in self.model.config.layers)
 
     def attention(self, layers: Chosen = None, heads: Chosen = None) -> Float[Tensor, "batch layer head query key"]:
-        """Attention weights, softmax(q k^T scale) (Dosovitskiy et al. 2021, equation 6), in float32."""
+        """The model's attention weights (Dosovitskiy et al. 2021, equation 6), in float32."""
         chosen, in_heads = self._chosen(layers, heads)
         first = self.taken["blocks.0.attn.q"]
         batch, tokens = len(first), first.shape[-2]

@@ -25,8 +25,11 @@ _BATCH = 64
 def position_embeddings(model: Inspected) -> Float[Tensor, "patch dim"] | None:
     """What is added to every patch of an image of the configured size; None where nothing is."""
     net = bare(model)
-    positions = net.positions(*net.config.size)
-    return None if positions is None else positions[0, -net.token_grid().num_patches :]
+    if net.positions is None:
+        return None
+    grid = net.token_grid()
+    positions = net.positions.embeddings((grid.height, grid.width))
+    return None if positions is None else positions[0, -grid.num_patches :]
 
 
 def position_similarity(model: Inspected) -> Float[Tensor, "height width height width"]:

@@ -72,6 +72,8 @@ class CNN(nn.Module):
     ```
     """
 
+    positions = None
+
     def __init__(self, config: CNNConfig) -> None:
         super().__init__()
         self.config = config
@@ -110,10 +112,6 @@ class CNN(nn.Module):
     def classify(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """The head, for what the last stage gives."""
         return self.head(self.pool(x))
-
-    def positions(self, height: int, width: int) -> Tensor | None:
-        """As `ViT.positions`; there are none."""
-        return None
 
     def token_grid(self, image_size: Size | None = None) -> TokenGrid:
         raise InputError("a CNN has no tokens: its feature maps come in stages")

@@ -76,6 +76,7 @@ class SwiGLU(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(config.embed_dim, 2 * config.mlp_dim)
         self.fc2 = nn.Linear(config.mlp_dim, config.embed_dim)
+        self.hidden_matrices = {"fc1": 2, "fc2": 1}
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:

@@ -1,4 +1,4 @@
-"""Position embeddings: fixed ones, and how any are resampled to another grid of patches."""
+"""How a ViT knows where its patches are, for any grid of patches (Dosovitskiy et al. 2021)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,67 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from vitrail.configs import Size
+from vitrail.configs import Size, ViTConfig
+
+
+class Positions(nn.Module):
+    """No positions, and what the other kinds have in common."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+
+    def embeddings(self, grid: Size) -> Float[Tensor, "1 token dim"] | None:
+        """What is added to the last tokens, the patches of a grid (height, width) among them; None adds nothing."""
+        return None
+
+
+class Learned(Positions):
+    """A vector for each patch, and with `pos_prefix` for class and distillation token (section 3.1)."""
+
+    undecayed = ("embed",)
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__(config)
+        self.grid, self.antialias = config.grid, config.pos_antialias
+        self.num_prefix = config.num_placed_prefix if config.pos_prefix else 0
+        self.embed = nn.Parameter(torch.zeros(1, self.num_prefix + config.num_patches, config.embed_dim))
+
+    def embeddings(self, grid: Size) -> Float[Tensor, "1 token dim"]:
+        return resample(self.embed, self.num_prefix, self.grid, grid, self.antialias)
+
+
+class Learned2d(Positions):
+    """A vector for each row and for each column (appendix D.4)."""
+
+    undecayed = ("rows", "columns")
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__(config)
+        self.rows, self.columns = (nn.Parameter(torch.zeros(side, config.embed_dim // 2)) for side in config.grid)
+
+    def embeddings(self, grid: Size) -> Float[Tensor, "1 patch dim"]:
+        return rows_and_columns(self.rows, self.columns, grid)
+
+
+class SinCos(Positions):
+    """Fixed sines and cosines of row and column."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__(config)
+        self.grid, self.dim = config.grid, config.embed_dim
+
+    def embeddings(self, grid: Size) -> Float[Tensor, "1 patch dim"]:
+        return sincos_2d(grid, self.dim, spanning=self.grid)
+
+
+POSITIONS: dict[str, type[Positions]] = {
+    "learned": Learned,
+    "learned2d": Learned2d,
+    "sincos": SinCos,
+    "none": Positions,
+}
 
 
 def sincos_2d(

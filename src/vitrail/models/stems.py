@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 
@@ -9,6 +10,9 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+
+from vitrail.configs import Size
+from vitrail.errors import InputError
 
 
 def patchify(
@@ -20,6 +24,16 @@ def patchify(
     convolution's weights, so that a linear map of these vectors is a convolution with stride P.
     """
     return rearrange(images, "b c (h p) (w q) -> b (h w) (c p q)", p=patch_size, q=patch_size)
+
+
+def patch_grid(image_size: Sequence[int], patch_size: int) -> Size:
+    """Height and width in patches of an image in pixels. Raises InputError where the patch size does not divide it."""
+    height, width = image_size
+    if height % patch_size or width % patch_size:
+        raise InputError(
+            f"an image of {height} x {width} cannot be cut into patches of {patch_size}: use multiples of {patch_size}"
+        )
+    return height // patch_size, width // patch_size
 
 
 class LinearStem(nn.Module):
@@ -42,6 +56,7 @@ class ConvStem(nn.Sequential):
         widths = [in_channels, *(max(embed_dim >> (halvings - i), 8) for i in range(halvings))]
         layers = [layer for pair in pairwise(widths) for layer in _convolution(*pair, stride=2)]
         super().__init__(*layers, nn.Conv2d(widths[-1], embed_dim, kernel_size=1))
+        self.hidden_matrices = _convolutions_but_the_first(self)
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
         *layers, last = self
@@ -72,6 +87,7 @@ class PooledStem(nn.Sequential):
             pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
             layers += [*_convolution(width_in, width_out), pool, *_convolution(width_out, width_out)]
         super().__init__(*layers)
+        self.hidden_matrices = _convolutions_but_the_first(self)
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch patch dim"]:
         # Convolutions run faster when a pixel's channels lie side by side.
@@ -85,6 +101,12 @@ def _convolution(width_in: int, width_out: int, stride: int = 1) -> tuple[nn.Mod
         nn.BatchNorm2d(width_out),
         nn.ReLU(inplace=True),
     )
+
+
+def _convolutions_but_the_first(layers: nn.Sequential) -> dict[str, int]:
+    """Every kernel is a row of a matrix. The first convolution sees pixels, and is no hidden layer."""
+    convolutions = [name for name, layer in layers.named_children() if isinstance(layer, nn.Conv2d)]
+    return dict.fromkeys(convolutions[1:], 1)
 
 
 STEMS = {"linear": LinearStem, "conv": ConvStem, "pooled": PooledStem}

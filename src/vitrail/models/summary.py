@@ -57,14 +57,20 @@ def summarize(config: ModelConfig) -> Summary:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
     parts = _parts(model)
-    tokens = [(n, "Parameter", (), tuple(p.shape[1:]), p.numel()) for n, p in model.named_parameters(recurse=False)]
+    # Tokens and positions: of parts that no input passes through.
+    called = tuple(f"{name}." for name, _ in parts if name in shapes)
+    tokens = [
+        Row(name, "Parameter", (), tuple(parameter.shape[1:]), parameter.numel())
+        for name, parameter in model.named_parameters()
+        if not name.startswith(called)
+    ]
     rows = [
         Row(name, type(module).__name__, *shapes[name], sum(p.numel() for p in module.parameters()))
         for name, module in parts
         if name in shapes
     ]
     first = rows[:1] if isinstance(config, ViTConfig) else []
-    rows = [*first, *(Row(*token) for token in tokens), *rows[len(first) :]]
+    rows = [*first, *tokens, *rows[len(first) :]]
     return Summary(
         rows=tuple(rows),
         parameters=count_parameters(model),

@@ -17,12 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitrail.configs import Size, ViTConfig
-from vitrail.errors import InputError
 from vitrail.models.grid import TokenGrid
 from vitrail.models.initialization import mimetic
 from vitrail.models.layers import Dropout, QKNorm, SwiGLU, dropout, residual_branch
-from vitrail.models.positions import resample, rows_and_columns, sincos_2d
-from vitrail.models.stems import STEMS
+from vitrail.models.positions import POSITIONS
+from vitrail.models.stems import STEMS, patch_grid
 from vitrail.models.tap import Tap, untapped, within
 
 # On a CPU in bf16, two batched products and a softmax take 1/3 of the fused kernel's time at 65 tokens and 4/5
@@ -74,6 +73,7 @@ class Attention(nn.Module):
         self.q_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()
         self.k_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()
         self.proj = nn.Linear(config.embed_dim, config.embed_dim)
+        self.hidden_matrices = {"qkv": 3, "proj": 1}
 
     def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:
         q, k, v = rearrange(
@@ -83,6 +83,16 @@ class Attention(nn.Module):
         z = tap("z", attend(q, k, v, self.scale, self.dropout if self.training else 0.0))
         return self.proj(rearrange(z, "batch head token dim -> batch token (head dim)"))
 
+    def weights(
+        self,
+        q: Float[Tensor, "batch head token dim"],
+        k: Float[Tensor, "batch head token dim"],
+        heads: list[int] | slice = slice(None),
+        queries: slice = slice(None),
+    ) -> Float[Tensor, "batch _ _ token"]:
+        """The weights by which `forward` mixes the values, of these heads and queries, from q and k as tapped."""
+        return attention_weights(q[:, heads][:, :, queries], k[:, heads], self.scale)
+
 
 class MLP(nn.Module):
     """Two linear layers with GELU between them, applied to every token alike (section 3.1)."""
@@ -91,6 +101,7 @@ class MLP(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(config.embed_dim, config.mlp_dim)
         self.fc2 = nn.Linear(config.mlp_dim, config.embed_dim)
+        self.hidden_matrices = {"fc1": 1, "fc2": 1}
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "batch token dim"], tap: Tap = untapped) -> Float[Tensor, "batch token dim"]:
@@ -132,20 +143,18 @@ class ViT(nn.Module):
     ```
     """
 
+    undecayed = ("cls_token", "dist_token", "registers")
+
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
         dim = config.embed_dim
+        # Before every other part: optimizer states of earlier versions count parameters in this order.
+        self.positions = POSITIONS[config.pos_embed](config)
         self.patch_embed = STEMS[config.stem](config.patch_size, config.in_channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if "cls" in config.readout else None
         self.dist_token = nn.Parameter(torch.zeros(1, 1, dim)) if "dist" in config.readout else None
         self.registers = nn.Parameter(torch.zeros(1, config.num_registers, dim)) if config.num_registers else None
-        self.num_placed_prefix = sum(token in config.readout for token in ("cls", "dist"))
-        if config.pos_embed == "learned":
-            placed = self.num_placed_prefix if config.pos_prefix else 0
-            self.pos_embed = nn.Parameter(torch.zeros(1, placed + config.num_patches, dim))
-        elif config.pos_embed == "learned2d":
-            self.pos_rows, self.pos_columns = (nn.Parameter(torch.zeros(side, dim // 2)) for side in config.grid)
         self.dropout = Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(
             Block(config, config.drop_path * i / max(config.depth - 1, 1)) for i in range(config.depth)
@@ -179,46 +188,23 @@ class ViT(nn.Module):
                 nn.init.xavier_uniform_(matrix)
             if self.config.attention_init == "mimetic":
                 mimetic(attention.qkv, attention.proj, attention.num_heads)
-        for name in ("cls_token", "dist_token", "pos_embed", "pos_rows", "pos_columns"):
-            if getattr(self, name, None) is not None:
-                nn.init.normal_(getattr(self, name), std=self.config.pos_init_std)
+        for vectors in (self.cls_token, self.dist_token, *self.positions.parameters()):
+            if vectors is not None:
+                nn.init.normal_(vectors, std=self.config.pos_init_std)
         if self.registers is not None:
             nn.init.normal_(self.registers, std=0.02)
         for layer in [*self.head][-1:]:
             nn.init.trunc_normal_(layer.weight, std=0.02)
 
-    def positions(self, height: int, width: int) -> Float[Tensor, "1 token dim"] | None:
-        """Embeddings for an image of this size in pixels, resampled where it is not the configured one.
-
-        Raises InputError where the patch size does not divide the image.
-        """
-        patch = self.config.patch_size
-        if height % patch or width % patch:
-            raise InputError(
-                f"an image of {height} x {width} cannot be cut into patches of {patch}: use multiples of {patch}"
-            )
-        grid = (height // patch, width // patch)
-        if self.config.pos_embed == "learned":
-            placed = self.num_placed_prefix if self.config.pos_prefix else 0
-            positions = resample(self.pos_embed, placed, self.config.grid, grid, self.config.pos_antialias)
-            return F.pad(positions, (0, 0, self.num_placed_prefix - placed, 0))
-        if self.config.pos_embed == "none":
-            return None
-        if self.config.pos_embed == "learned2d":
-            patches = rows_and_columns(self.pos_rows, self.pos_columns, grid)
-        else:
-            patches = sincos_2d(grid, self.config.embed_dim, spanning=self.config.grid).to(next(self.parameters()))
-        return F.pad(patches, (0, 0, self.num_placed_prefix, 0))
-
     def embed(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch token dim"]:
         """Equation 1: patch embeddings behind the class token, plus positions; registers come in without one."""
-        positions = self.positions(*images.shape[-2:])
+        positions = self.positions.embeddings(patch_grid(images.shape[-2:], self.config.patch_size))
         x = self.patch_embed(images)
         prefix = [token for token in (self.cls_token, self.dist_token) if token is not None]
         x = torch.cat([*(repeat(token, "1 t d -> b t d", b=len(x)).to(x.dtype) for token in prefix), x], dim=1)
         if positions is not None:
-            # Under autocast the tokens stay in bf16 from here on.
-            x = x + positions.to(x.dtype)
+            # Tokens without a position come first. Under autocast the tokens stay in bf16 from here on.
+            x = x + F.pad(positions, (0, 0, x.shape[1] - positions.shape[1], 0)).to(x)
         if self.registers is not None:
             registers = repeat(self.registers, "1 t d -> b t d", b=len(x)).to(x.dtype)
             x = torch.cat([x[:, : len(prefix)], registers, x[:, len(prefix) :]], dim=1)
@@ -228,7 +214,7 @@ class ViT(nn.Module):
         """Class token, distillation token, mean of the patches, or several side by side."""
         readers = {
             "cls": lambda: x[:, 0],
-            "dist": lambda: x[:, self.num_placed_prefix - 1],
+            "dist": lambda: x[:, self.config.num_placed_prefix - 1],
             "mean": lambda: x[:, len(self.config.prefix_tokens) :].mean(dim=1),
         }
         return torch.cat([readers[name]() for name in self.config.readout], dim=-1)

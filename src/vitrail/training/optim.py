@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from vitrail.configs import TrainConfig
 from vitrail.models.build import Model
-from vitrail.models.layers import SwiGLU
-from vitrail.models.vit import Attention, ViT
 from vitrail.training.muon import Muon
 
 MUON_MOMENTUM = 0.95
@@ -44,27 +42,22 @@ def moving_average(averages: list[Tensor], latest: list[Tensor], count: Tensor, 
     torch._foreach_lerp_(averages, latest, 1 - kept)
 
 
-def _hidden_matrices(model: Model) -> dict[Tensor, int]:
-    """Weights between hidden layers of a ViT, each with how many matrices it holds, one above the other.
+def _hidden_matrices(model: nn.Module) -> dict[Tensor, int]:
+    """Weights between hidden layers, each with how many matrices it holds, one above the other.
 
-    The encoder blocks' matrices: queries, keys and values are three in one, a gated MLP's layers two. And a stem's
-    convolutions but the first, which sees pixels: every kernel is a row of the matrix.
+    A module names its layers that have such weights, with these numbers, in `hidden_matrices`.
     """
-    if not isinstance(model, ViT):
-        return {}
-    convolutions = [module for module in model.patch_embed.modules() if isinstance(module, nn.Conv2d)]
-    blocks = list(model.blocks.modules())
-    return (
-        {module.weight: 1 for module in convolutions[1:]}
-        | {module.weight: 1 for module in blocks if isinstance(module, nn.Linear)}
-        | {module.qkv.weight: 3 for module in blocks if isinstance(module, Attention)}
-        | {module.fc1.weight: 2 for module in blocks if isinstance(module, SwiGLU)}
-    )
+    return {
+        module.get_parameter(f"{layer}.weight"): parts
+        for module in model.modules()
+        for layer, parts in getattr(module, "hidden_matrices", {}).items()
+    }
 
 
-def _is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Weights of linear and convolutional layers; not biases, norms, tokens or positions."""
-    return parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed", "pos_rows", "pos_columns", "registers"))
+def _undecayed(model: nn.Module) -> set[Tensor]:
+    """Biases, norms and scales, and the tokens and positions that modules name in `undecayed`."""
+    named = {getattr(module, name) for module in model.modules() for name in getattr(module, "undecayed", ())}
+    return named | {parameter for parameter in model.parameters() if parameter.ndim < 2}
 
 
 def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -73,13 +66,12 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
     Muon's rate is adjusted to match AdamW's RMS, so that both share one schedule; a CNN has AdamW alone. Matrices
     that are stored as one are orthogonalised each by itself. Plain Adam decays every parameter, as torch's own does.
     """
-    named = list(model.named_parameters())
+    parameters, undecayed = list(model.parameters()), _undecayed(model)
     decay, lr = config.weight_decay, config.lr
     assert decay is not None
     assert lr is not None
     if config.optimizer == "adam":
-        adam = [{"params": [p for _, p in named], "weight_decay": decay}]
-        return [torch.optim.Adam(adam, lr=lr, betas=config.betas, fused=True)]
+        return [torch.optim.Adam(parameters, lr=lr, betas=config.betas, weight_decay=decay, fused=True)]
     optimizers: list[torch.optim.Optimizer] = []
     if config.optimizer == "muon":
         hidden, by_parts = _hidden_matrices(model), dict[int, list[Tensor]]()
@@ -88,10 +80,10 @@ def build_optimizers(model: Model, config: TrainConfig) -> list[torch.optim.Opti
         if by_parts:
             together = [{"params": params, "parts": parts} for parts, params in sorted(by_parts.items())]
             optimizers.append(Muon(together, lr, decay, MUON_MOMENTUM))
-            named = [(n, p) for n, p in named if p not in hidden]
+            parameters = [p for p in parameters if p not in hidden]
     groups = [
-        {"params": [p for n, p in named if _is_decayed(n, p)], "weight_decay": decay},
-        {"params": [p for n, p in named if not _is_decayed(n, p)], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p not in undecayed], "weight_decay": decay},
+        {"params": [p for p in parameters if p in undecayed], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "sgd":

@@ -1,4 +1,4 @@
-"""What became of everything in a foreign checkpoint: the account that every adoption gives."""
+"""What became of everything in a foreign checkpoint: the report that every adoption gives."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def counted(kind: Kind, what: str, *tensors: Tensor) -> Row:
 
 
 @dataclass(frozen=True)
-class Account:
+class ConversionReport:
     """What was copied, resampled, summed, newly initialised, dropped, or assumed because nothing said it."""
 
     source: str
@@ -76,7 +76,7 @@ def unknown(found: str) -> NoReturn:
     raise InputError(f"{shown(found)}, which is not known here; known are {KNOWN}")
 
 
-def refuse_unaccounted(source: str, names: Iterable[str]) -> None:
+def refuse_leftover(source: str, names: Iterable[str]) -> None:
     """Raises InputError where tensors are left over, saying what they mean where their names tell."""
     names = sorted(names)
     if not names:
