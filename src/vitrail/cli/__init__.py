@@ -1,6 +1,6 @@
 """The command line: finds the verb, and turns every way it can end into a line and an exit code.
 
-Nothing here or in `verbs` imports torch before a verb has its arguments, so that help is immediate.
+No verb imports torch before it has its arguments, so that help is immediate.
 """
 
 import io
@@ -8,26 +8,20 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from vitrail.cli import looking, studying, training, using
-from vitrail.cli.options import hyphenated
 from vitrail.errors import InputError, Interrupted, RunError, nearest
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {
-    "demo": training.demo,
-    "train": training.train,
-    "resume": training.resume,
-    "evaluate": using.evaluate,
-    "compare": training.compare,
-    "predict": using.predict,
-    "explain": looking.explain,
-    "adopt": looking.adopt,
-    "study": studying.study,
-    "reproduce": studying.reproduce,
-    "report": using.report,
-    "summary": using.summary,
-    "doctor": using.doctor,
-}
+VERBS = (
+    *("demo", "train", "resume", "evaluate", "compare", "predict", "explain", "adopt"),
+    *("study", "reproduce", "report", "summary", "doctor"),
+)
+"""Each is a function of that name in a module of that name."""
+
+
+def _verb(name: str) -> Callable[[Sequence[str]], None]:
+    found: Callable[[Sequence[str]], None] = getattr(import_module(f"vitrail.cli.{name}"), name)
+    return found
 
 
 def usage() -> str:
@@ -36,7 +30,7 @@ def usage() -> str:
         "",
         "usage: vitrail VERB [OPTIONS]",
         "",
-        *(f"  {name:11}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()),
+        *(f"  {name:11}{(_verb(name).__doc__ or '').splitlines()[0]}" for name in VERBS),
         "",
         "'vitrail VERB --help' shows a verb's options. Try 'vitrail demo' first.",
     ]
@@ -57,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         if argv[0] not in VERBS:
             raise InputError(f"unknown verb {argv[0]!r}: {nearest(argv[0], VERBS)}")
-        VERBS[argv[0]](hyphenated(argv[1:]))
+        _verb(argv[0])(argv[1:])
     except InputError as error:
         print(f"vitrail: {_one_line(error)}", file=sys.stderr)
         return 2

@@ -1,137 +1,173 @@
-"""The options that verbs share, and how a command line becomes them."""
+"""Options: made of the configurations' fields, parsed once, and laid over what they change."""
 
+import ast
 import contextlib
 import difflib
 import inspect
 import io
-import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Required, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
-from vitrail.configs import NO_AUGMENTATION, AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig, DataConfig, Size, TrainConfig
+from vitrail.configs.offered import EVERYDAY, FLAT
 from vitrail.errors import InputError
 
-RARE = "shown by --help-all"
-"""Marks an option that --help leaves out."""
+T = TypeVar("T")
+Verb = Callable[[Sequence[str]], None]
+Given = dict[str, Any]
+"""What was given on a command line, and nothing for what was not; a group of options is a dict of its own."""
+
+_METAVARS: dict[Any, str] = {
+    **dict.fromkeys((str, str | None), "NAME"),
+    **dict.fromkeys((int, int | None), "N"),
+    **dict.fromkeys((float, float | None), "X"),
+    **dict.fromkeys((int | Size, int | Size | None), "PIXELS"),
+    **{tuple[str, ...]: "NAME ...", tuple[int, ...]: "N ...", tuple[float, ...] | None: "X ..."},
+}
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The docstrings of a configuration's fields, each in one line."""
+    docs = {}
+    for pair in pairwise(getattr(ast.parse(inspect.getsource(kind)).body[0], "body", ())):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                docs[name] = " ".join(text.split())
+    return docs
+
 
 # What is chosen without the option stands in the help text, not as "default: None".
 Count = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
-Number = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
-Numbers = Annotated[tuple[float, ...] | None, arg(metavar="X ...", help_behavior_hint="")]
 Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+Pixels = Annotated[int | Size | None, arg(metavar="PIXELS", help_behavior_hint="")]
 Folder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
-DataDir = Annotated[
-    Path | None,
-    arg(
-        metavar="DIR",
-        help="For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]",
-        help_behavior_hint="",
-    ),
-]
-Pixels = Annotated[int | tuple[int, int] | None, arg(metavar="PIXELS", help_behavior_hint="")]
-T = TypeVar("T")
-
-TRAIN_DEFAULTS = TrainConfig()
-
-DATA_HELP = (
-    "digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per "
-    "class. Images of several sizes: shorter side resized, then centre crop."
-)
+_OUT = "A new or empty directory [the first free one in runs/]"
+Out = Annotated[Path | None, arg(metavar="DIR", help=_OUT, help_behavior_hint="")]
+_DATA_DIR = "For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"
+DataDir = Annotated[Path | None, arg(metavar="DIR", help=_DATA_DIR, help_behavior_hint="")]
+Data = Positional[Annotated[str, arg(metavar="DATA", help=field_docs(DataConfig)["source"], help_behavior_hint="")]]
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """What `train` and `compare` share."""
-
-    data: Positional[Annotated[str, arg(help=DATA_HELP, help_behavior_hint="")]]
-    epochs: Count = None
-    """Passes over the training images [from their number]"""
-    batch_size: Count = None
-    """Images per step [from their number]"""
-    lr: Number = None
-    """Peak learning rate [from optimizer and model]"""
-    train_subset: Count = None
-    """Train on N images, every class in proportion [all]"""
-    test_subset: Count = None
-    """Test on N images [all]"""
-    image_size: Pixels = None
-    """One number, or height and width [from images and model]"""
-    seed: Count = None
-    """Of initialisation and order, not of the split [0]"""
-    out: Folder = None
-    """A new or empty directory [the first free one in runs/]"""
-    data_dir: DataDir = None
-    optimizer: Annotated[Literal["adam", "adamw", "sgd", "muon"] | None, arg(help_behavior_hint=""), RARE] = None
-    """[muon for a ViT of width 128 or more, else adamw]"""
-    subset_order: Annotated[Literal["stratified", "first"], RARE] = "stratified"
-    """A subset is a seeded sample with every class in proportion, or simply the first N"""
-    val_split: Annotated[Literal["train", "test"], RARE] = "train"
-    """Validate on held-out training images, or on the test images, as some papers do"""
-    val_fraction: Annotated[float, arg(metavar="X"), RARE] = 0.1
-    """The share of the training images that validates; of all images where there is no split yet"""
-    split_seed: Annotated[int, arg(metavar="N"), RARE] = 0
-    """Of subsets and splits"""
-    mean: Annotated[Numbers, RARE] = None
-    """Per channel, of pixels in 0..1 [measured]"""
-    std: Annotated[Numbers, RARE] = None
-    """Likewise [measured]"""
-    augment: Annotated[bool, RARE] = True
-    """Random crops, and mirroring of colour images, from 5 epochs on; or nothing of the kind"""
-    track: Annotated[Literal["none", "tensorboard"] | None, arg(help_behavior_hint=""), RARE] = None
-    """Also write TensorBoard's files [none]"""
-
-    def configs(self, train: TrainConfig) -> tuple[DataConfig, TrainConfig]:
-        """The data's configuration, and `train` with the flat options laid over it."""
-        data = {f.name: getattr(self, f.name) for f in fields(DataConfig) if f.name != "source"}
-        flat = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "optimizer", "seed", "track")}
-        train = replace(train, **{name: value for name, value in flat.items() if value is not None})
-        return DataConfig(self.data, **data), train
+def option(kind: Any, text: str, value: Any = None) -> Any:
+    """An option whose help ends with what is chosen without it: this value, or else what the text has in brackets."""
+    words, _, chosen = text.removesuffix("]").partition(" [")
+    if isinstance(value, bool):
+        chosen = "on" if value else "off"
+    elif value is not None:
+        chosen = (" ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    hint = f"[{chosen}]" if chosen else ""
+    return Annotated[kind, arg(help=words.removesuffix("."), metavar=_METAVARS.get(bare), help_behavior_hint=hint)]
 
 
-def is_augmented(train: TrainConfig) -> bool:
+def offered(kind: type, config: Any = None) -> dict[str, Any]:
+    """An option for each field of a configuration; help shows the values of `config`, which is of that kind."""
+    docs, hints, options = field_docs(kind), get_type_hints(kind, include_extras=True), {}
+    for f in fields(kind):
+        value = getattr(config, f.name, None)
+        if is_dataclass(value) and not isinstance(value, type):
+            options[f.name] = Required[group(offered(type(value), value), type(value).__doc__)]
+        else:
+            options[f.name] = option(hints[f.name], docs.get(f.name, ""), value)
+    return options
+
+
+def group(options: dict[str, Any], text: str | None = None) -> Any:
+    """Options that parsing makes a dict of."""
+    make: Any = TypedDict
+    made = make("Options", options, total=False)
+    made.__doc__ = text
+    return made
+
+
+def training_options(train: TrainConfig, data_is_required: bool = True) -> dict[str, Any]:
+    """What `train` and `compare` share; help shows the values of `train`."""
+    of_train = offered(TrainConfig, train)
+    crops = option(bool, "Random crops, and mirroring of colour images, from 5 epochs on", _is_augmented(train))
+    return {
+        **{name: made for name, made in of_train.items() if _marks(made)},
+        **offered(DataConfig, DataConfig("")),
+        "source": Required[Annotated[Data, EVERYDAY]] if data_is_required else Annotated[Data, EVERYDAY],
+        "out": Annotated[Out, EVERYDAY],
+        "data_dir": Annotated[DataDir, EVERYDAY],
+        "augmented": Annotated[crops, arg(name="augment")],
+        "train": Required[group(of_train, TrainConfig.__doc__)],
+    }
+
+
+def _is_augmented(train: TrainConfig) -> bool:
     return train.augment != NO_AUGMENTATION
 
 
-def augmented(argv: Sequence[str], train: TrainConfig) -> TrainConfig:
-    """`train` as `--augment` or `--no-augment` has it, before parsing: all of `--train.augment` is laid over that."""
-    wanted = [argument == "--augment" for argument in argv if argument in ("--augment", "--no-augment")]
-    if not wanted or wanted[-1] == is_augmented(train):
+def augmented(train: TrainConfig, given: Given) -> TrainConfig:
+    """`train` as --augment or --no-augment has it: all of --train.augment is laid over that."""
+    wanted = given.get("augmented", _is_augmented(train))
+    if wanted == _is_augmented(train):
         return train
-    return replace(train, augment=AugmentConfig() if wanted[-1] else NO_AUGMENTATION)
+    return replace(train, augment=AugmentConfig() if wanted else NO_AUGMENTATION)
 
 
-def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
-    """Arguments of a verb, laid over `default`. Help exits 0; raises InputError in one line for anything wrong."""
-    errors = io.StringIO()
+def laid_over(config: T, given: Given) -> T:
+    """`config` with what was given of its fields, and of those of the configurations in it."""
+    changes = {f.name: given[f.name] for f in fields(config) if f.name in given}  # type: ignore[arg-type]
+    nested = {name: laid_over(getattr(config, name), new) for name, new in changes.items() if isinstance(new, dict)}
+    return replace(config, **{**changes, **nested})  # type: ignore[type-var]
+
+
+def _marks(made: Any) -> set[str]:
+    bare = get_args(made)[0] if get_origin(made) is Required else made
+    return {mark for mark in getattr(bare, "__metadata__", ()) if mark in (EVERYDAY, FLAT)}
+
+
+def parse_given(options: dict[str, Any], argv: Sequence[str], verb: Verb) -> Given:
+    """What is given of these options. --help shows the everyday ones, --help-all all."""
     if "--help" in argv or "-h" in argv:
-        kind = _without_rare(kind)
-    argv = ["--help" if argument == "--help-all" else argument for argument in argv]
-    given = tyro.MISSING_NONPROP if default is None else default
-    read = partial(tyro.cli, kind, prog=f"vitrail {verb}", default=given, config=(PositionalMetavarFromFieldName,))
+        options = {n: made if EVERYDAY in _marks(made) else Annotated[made, Suppress] for n, made in options.items()}
+    return dict(parse(group(options), argv, verb))
+
+
+def parse_known(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
+    """The arguments of that kind, whatever else is given: what decides how the other options start."""
+    known: T = _read(kind, argv, verb, return_unknown_args=True, add_help=False)[0]
+    return known
+
+
+def parse(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
+    """The arguments of a verb, whose docstring is its help. Help exits 0; raises InputError for anything wrong."""
+    found: T = _read(kind, argv, verb)
+    return found
+
+
+def _read(kind: Any, argv: Sequence[str], verb: Verb, **how: Any) -> Any:
+    errors, name = io.StringIO(), verb.__name__
+    argv = ["--help" if argument in ("--help-all", "--help_all") else argument for argument in argv]
+    read = partial(tyro.cli, kind, prog=f"vitrail {name}", config=(PositionalMetavarFromFieldName,))
     try:
         with contextlib.redirect_stderr(errors):
-            return read(args=argv)
+            return read(args=argv, description=inspect.getdoc(verb), **how)
     except SystemExit as stop:
         if stop.code == 0:
             raise
         said = _first_sentence(errors.getvalue())
         if unknown := re.match(r"Unrecognized options: (--[\w.-]+)", said):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
-                read(args=["--help"])
+                read(args=["--help"], description="")
             known = re.findall(r"--[a-z][\w.-]*", shown.getvalue())
-            raise InputError(f"{said}{_meant(unknown[1], known)}; see 'vitrail {verb} --help-all'") from None
-        raise InputError(f"{said}; see 'vitrail {verb} --help'") from None
+            raise InputError(f"{said}{_meant(unknown[1], known)}; see 'vitrail {name} --help-all'") from None
+        raise InputError(f"{said}; see 'vitrail {name} --help'") from None
 
 
 def _meant(unknown: str, known: Sequence[str]) -> str:
     """An option that is called so in a group, or else one that is spelled alike."""
+    unknown = unknown.replace("_", "-")
     grouped = [name for name in known if name.rpartition(".")[2] == unknown.removeprefix("--")]
     near = grouped or difflib.get_close_matches(unknown, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
@@ -151,41 +187,3 @@ def _first_sentence(box: str) -> str:
         said.append(line)
     # What is missing is named; its help would fill the line.
     return re.sub(r"^(Missing from [^:]+: \S+) .*", r"\1", " ".join(said)).rstrip(".")
-
-
-def _without_rare(kind: type[T]) -> type[T]:
-    """A class of its own: the given one must go on to have its options, for whoever parses after help was shown."""
-    rare = {
-        name: Annotated[annotation, Suppress]
-        for base in kind.__mro__
-        for name, annotation in inspect.get_annotations(base).items()
-        if RARE in getattr(annotation, "__metadata__", ())
-    }
-    return type(kind.__name__, (kind,), {"__annotations__": rare, "__doc__": kind.__doc__})
-
-
-def hyphenated(argv: Sequence[str]) -> list[str]:
-    """Options with hyphens where they were written with underscores, which tyro takes as well."""
-    return [re.sub(r"^--[^=]+", lambda name: name[0].replace("_", "-"), argument) for argument in argv]
-
-
-def option(argv: Sequence[str], name: str) -> str | None:
-    """The last value of `--name value` or `--name=value`, before parsing: it decides what the other options are."""
-    found = None
-    for i, argument in enumerate(argv):
-        if argument == name and i + 1 < len(argv):
-            found = argv[i + 1]
-        if argument.startswith(f"{name}="):
-            found = argument.split("=", 1)[1]
-    return found
-
-
-def renamed(argv: Sequence[str], name: str, new: str) -> list[str]:
-    """The last `name` with the numbers that follow it, under a new name; nothing where no number does."""
-    found: list[str] = []
-    for i, argument in enumerate(argv):
-        if argument == name:
-            found = list(itertools.takewhile(str.isdecimal, argv[i + 1 :]))
-        if argument.startswith(f"{name}="):
-            found = [argument.split("=", 1)[1]]
-    return [new, *found] if all(map(str.isdecimal, found)) and found else []

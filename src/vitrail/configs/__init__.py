@@ -1,7 +1,7 @@
 """Frozen configurations: every choice that affects a result is a field here, and is validated here.
 
-`None` in a field means "chosen automatically, and said", or else "off". A `RunConfig` has nothing left to choose: it is
-what `run.json` stores and all that `resume` needs.
+`None` in a field means "chosen automatically, and said", or else "off": brackets in its docstring say which. A
+`RunConfig` has nothing left to choose: it is what `run.json` stores and all that `resume` needs.
 """
 
 from vitrail.configs.data import DataConfig

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vitrail.configs.offered import Everyday, Flat
 from vitrail.configs.size import Size, as_size
 from vitrail.configs.validation import check_kinds, require, require_positive, require_seed
 
@@ -13,26 +14,27 @@ from vitrail.configs.validation import check_kinds, require, require_positive, r
 class DataConfig:
     """Which images, which of them, and how they become arrays."""
 
-    source: str
-    """A name (digits, shapes, mnist, fashion-mnist, cifar10, cifar100) or the path of a folder, .zip or .tar."""
-    train_subset: int | None = None
-    """Train on this many of the training images."""
-    test_subset: int | None = None
-    """Test on this many of the test images."""
-    subset_order: Literal["stratified", "first"] = "stratified"
-    """How a subset is taken: a seeded sample with every class in proportion, or the first images."""
-    val_split: Literal["train", "test"] = "train"
-    """Validate each epoch on images held out of the training set, or on the test images (the run then says so)."""
-    val_fraction: float = 0.1
-    """The share of the training set that validates; of all images where they come without a split."""
-    split_seed: int = 0
-    """Moves subsets and splits; --seed never does."""
-    image_size: int | Size | None = None
-    """Height and width given to the model. Larger or smaller images: shorter side resized, then centre crop."""
-    mean: tuple[float, ...] | None = None
-    """Mean per channel of pixels in 0..1 (one number serves all channels); measured on the training images."""
-    std: tuple[float, ...] | None = None
-    """Standard deviation per channel; measured on the training images."""
+    source: Everyday[str]
+    """digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per
+    class. Images of several sizes: shorter side resized, then centre crop."""
+    train_subset: Everyday[int | None] = None
+    """Train on N images, every class in proportion [all]"""
+    test_subset: Everyday[int | None] = None
+    """Test on N images [all]"""
+    subset_order: Flat[Literal["stratified", "first"]] = "stratified"
+    """A subset is a seeded sample with every class in proportion, or simply the first N"""
+    val_split: Flat[Literal["train", "test"]] = "train"
+    """Validate on held-out training images, or on the test images, as some papers do (the run then says so)"""
+    val_fraction: Flat[float] = 0.1
+    """The share of the training images that validates; of all images where there is no split yet"""
+    split_seed: Flat[int] = 0
+    """Moves subsets and splits; --seed never does"""
+    image_size: Everyday[int | Size | None] = None
+    """One number, or height and width [from images and model]"""
+    mean: Flat[tuple[float, ...] | None] = None
+    """Mean of pixels in 0..1, per channel or of all [measured on the training images]"""
+    std: Flat[tuple[float, ...] | None] = None
+    """Their standard deviation, likewise [measured on the training images]"""
 
     def __post_init__(self) -> None:
         if self.image_size is not None:

@@ -30,14 +30,19 @@ class ViTConfig:
     channels_last = False
 
     image_size: int | Size = 224
+    """Height and width in pixels."""
     patch_size: int = 16
+    """Height and width of a patch in pixels (P)."""
     in_channels: int = 3
+    """As the images have; the data decides."""
     num_classes: int = 1000
+    """The data decides."""
     embed_dim: int = 192
     """Width of a token (D in the paper)."""
     depth: int = 12
     """Number of encoder blocks (L)."""
     num_heads: int = 3
+    """Heads of every attention (k)."""
     mlp_dim: int = 768
     """Width of the MLP's hidden layer."""
     mlp: Literal["gelu", "swiglu"] = "gelu"
@@ -66,7 +71,7 @@ class ViTConfig:
     drop_path: float = 0.0
     """Stochastic depth at the last block, rising linearly from 0 (Huang et al. 2016, arXiv:1603.09382)."""
     layer_scale: float | None = None
-    """Start of a learned scale on every residual branch (Touvron et al. 2021, arXiv:2103.17239)."""
+    """Start of a learned scale on every residual branch (Touvron et al. 2021, arXiv:2103.17239) [off]"""
     qk_norm: bool = False
     """Normalise queries and keys per head (Dehghani et al. 2023, arXiv:2302.05442)."""
     final_norm: Literal["tokens", "readout"] = "tokens"
@@ -78,6 +83,7 @@ class ViTConfig:
     attention_init: Literal["xavier", "mimetic"] = "xavier"
     """How attention starts: at random, or near what training leads to (Trockman & Kolter 2023, arXiv:2305.09828)."""
     norm_eps: float = 1e-6
+    """Added to the variance in every layer norm."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", as_size(self.image_size))
@@ -206,13 +212,17 @@ class CNNConfig:
     heads, readout = (), ()
 
     image_size: int | Size = 32
+    """Height and width in pixels."""
     in_channels: int = 3
+    """As the images have; the data decides."""
     num_classes: int = 10
+    """The data decides."""
     block: Literal["plain", "residual"] = "plain"
     """Plain: a 3x3 convolution and ReLU, then per stage max-pooling and batch norm. Residual: a basic block."""
     widths: tuple[int, ...] = (32, 64, 128, 128, 256, 256)
     """Channels after each block."""
     blocks_per_stage: int = 2
+    """Blocks before the image is halved."""
     hidden: tuple[int, ...] = (1024, 512)
     """Hidden linear layers after the convolutions; none (the residual CNNs) means a global average first."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from vitrail.configs.offered import Everyday, Flat
 from vitrail.configs.validation import check_kinds, require, require_fractions, require_positive, require_seed
 
 _MOST_THREADS = 1024
@@ -15,10 +16,10 @@ class AugmentConfig:
     """Random changes to training images, drawn per image (mixup and CutMix: one share per batch)."""
 
     crop: int | None = None
-    """Pad by this many pixels (reflecting) and crop back at random; an eighth of images of 16 pixels or more,
-    from 5 epochs on."""
+    """Pad by this many pixels (reflecting) and crop back at random [an eighth of images of 16 pixels or more, from
+    5 epochs on]"""
     flip: bool | None = None
-    """Mirror left and right, half of the time; on for colour images from 5 epochs on."""
+    """Mirror left and right, half of the time [for colour images from 5 epochs on]"""
     cutout: int = 0
     """Side in pixels of a random square set to the mean (DeVries & Taylor 2017, arXiv:1708.04552)."""
     color_jitter: float = 0.0
@@ -45,38 +46,39 @@ NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the model is trained.
+    """How the model is trained."""
 
-    None in epochs, batch size, optimizer, rate, decay, warm-up, threads, crop and flip is chosen from configuration and
-    data before the first step; elsewhere it means "off".
-    """
-
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] | None = None
-    """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the weights between a ViT's
-    hidden layers and AdamW the rest."""
-    lr: float | None = None
-    """Peak learning rate."""
+    epochs: Everyday[int | None] = None
+    """Passes over the training images [from their number]"""
+    batch_size: Everyday[int | None] = None
+    """Images per step [from their number]"""
+    optimizer: Flat[Literal["adam", "adamw", "sgd", "muon"] | None] = None
+    """Adam adds the decay to the gradient (L2); AdamW decouples it; Muon takes the weights between a ViT's hidden
+    layers and AdamW the rest [muon for a ViT of width 128 or more, else adamw]"""
+    lr: Everyday[float | None] = None
+    """Peak learning rate [from optimizer and model]"""
     weight_decay: float | None = None
+    """How fast weights shrink [from the optimizer]"""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam and AdamW."""
     momentum: float = 0.9
     """Of SGD; Muon uses 0.95."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     """The learning rate after the warm-up: constant, or falling to 0."""
     warmup: float | None = None
-    """The share of all steps over which the learning rate rises from 0."""
+    """The share of all steps over which the learning rate rises from 0 [from the schedule]"""
     label_smoothing: float = 0.0
+    """The share of the target that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567)."""
     clip_norm: float | None = None
-    """Scale gradients down to this norm."""
+    """Scale gradients down to this norm [off]"""
     ema_decay: float | None = None
-    """Evaluate and save a moving average of the weights, which keeps less than this share in the first steps."""
+    """Evaluate and save a moving average of the weights, which keeps less than this share in the first steps [off]"""
     whiten_patches: bool = False
     """A linear stem starts by decorrelating the training images' patches (Jordan 2024, arXiv:2404.00498)."""
     augment: AugmentConfig = AugmentConfig()
     small_side: int | None = None
     """A ViT's first steps see images of this height and width: fewer tokens, more images in the same time (progressive
-    resizing, Tan & Le 2021, arXiv:2104.00298, section 4)."""
+    resizing, Tan & Le 2021, arXiv:2104.00298, section 4) [off]"""
     small_until: float = 0.5
     """The share of all steps that do, where `small_side` is given."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -86,12 +88,13 @@ class TrainConfig:
     device: str = "auto"
     """cpu, cuda, cuda:1, mps or xpu; auto: the first CUDA GPU, else the CPU."""
     threads: int | None = None
-    """CPU threads; all cores, or one where a step is too small to share."""
-    seed: int = 0
-    """Moves initialisation, order, dropout and augmentation, never the split."""
+    """CPU threads [all cores, or one where a step is too small to share]"""
+    seed: Everyday[int] = 0
+    """Of initialisation, order, dropout and augmentation, not of the split"""
     checkpoint_every: int | None = None
-    """Steps between checkpoints; one is saved after every epoch in any case."""
-    track: Literal["none", "tensorboard"] = "none"
+    """Steps between checkpoints; one is saved after every epoch in any case [those alone]"""
+    track: Flat[Literal["none", "tensorboard"]] = "none"
+    """Also write TensorBoard's files"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))

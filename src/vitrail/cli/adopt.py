@@ -1,0 +1,63 @@
+"""`vitrail adopt`: a ViT from elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from vitrail.cli.ending import done
+from vitrail.cli.options import Count, Out, Pixels, parse
+from vitrail.text import quoted
+
+
+@dataclass(frozen=True)
+class Adopt:
+    source: Positional[str]
+    """timm:NAME, hf:NAME, a folder with config.json, or a .safetensors, .npz or .pth file."""
+    out: Out = None
+    image_size: Pixels = None
+    """One number, or height and width: positions are resampled [the source's]"""
+    patch_size: Count = None
+    """In pixels: the patch embedding is resampled [the source's]"""
+    in_channels: Count = None
+    """1 for grey images, or 3 [the source's]"""
+    num_classes: Count = None
+    """Another number than the source's means a new head, of random weights [the source's]"""
+    num_heads: Count = None
+    """For a file whose width is no standard one [from the width]"""
+    pretrained: bool = True
+    """Download the weights; with --no-pretrained they are random."""
+    allow_pickle: bool = False
+    """Also read .pth, .pt, .bin and .ckpt files, without executing what is in them."""
+
+
+def adopt(argv: Sequence[str]) -> None:
+    """Take in a ViT of timm, Hugging Face, torchvision or Google's files.
+
+    It becomes one of ours with the same outputs, for predict, evaluate and explain.
+    """
+    options = parse(Adopt, argv, adopt)
+    from vitrail import files
+    from vitrail.adoption import adopt as adopt_model
+    from vitrail.experiments.run import new_directory
+    from vitrail.runs.directory import Run
+    from vitrail.runs.layout import RUN
+    from vitrail.text import slug
+
+    if options.out is not None and files.expanded(options.out).exists():
+        files.claim(options.out, "name another --out")
+    classifier = adopt_model(
+        options.source,
+        image_size=options.image_size,
+        patch_size=options.patch_size,
+        in_channels=options.in_channels,
+        num_classes=options.num_classes,
+        num_heads=options.num_heads,
+        pretrained=options.pretrained,
+        allow_pickle=options.allow_pickle,
+    )
+    name = options.source.partition(":")[2] or Path(options.source).stem
+    directory = new_directory(options.out, slug(name)[:60])
+    classifier.save(directory)
+    done(directory / RUN, Run(directory).checkpoints, then=f"vitrail explain {quoted(directory)} IMAGE...")

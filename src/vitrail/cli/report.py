@@ -1,0 +1,26 @@
+"""`vitrail report`: the page of a run or a comparison."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from vitrail.cli.ending import done
+from vitrail.cli.options import parse
+from vitrail.text import quoted
+
+
+@dataclass(frozen=True)
+class Report:
+    directory: Positional[Path]
+    """Of a run or a comparison."""
+
+
+def report(argv: Sequence[str]) -> None:
+    """Write the report of a run or a comparison: one HTML file that needs no network."""
+    options = parse(Report, argv, report)
+    from vitrail.report import write_report
+
+    path = write_report(options.directory)
+    done(path, then=f"open {quoted(path)} in a browser")
