@@ -21,8 +21,9 @@ from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.sources import shown_source
 from vitrail.experiments.resolve import prepare
 from vitrail.experiments.run import Run
-from vitrail.training.learner import Learner
-from vitrail.training.trainer import Trainer, TrainingData
+from vitrail.training.data import TrainingData
+from vitrail.training.recorders import run_recorders
+from vitrail.training.trainer import Trainer
 
 _BARE_STEPS = 10
 _STARTS = 3
@@ -32,7 +33,9 @@ from pathlib import Path
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.sources import shown_source
 from vitrail.experiments.resolve import prepare
-from vitrail.training.trainer import Trainer, TrainingData
+from vitrail.training.data import TrainingData
+from vitrail.training.recorders import run_recorders
+from vitrail.training.trainer import Trainer
 
 def leave():
     sys.exit()
@@ -40,7 +43,8 @@ def leave():
 made = prepare(DataConfig({data!r}), "vit-compare", TrainConfig(epochs=10, compile={compile!r}))
 with tempfile.TemporaryDirectory() as directory:
     data = TrainingData(made.dataset, made.splits.train, made.splits.val, made.preprocessing)
-    Trainer(made.config, data, Path(directory), check=leave).fit()
+    recorders = run_recorders(made.config, data, Path(directory))
+    Trainer(made.config, data, Path(directory), leave, recorders).fit()
 """
 
 
@@ -49,14 +53,14 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
     config, splits = prepared.config, prepared.splits
     train = config.train
     assert train.batch_size is not None
-    bare = Learner(config.model, train)
     images = torch.randn(train.batch_size, config.model.in_channels, *config.model.size, device=timing.device())
     labels = torch.arange(train.batch_size, device=timing.device()) % config.model.num_classes
-    step = {"bare": lambda: bare.step(images, labels, lr=1e-4)}
+    step = {"bare": timing.our_step(config.model, train, images, labels)}
     before = timing.alternate(step, repeats=_BARE_STEPS, warm=2)["bare"]
     with tempfile.TemporaryDirectory() as directory:
         of_run = TrainingData(prepared.dataset, splits.train, splits.val, prepared.preprocessing)
-        trainer = Trainer(config, of_run, Path(directory), check=lambda: None)
+        recorders = run_recorders(config, of_run, Path(directory))
+        trainer = Trainer(config, of_run, Path(directory), lambda: None, recorders)
         started = time.perf_counter()
         trainer.fit()
         whole = time.perf_counter() - started

@@ -20,14 +20,15 @@ from vitrail.experiments.resolve import Prepared
 from vitrail.experiments.run import Run, reopen
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
-from vitrail.models.build import Model, build_model
+from vitrail.models.build import Model
 from vitrail.models.vit import ViT
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.text import plural
-from vitrail.training.trainer import TrainingData, start_whitened
+from vitrail.training.data import TrainingData
+from vitrail.training.initial import initial_model
 
 _IMAGES = 256
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -45,13 +46,9 @@ class Drawing:
 
 def _untrained(prepared: Prepared) -> Model:
     """The run's model before its first step."""
-    torch.manual_seed(prepared.config.train.seed)
-    model = build_model(prepared.config.model)
-    if prepared.config.train.whiten_patches:
-        splits = prepared.splits
-        data = TrainingData(prepared.dataset, splits.train, splits.val, prepared.preprocessing)
-        start_whitened(model, prepared.config, data)
-    return model.eval()
+    splits = prepared.splits
+    data = TrainingData(prepared.dataset, splits.train, splits.val, prepared.preprocessing)
+    return initial_model(prepared.config, data).eval()
 
 
 def _test_images(prepared: Prepared) -> torch.Tensor:

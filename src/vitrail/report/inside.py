@@ -21,8 +21,8 @@ from vitrail.report.records import Run, checked
 from vitrail.report.trust import Trust, measured_trust
 
 if TYPE_CHECKING:
+    from vitrail.inspection.attention_history import AttentionHistory
     from vitrail.inspection.views import ModelView, SampleView
-    from vitrail.inspection.watch import Watched
 
 VIEWS, WATCHED, MEASURED = "inspection.safetensors", "attention.safetensors", "faithfulness.json"
 
@@ -33,7 +33,7 @@ class Inside:
 
     model: ModelView | None = None
     samples: SampleView | None = None
-    watched: Watched | None = None
+    watched: AttentionHistory | None = None
     measured: Trust | None = None
 
 
@@ -167,8 +167,8 @@ def _checked_samples(view: SampleView | None, run: Run) -> SampleView | None:
     return view
 
 
-def _read_watched(path: Path) -> Watched:
-    from vitrail.inspection.watch import read
+def _read_watched(path: Path) -> AttentionHistory:
+    from vitrail.inspection.attention_history import read
 
     watched = read(path.parent)
     if watched is None or not watched.maps.size or not watched.image.size or watched.image.dtype != np.uint8:
