@@ -1064,13 +1064,13 @@ assert len(drawn.images) == 400 and np.isin(places, np.flatnonzero(shapes.SPLIT)
 plots.attention_grid(image, capture.class_attention()[0].numpy())
 
 # %% [markdown]
-# How did this come about? The library watches one image through training. Each column is the last layer's attention
+# How did this come about? The library stores the attention for one image through training. Each column is the last layer's attention
 # after an epoch; the first row is the mean over heads:
 
 # %% tags=["hide-input"]
-from vitrail.inspection import watch
+from vitrail.inspection import attention_history
 
-seen = watch.read(trained.directory)
+seen = attention_history.read(trained.directory)
 plots.training_strip(seen.image, seen.maps, seen.epochs, most=6)
 
 # %% [markdown]

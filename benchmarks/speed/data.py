@@ -42,7 +42,7 @@ def _augmenting(name: str, images: NDArray[np.uint8], config: AugmentConfig) -> 
     def batched() -> None:
         for start in range(0, len(images), _BATCH):
             batch = torch.from_numpy(images[start : start + _BATCH]).to(timing.device())
-            augment(batch, torch.zeros(len(batch), dtype=torch.long), 10, config, preprocessing)
+            augment(batch, config, preprocessing)
 
     one = transforms.Compose(
         [

@@ -21,7 +21,7 @@ from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.argument import shown_source
 from vitrail.experiments.resolve import Loader, resolve
 from vitrail.runs.directory import Run
-from vitrail.training.learner import Learner
+from vitrail.training.recorders import run_recorders
 from vitrail.training.trainer import Trainer
 
 _BARE_STEPS = 10
@@ -32,6 +32,7 @@ from pathlib import Path
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.data.argument import shown_source
 from vitrail.experiments.resolve import Loader, resolve
+from vitrail.training.recorders import run_recorders
 from vitrail.training.trainer import Trainer
 
 def leave():
@@ -39,7 +40,9 @@ def leave():
 
 made = Loader().load(resolve(DataConfig({data!r}), "vit-compare", TrainConfig(epochs=10, compile={compile!r})))
 with tempfile.TemporaryDirectory() as directory:
-    Trainer(made.config, made.training_data, Path(directory), check=leave).fit()
+    data = made.training_data
+    recorders = run_recorders(made.config, data, Path(directory))
+    Trainer(made.config, data, Path(directory), leave, recorders).fit()
 """
 
 
@@ -48,13 +51,14 @@ def measure(everything: bool, data: str = "shapes") -> Iterator[list[Row]]:
     config, splits = prepared.config, prepared.splits
     train = config.train
     assert train.batch_size is not None
-    bare = Learner(config.model, train)
     images = torch.randn(train.batch_size, config.model.in_channels, *config.model.size, device=timing.device())
     labels = torch.arange(train.batch_size, device=timing.device()) % config.model.num_classes
-    step = {"bare": lambda: bare.step(images, labels, lr=1e-4)}
+    step = {"bare": timing.our_step(config.model, train, images, labels)}
     before = timing.alternate(step, repeats=_BARE_STEPS, warm=2)["bare"]
     with tempfile.TemporaryDirectory() as directory:
-        trainer = Trainer(config, prepared.training_data, Path(directory), check=lambda: None)
+        of_run = prepared.training_data
+        recorders = run_recorders(config, of_run, Path(directory))
+        trainer = Trainer(config, of_run, Path(directory), lambda: None, recorders)
         started = time.perf_counter()
         trainer.fit()
         whole = time.perf_counter() - started

@@ -15,6 +15,14 @@ import torch
 import torch._dynamo
 
 from vitrail import hardware
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
+from vitrail.data.dataset import ImageDataset
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.training.data import TrainingData
+from vitrail.training.initial import initial_model
+from vitrail.training.learner import Learner
+from vitrail.training.objectives import build_objective
+from vitrail.training.objectives.classification import Batch
 
 Action = Callable[[], object]
 
@@ -40,6 +48,21 @@ class Row:
         """How many times better the reference is than this."""
         ratio = reference.value / self.value
         return ratio if self.more_is_better else 1 / ratio
+
+
+def our_step(model: ModelConfig, train: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> Action:
+    """A training step of a resolved configuration, on these inputs."""
+    config = RunConfig(DataConfig("none"), model, train)
+    none = np.zeros(0, np.int64)
+    pixels = np.zeros((0, model.in_channels, *model.size), np.uint8)
+    ones = (1.0,) * model.in_channels
+    data = TrainingData(
+        ImageDataset(pixels, none), none, none, Preprocessing(model.size, model.in_channels, ones, ones)
+    )
+    hardware.settle(torch.device(train.device), train.threads)
+    built = initial_model(config, data)
+    learner = Learner(built, build_objective(config, data, built), train)
+    return lambda: learner.step(Batch(images, labels), lr=1e-4)
 
 
 def alternate(actions: Mapping[str, Action], repeats: int = 5, warm: int = 1) -> dict[str, list[float]]:

@@ -16,7 +16,6 @@ from vitrail.configs import TrainConfig, ViTConfig
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.training.choices import resolve_training
-from vitrail.training.learner import Learner
 
 # What `auto` decides by: a run of CIFAR-10's length.
 _NUM_IMAGES, _EPOCHS = 45_000, 30
@@ -69,8 +68,8 @@ def _group(name: str, config: ViTConfig, batch: int, compiled: bool) -> list[Row
 def _ours(config: ViTConfig, images: Tensor, labels: Tensor, train: TrainConfig) -> Action:
     train = dataclasses.replace(train, epochs=_EPOCHS, batch_size=len(images))
     resolved, _ = resolve_training(train, config, _NUM_IMAGES)
-    learner = Learner(config, resolved)
-    return timing.deterministic(lambda: learner.step(images, labels, lr=1e-4), images.device.type == "cuda")
+    step = timing.our_step(config, resolved, images, labels)
+    return timing.deterministic(step, images.device.type == "cuda")
 
 
 def _theirs(model: nn.Module, images: Tensor, labels: Tensor, precision: str) -> Action:

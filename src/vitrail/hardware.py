@@ -28,6 +28,16 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
+def settle(device: torch.device, threads: int | None) -> None:
+    """CPU threads, where given, and sums in a fixed order on a GPU: what a run is repeated by."""
+    if threads:
+        torch.set_num_threads(threads)
+    if device.type == "cuda":
+        # cuBLAS adds up in a fixed order only with this workspace, set before its first product.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
 @contextlib.contextmanager
 def settings_kept() -> Iterator[None]:
     """A run sets PyTorch's threads and determinism for itself: whoever asked for it finds theirs again."""

@@ -5,7 +5,15 @@ import json
 
 import pytest
 
-from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, RunConfig, TrainConfig, ViTConfig
+from vitrail.configs import (
+    AugmentConfig,
+    ClassificationConfig,
+    CNNConfig,
+    DataConfig,
+    RunConfig,
+    TrainConfig,
+    ViTConfig,
+)
 from vitrail.configs.serialization import model_from_json, model_to_json, run_from_json, run_to_json
 from vitrail.errors import InputError
 from vitrail.models.presets import PRESETS, preset
@@ -27,6 +35,7 @@ from vitrail.training.choices import resolve_training
         (TrainConfig, "momentum", None, "must be given"),
         (TrainConfig, "betas", (0.9,), "two numbers"),
         (TrainConfig, "warmup", 1.0, "below 1"),
+        (ClassificationConfig, "label_smoothing", 1.0, "at least 0 and below 1"),
         (AugmentConfig, "policy", "RandAugment", "use one of none, randaugment, trivialaugment"),
         (AugmentConfig, "crop", -1, "at least 0"),
         (ViTConfig, "stem", "patch", "use one of linear, conv, pooled"),
@@ -67,6 +76,19 @@ def test_what_another_version_wrote_is_refused_by_name():
         model_from_json({**stored, "rope": True})
     with pytest.raises(InputError, match="unknown kind of model 'mlp'"):
         model_from_json({**stored, "kind": "mlp"})
+
+
+def test_label_smoothing_is_read_from_where_it_was_before_there_were_objectives():
+    train, _ = resolve_training(TrainConfig(objective=ClassificationConfig(0.1)), preset("vit-digits"), 100)
+    config = RunConfig(DataConfig("digits"), preset("vit-digits"), train)
+    stored = run_to_json(config)
+    assert stored["train"]["objective"] == {"kind": "classification", "label_smoothing": 0.1}
+    old = {name: value for name, value in stored["train"].items() if name != "objective"}
+    assert run_from_json({**stored, "train": {**old, "label_smoothing": 0.1}}) == config
+    with pytest.raises(InputError, match="unknown kind of objective 'mae'"):
+        run_from_json({**stored, "train": {**old, "objective": {"kind": "mae"}}})
+    with pytest.raises(InputError, match="ClassificationConfig has no field centre"):
+        run_from_json({**stored, "train": {**old, "objective": {"kind": "classification", "centre": 1}}})
 
 
 def test_a_run_leaves_nothing_open():

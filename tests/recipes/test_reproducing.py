@@ -15,7 +15,7 @@ import torch
 
 from vitrail import files
 from vitrail.cli import run
-from vitrail.configs import AugmentConfig, DataConfig, RunConfig, TrainConfig
+from vitrail.configs import AugmentConfig, ClassificationConfig, DataConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments import plan as plans
 from vitrail.experiments import run as runs
@@ -65,7 +65,7 @@ def test_a_recipe_s_document_says_what_its_record_says(name):
 @pytest.fixture(scope="module")
 def small_recipes():
     """Two of them, of which one is published."""
-    train = TrainConfig(epochs=2, batch_size=32, optimizer="adam", label_smoothing=0.1)
+    train = TrainConfig(epochs=2, batch_size=32, optimizer="adam", objective=ClassificationConfig(0.1))
     tiny = Recipe(DataConfig("digits", train_subset=200, test_subset=50), preset("vit-digits"), train, "tiny", seeds=2)
     other = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, attention_scale="model"))
     with pytest.MonkeyPatch.context() as patch:

@@ -13,7 +13,9 @@ from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, RunConfig, Tra
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import Interrupted
-from vitrail.training.trainer import Trainer, TrainingData
+from vitrail.training.data import TrainingData
+from vitrail.training.recorders import run_recorders
+from vitrail.training.trainer import Trainer
 
 VIT = ViTConfig(
     image_size=8,
@@ -75,7 +77,12 @@ def interrupting_after(steps: int):
 
 def fit(config, directory, check=lambda: None, observe=None) -> bytes:
     directory.mkdir(exist_ok=True)
-    Trainer(config, data(), directory, check, observe).fit()
+    images = data()
+    Trainer(config, images, directory, check, run_recorders(config, images, directory, observe)).fit()
+    return last_weights(directory)
+
+
+def last_weights(directory) -> bytes:
     return (directory / "checkpoints" / f"step-{3 * STEPS_PER_EPOCH:08d}" / "model.safetensors").read_bytes()
 
 

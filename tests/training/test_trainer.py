@@ -13,18 +13,18 @@ import torch
 from small_run import CHECKS_PER_EPOCH, CNN, STEPS_PER_EPOCH, VIT, data, fit, interrupting_after, run_config
 
 from vitrail import checkpoint, files
-from vitrail.configs import AugmentConfig, ViTConfig
+from vitrail.configs import AugmentConfig, ClassificationConfig, ViTConfig
 from vitrail.data.dataset import ImageDataset
 from vitrail.errors import InputError, Interrupted, RunError
-from vitrail.inspection import watch
+from vitrail.inspection import attention_history
 from vitrail.models.initialization import whiten
 from vitrail.models.stems import patchify
 from vitrail.models.summary import summarize
-from vitrail.training import trainer
-from vitrail.training.display import Display, duration
-from vitrail.training.effort import effort
+from vitrail.training.cost import cumulative_cost
 from vitrail.training.learner import Learner
+from vitrail.training.objectives import classification
 from vitrail.training.optim import moving_average
+from vitrail.training.recorders.display import Display, duration
 from vitrail.training.trainer import Trainer
 
 VARIANTS = {
@@ -38,7 +38,7 @@ VARIANTS = {
     "average": {"ema_decay": 0.8},
     "cnn, average": {"model": CNN, "ema_decay": 0.8},
     "bf16": {"precision": "bf16"},
-    "clip and smooth": {"clip_norm": 0.1, "label_smoothing": 0.1},
+    "clip and smooth": {"clip_norm": 0.1, "objective": ClassificationConfig(label_smoothing=0.1)},
     "small images first": {"small_side": 4, "small_until": 0.4},
     "whitened patches, average": {"whiten_patches": True, "ema_decay": 0.8},
     "all augmentation": {
@@ -58,7 +58,7 @@ def test_resume_equals_uninterrupted(changes, tmp_path):
             fit(config, broken, interrupting_after(steps))
     assert fit(config, broken) == whole
     if isinstance(config.model, ViTConfig):
-        watched, expected = (watch.read(tmp_path / run) for run in ("broken", "whole"))
+        watched, expected = (attention_history.read(tmp_path / run) for run in ("broken", "whole"))
         assert watched.epochs.tolist() == expected.epochs.tolist() == [1, 2, 3]
         assert np.array_equal(watched.maps, expected.maps)
     for name in ("steps.jsonl", "metrics.jsonl"):
@@ -73,9 +73,9 @@ def test_the_first_steps_see_small_images(tmp_path, monkeypatch):
     seen = []
     step = Learner.step
 
-    def noting(self, inputs, targets, lr):
-        seen.append(tuple(inputs.shape[-2:]))
-        return step(self, inputs, targets, lr)
+    def noting(self, batch, lr):
+        seen.append(tuple(batch.inputs.shape[-2:]))
+        return step(self, batch, lr)
 
     monkeypatch.setattr(Learner, "step", noting)
     fit(run_config(small_side=4, small_until=0.4), tmp_path)
@@ -104,23 +104,23 @@ def test_one_image_is_no_batch_to_normalise_by():
 
 def test_an_epoch_without_a_timed_step_is_shown(capsys):
     row = {"epoch": 1, "val_accuracy": None, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": None}
-    Display("a run", 1, 1, 8, lambda share: share).epoch({**row, "images_per_second": None, "seconds": 0.0})
+    Display("a run", 1, 1, 8, lambda share: share).epoch({**row, "images_per_second": None, "seconds": 0.0}, None)
     assert "- img/s" in capsys.readouterr().out
 
 
 def test_the_time_left_knows_that_small_images_come_first(capsys, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("vitrail.training.display.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vitrail.training.recorders.display.time.monotonic", lambda: clock[0])
     train = run_config(small_side=4, small_until=0.5).train
     small, full = (summarize(dataclasses.replace(VIT, image_size=side)).multiply_adds for side in (4, 8))
-    display = Display("a run", 1, 100, 8, functools.partial(effort, model=VIT, train=train))
-    with display.shown(0):
+    display = Display("a run", 1, 100, 8, functools.partial(cumulative_cost, model=VIT, train=train))
+    with display.recording(0, 0, None):
         clock[0] = 100.0
-        display.step(50, 1.0)
+        display.step({"step": 50, "loss": 1.0})
     assert f"  {duration(100 * full / small)} left  4 img/s" in capsys.readouterr().out
-    with display.shown(50):
+    with display.recording(50, 0, None):
         clock[0] = 200.0
-        display.step(75, 1.0)
+        display.step({"step": 75, "loss": 1.0})
     assert "  1:40 left  2 img/s" in capsys.readouterr().out
 
 
@@ -293,9 +293,7 @@ def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_batch_without_a_finite_loss_is_skipped_and_the_fourth_fails(tmp_path, monkeypatch):
-    from vitrail.training import learner as module
-
-    real, step = module.F.cross_entropy, 0
+    real, step = classification.F.cross_entropy, 0
 
     def poisoned(bad: set[int]):
         def loss(*args, **kwargs):
@@ -305,7 +303,7 @@ def test_a_batch_without_a_finite_loss_is_skipped_and_the_fourth_fails(tmp_path,
 
         return loss
 
-    monkeypatch.setattr(module.F, "cross_entropy", poisoned({2, 3, 9}))
+    monkeypatch.setattr(classification.F, "cross_entropy", poisoned({2, 3, 9}))
     fit(run_config(model=CNN), tmp_path / "three")
     rows = files.read_json_lines(tmp_path / "three" / "steps.jsonl")
     assert [row["step"] for row in rows if row["loss"] is None] == [2, 3, 9]
@@ -314,7 +312,7 @@ def test_a_batch_without_a_finite_loss_is_skipped_and_the_fourth_fails(tmp_path,
     assert all(torch.isfinite(t.float()).all() for t in latest.tensors["model"].values())
 
     step = 0
-    monkeypatch.setattr(module.F, "cross_entropy", poisoned({2, 3, 9, 12}))
+    monkeypatch.setattr(classification.F, "cross_entropy", poisoned({2, 3, 9, 12}))
     with pytest.raises(RunError, match=r"at steps 2, 3, 9, 12: training diverged; try a lower --lr"):
         fit(run_config(model=CNN), tmp_path / "four")
 
@@ -349,12 +347,11 @@ def test_an_average_of_a_short_run_is_of_its_latest_weights():
 
 
 def test_of_mixed_images_the_larger_part_is_what_should_be_recognised(tmp_path, monkeypatch):
-    def swapped(images, labels, num_classes, config, preprocessing):
-        shares = torch.nn.functional.one_hot(labels, num_classes).float()
-        return preprocessing.normalize(images.flip(0)), 0.9 * shares.flip(0) + 0.1 * shares
+    def swapped(images, shares, mixup, cutmix):
+        return images.flip(0), 0.9 * shares.flip(0) + 0.1 * shares
 
-    monkeypatch.setattr(trainer, "augment", swapped)
-    fit(run_config(epochs=3, lr=3e-3), tmp_path)
+    monkeypatch.setattr(classification, "mix", swapped)
+    fit(run_config(epochs=3, lr=3e-3, augment=AugmentConfig(crop=0, flip=False, mixup=1.0)), tmp_path)
     rows = files.read_json_lines(tmp_path / "metrics.jsonl")
     assert rows[-1]["train_accuracy"] > 0.6
 
@@ -375,7 +372,7 @@ def test_models_of_one_seed_see_the_same_images_in_the_same_order(tmp_path, monk
             ImageDataset, "read", lambda self, i, order=order: (order.append(tuple(i)), real(self, i))[1]
         )
         fit(run_config(model=model), tmp_path / name)
-    # The single image that is watched through a ViT's training is read besides.
+    # The single image that whose attention is stored through a ViT's training is read besides.
     batches = {name: [indices for indices in order if len(indices) > 1] for name, order in seen.items()}
     assert batches["vit"] == batches["cnn"]
     assert batches["vit"][0] != batches["vit"][6]

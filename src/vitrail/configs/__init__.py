@@ -6,6 +6,7 @@
 
 from vitrail.configs.data import DataConfig
 from vitrail.configs.models import CNNConfig, ModelConfig, Readout, ViTConfig
+from vitrail.configs.objectives import ClassificationConfig, ObjectiveConfig
 from vitrail.configs.runs import RunConfig
 from vitrail.configs.size import Size, as_size
 from vitrail.configs.training import NO_AUGMENTATION, AugmentConfig, TrainConfig
@@ -14,8 +15,10 @@ __all__ = [
     "NO_AUGMENTATION",
     "AugmentConfig",
     "CNNConfig",
+    "ClassificationConfig",
     "DataConfig",
     "ModelConfig",
+    "ObjectiveConfig",
     "Readout",
     "RunConfig",
     "Size",

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from vitrail.configs import AugmentConfig, CNNConfig, DataConfig, ModelConfig, RunConfig, TrainConfig, ViTConfig
+from vitrail.configs import (
+    AugmentConfig,
+    ClassificationConfig,
+    CNNConfig,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+    ViTConfig,
+)
 from vitrail.configs.validation import require
 from vitrail.errors import InputError
 
@@ -29,14 +38,14 @@ def run_to_json(config: RunConfig) -> dict[str, Any]:
         "model_name": config.model_name,
         "data": asdict(config.data),
         "model": model_to_json(config.model),
-        "train": asdict(config.train),
+        "train": asdict(config.train) | {"objective": {"kind": "classification", **asdict(config.train.objective)}},
     }
 
 
 def run_from_json(stored: dict[str, Any]) -> RunConfig:
     """Raises InputError for what this version does not know, naming it."""
     try:
-        train = dict(stored["train"])
+        train = _with_objective(stored["train"])
         train["augment"] = _build(AugmentConfig, train["augment"])
         return RunConfig(
             data=_build(DataConfig, stored["data"]),
@@ -46,6 +55,16 @@ def run_from_json(stored: dict[str, Any]) -> RunConfig:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the stored configuration is damaged ({type(error).__name__}: {error})") from error
+
+
+def _with_objective(stored: dict[str, Any]) -> dict[str, Any]:
+    """Fields of TrainConfig. Runs from before there were objectives classify, and have label smoothing among them."""
+    train = dict(stored)
+    old = {"kind": "classification"} | {name: train.pop(name) for name in ("label_smoothing",) if name in train}
+    objective = dict(train.get("objective", old))
+    kind = objective.pop("kind", None)
+    require(kind == "classification", f"unknown kind of objective {kind!r}: known is classification")
+    return train | {"objective": _build(ClassificationConfig, objective)}
 
 
 def _build(kind: Any, values: dict[str, Any]) -> Any:

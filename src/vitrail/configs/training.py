@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Literal
 
+from tyro.conf import arg
+
+from vitrail.configs.objectives import ClassificationConfig, ObjectiveConfig
 from vitrail.configs.offered import Everyday, Flat
 from vitrail.configs.validation import check_kinds, require, require_fractions, require_positive, require_seed
 
@@ -67,8 +70,8 @@ class TrainConfig:
     """The learning rate after the warm-up: constant, or falling to 0."""
     warmup: float | None = None
     """The share of all steps over which the learning rate rises from 0 [from the schedule]"""
-    label_smoothing: float = 0.0
-    """The share of the target that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567)."""
+    objective: Annotated[ObjectiveConfig, arg(name="")] = field(default_factory=ClassificationConfig)
+    """What is learned. On the command line its options are among the others: `--train.label-smoothing`."""
     clip_norm: float | None = None
     """Scale gradients down to this norm [off]"""
     ema_decay: float | None = None
@@ -109,7 +112,7 @@ class TrainConfig:
             self.weight_decay is None or self.weight_decay >= 0,
             f"weight_decay is {self.weight_decay}: it must be at least 0",
         )
-        require_fractions(self, "label_smoothing", "momentum", "small_until")
+        require_fractions(self, "momentum", "small_until")
         require(
             self.warmup is None or 0 <= self.warmup < 1,
             f"warmup is {self.warmup}: it must be a share of the steps, below 1",

@@ -6,9 +6,8 @@ All randomness comes from torch's default generator, which the trainer seeds for
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vitrail.configs import AugmentConfig
@@ -80,13 +79,9 @@ def mix(
 
 
 def augment(
-    images: UInt8[Tensor, "batch channel height width"],
-    labels: Int[Tensor, " batch"],
-    num_classes: int,
-    config: AugmentConfig,
-    preprocessing: Preprocessing,
-) -> tuple[Float[Tensor, "batch channel height width"], Tensor]:
-    """Training images, normalised, and their targets: labels, or (batch, class) shares where images are mixed."""
+    images: UInt8[Tensor, "batch channel height width"], config: AugmentConfig, preprocessing: Preprocessing
+) -> Float[Tensor, "batch channel height width"]:
+    """Training images, each varied by itself, and normalised. To `mix` them changes what they show: it is not done."""
     if config.crop or config.flip:
         pad = min(config.crop or 0, *(side - 1 for side in images.shape[-2:]))
         images = crop_and_flip(images, pad, bool(config.flip))
@@ -99,8 +94,4 @@ def augment(
             x = color_jitter(x, config.color_jitter)
         x = x * 255
     normalized = preprocessing.normalize(x)
-    if config.cutout:
-        normalized = cutout(normalized, config.cutout)
-    if config.mixup or config.cutmix:
-        return mix(normalized, F.one_hot(labels, num_classes).float(), config.mixup, config.cutmix)
-    return normalized, labels
+    return cutout(normalized, config.cutout) if config.cutout else normalized

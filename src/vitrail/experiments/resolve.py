@@ -22,7 +22,7 @@ from vitrail.models.summary import summarize
 from vitrail.progress import say
 from vitrail.text import plural
 from vitrail.training.choices import choose_image_size, choose_model, resolve_training
-from vitrail.training.trainer import TrainingData
+from vitrail.training.data import TrainingData
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ import torch
 
 from vitrail import files, hardware
 from vitrail.classifier import load
-from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.configs import ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
@@ -34,6 +34,7 @@ from vitrail.report import write_report
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import EVALUATION, INSPECTION, RUN, runs_in
 from vitrail.text import quoted
+from vitrail.training.recorders import run_recorders
 from vitrail.training.trainer import Trainer
 
 THEN = "; then "
@@ -177,14 +178,16 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
 def complete(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
     """Train to the end, test once, look inside and report; whatever is already there is not done again.
 
-    Without `report` the last two are left to `resume`. What `observe` says of a model in training is recorded; see
-    `Trainer`.
+    Without `report` the last two are left to `resume`. What `observe` says of a model before training and
+    after every epoch is recorded.
     """
     seen = None if observe is None else functools.partial(observe, prepared)
     with files.locked(directory / RUN), hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
-                Trainer(prepared.config, prepared.training_data, directory, check, seen).fit()
+                data = prepared.training_data
+                recorders = run_recorders(prepared.config, data, directory, seen)
+                Trainer(prepared.config, data, directory, check, recorders).fit()
                 classifier = load(directory)
                 run_test(directory, classifier, prepared, check)
                 check()
@@ -230,7 +233,8 @@ def train(
         model: the name of a preset or a configuration; without it, the preset for images of that size.
         out: an empty directory; without it, the first free `runs/<data>-<model>-<n>`.
         data_dir: where downloads and decoded images are kept.
-        **options: fields of `DataConfig` and `TrainConfig`, such as `epochs=10`, `train_subset=600`, `lr=1e-3`.
+        **options: fields of `DataConfig`, `TrainConfig` and `ClassificationConfig`, such as `epochs=10`,
+            `train_subset=600`, `lr=1e-3`.
 
     Raises:
         InputError: for what cannot be used, naming it and the cure.
@@ -257,10 +261,13 @@ def start(
 
 
 def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:
-    """Sort flat options into the two configurations. Raises InputError for one that neither has."""
-    kinds = {f.name: kind for kind in (DataConfig, TrainConfig) for f in dataclasses.fields(kind)}
+    """Sort flat options into the configurations. Raises InputError for one that none has."""
+    all_kinds = (DataConfig, TrainConfig, ClassificationConfig)
+    kinds = {f.name: kind for kind in all_kinds for f in dataclasses.fields(kind)}
     unknown = sorted(set(options) - set(kinds) | set(options) & {"source"})
     if unknown:
         raise InputError(f"unknown option {', '.join(unknown)}: known are {', '.join(sorted(kinds))}")
-    chosen = {kind: {k: v for k, v in options.items() if kinds[k] is kind} for kind in (DataConfig, TrainConfig)}
-    return DataConfig(source, **chosen[DataConfig]), TrainConfig(**chosen[TrainConfig])
+    data, train, objective = ({k: v for k, v in options.items() if kinds[k] is kind} for kind in all_kinds)
+    config = TrainConfig(**train)
+    config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, **objective))
+    return DataConfig(source, **data), config

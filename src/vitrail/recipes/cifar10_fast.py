@@ -14,7 +14,7 @@ cifar10-fast: validation accuracy 77.4 ± 0.2 %, test accuracy 77.9 ± 0.3 % aft
 cifar10-jpeg.zip (3 seeds; AMD EPYC, 2 cores).
 """
 
-from vitrail.configs import AugmentConfig, DataConfig, TrainConfig, ViTConfig
+from vitrail.configs import AugmentConfig, ClassificationConfig, DataConfig, TrainConfig, ViTConfig
 from vitrail.recipes.recipe import Recipe
 
 MODEL = ViTConfig(
@@ -39,7 +39,7 @@ TRAIN = TrainConfig(
     betas=(0.9, 0.95),
     schedule="linear",
     warmup=0.05,
-    label_smoothing=0.1,
+    objective=ClassificationConfig(label_smoothing=0.1),
     clip_norm=1.0,
     whiten_patches=True,
     augment=AugmentConfig(crop=4, flip=True),

@@ -21,7 +21,7 @@ from vitrail.experiments.resolve import Loader, Prepared
 from vitrail.experiments.run import reopen
 from vitrail.inspection.capture import inspect
 from vitrail.inspection.positions import accuracy_by_moved, position_similarity
-from vitrail.models.build import Model, build_model
+from vitrail.models.build import Model
 from vitrail.recipes import recipe
 from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs.directory import Run
@@ -29,7 +29,7 @@ from vitrail.runs.layout import record_file
 from vitrail.studies.position_similarity import structure_finding, structure_measures
 from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
 from vitrail.text import plural
-from vitrail.training.trainer import start_whitened
+from vitrail.training.initial import initial_model
 
 _IMAGES = 256
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -47,11 +47,7 @@ class Drawing:
 
 def _untrained(prepared: Prepared) -> Model:
     """The run's model before its first step."""
-    torch.manual_seed(prepared.config.train.seed)
-    model = build_model(prepared.config.model)
-    if prepared.config.train.whiten_patches:
-        start_whitened(model, prepared.config, prepared.training_data)
-    return model.eval()
+    return initial_model(prepared.config, prepared.training_data).eval()
 
 
 def _test_images(prepared: Prepared) -> torch.Tensor:

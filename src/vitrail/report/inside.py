@@ -23,8 +23,8 @@ from vitrail.runs.directory import Run
 from vitrail.runs.layout import ATTENTION, FAITHFULNESS, INSPECTION, SAMPLES
 
 if TYPE_CHECKING:
+    from vitrail.inspection.attention_history import AttentionHistory
     from vitrail.inspection.summaries import ModelSummary, SampleSummary
-    from vitrail.inspection.watch import Watched
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Inside:
 
     model: ModelSummary | None = None
     samples: SampleSummary | None = None
-    watched: Watched | None = None
+    watched: AttentionHistory | None = None
     measured: Trust | None = None
 
 
@@ -167,8 +167,8 @@ def _checked_samples(view: SampleSummary | None, run: Run) -> SampleSummary | No
     return view
 
 
-def _read_watched(path: Path) -> Watched:
-    from vitrail.inspection.watch import read
+def _read_watched(path: Path) -> AttentionHistory:
+    from vitrail.inspection.attention_history import read
 
     watched = read(path.parent)
     if watched is None or not watched.maps.size or not watched.image.size or watched.image.dtype != np.uint8:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitrail import plots
-from vitrail.configs import NO_AUGMENTATION, AugmentConfig, TrainConfig, ViTConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig, ClassificationConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.inspection.measures import Interval
 from vitrail.recipes.cifar10_fast import MODEL, TRAIN
 from vitrail.studies.setups import extent, images, mirrored
 from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
-from vitrail.training.effort import effort
+from vitrail.training.cost import cumulative_cost
 
 RECIPE_CELL = "recipe"
 _IMAGES, _QUICK_IMAGES = 45_000, 2_500
@@ -67,7 +67,7 @@ def plan(setting: Setting) -> list[Cell]:
         "large-batch": {"batch_size": _LARGER * batch},
         "constant": {"schedule": "constant"},
         "no-warmup": {"warmup": 0.0},
-        "hard-labels": {"label_smoothing": 0.0},
+        "hard-labels": {"objective": ClassificationConfig(label_smoothing=0.0)},
         "no-augmentation": {"augment": NO_AUGMENTATION},
         "trivialaugment": {"augment": dataclasses.replace(train.augment, policy="trivialaugment")},
     }
@@ -85,11 +85,11 @@ def plan(setting: Setting) -> list[Cell]:
         cells[stem] = (dataclasses.replace(model, stem=stem), dataclasses.replace(train, whiten_patches=False))
     if setting.quick:
         cells = {name: cells[name] for name in _QUICK}
-    affordable = min(budget, most) * effort(1.0, model, train)
+    affordable = min(budget, most) * cumulative_cost(1.0, model, train)
     counts = {}
     for name, (of, trained_by) in cells.items():
         unit = trained_by.batch_size or 1
-        counts[name] = min(most, round(affordable / effort(1.0, of, trained_by) / unit) * unit)
+        counts[name] = min(most, round(affordable / cumulative_cost(1.0, of, trained_by) / unit) * unit)
     return [
         Cell(name, images(setting, image_size=model.size, train_subset=counts[name]), *of) for name, of in cells.items()
     ]

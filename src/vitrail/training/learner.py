@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from vitrail.configs import ModelConfig, TrainConfig
-from vitrail.models.build import Model, build_model
+from vitrail.configs import TrainConfig
+from vitrail.models.build import Model
+from vitrail.training.objectives import Objective
 from vitrail.training.optim import build_optimizers, set_learning_rate
 
 
@@ -20,56 +18,66 @@ class Stepped(NamedTuple):
     """What a step found before it changed the weights."""
 
     loss: float
-    logits: Float[Tensor, "batch class"]
-    """float32, on the CPU."""
+    outputs: Any
+    """Of the objective's `forward`."""
     finite: bool
     """Whether loss and gradient were; where not, nothing was changed."""
+    compiled: bool
+    """Whether inputs had a size for which the model had to be compiled first."""
 
 
 class Learner:
-    """Forward, backward and update, as a resolved configuration has it."""
+    """Forward, backward and update of a model and of its objective's modules."""
 
-    def __init__(self, model: ModelConfig, train: TrainConfig) -> None:
-        self.train_config = train
+    def __init__(self, model: Model, objective: Objective, train: TrainConfig) -> None:
+        self.model, self.objective, self.train_config = model, objective, train
         self.device = torch.device(train.device)
-        if train.threads:
-            torch.set_num_threads(train.threads)
-        if self.device.type == "cuda":
-            # cuBLAS adds up in a fixed order only with this workspace, set before its first product.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.manual_seed(train.seed)
-        self.model: Model = build_model(model).to(self.device)
-        self.channels_last = model.channels_last
+        # Together they are trained, undone and saved.
+        self.modules = nn.ModuleList([model, objective.modules]).to(self.device)
+        self.channels_last = model.config.channels_last
         if self.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.compiled: Any = torch.compile(self.model, dynamic=False) if train.compile == "on" else self.model
-        self.optimizers = build_optimizers(self.model, train)
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.compiled: Any = torch.compile(model, dynamic=False) if train.compile == "on" else model
+        self.compiled_for: set[torch.Size] = set()
+        self.optimizers = build_optimizers(model, train)
+        extra = [p for p in objective.modules.parameters() if p.requires_grad]
+        for matrices in (True, False):
+            group = {"params": [p for p in extra if (p.ndim >= 2) is matrices]}
+            if group["params"]:
+                decay = train.weight_decay if matrices else 0.0
+                self.optimizers[-1].add_param_group({**group, "weight_decay": decay})
 
-    def step(self, inputs: Float[Tensor, "batch channel height width"], targets: Tensor, lr: float) -> Stepped:
-        """One update at this learning rate, from labels or (batch, class) shares."""
-        config, model = self.train_config, self.model
+    def forward(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """The model, compiled where the run is, on inputs laid out as it likes them."""
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
+        self.compiled_for.add(inputs.shape)
+        return self.compiled(inputs, *args, **kwargs)
+
+    def step(self, batch: Any, lr: float) -> Stepped:
+        """One update at this learning rate, from a batch of the objective's."""
+        config, objective = self.train_config, self.objective
         set_learning_rate(self.optimizers, lr)
-        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        model.train()
+        buffers = {name: buffer.clone() for name, buffer in self.modules.named_buffers()}
+        sizes = len(self.compiled_for)
+        self.modules.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = self.compiled(inputs)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+            outputs = objective.forward(self.forward, batch)
+        loss = objective.loss(outputs, batch)
         loss.backward()
-        norm = torch.nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
+        norm = torch.nn.utils.get_total_norm(p.grad for p in self.modules.parameters() if p.grad is not None)
         if config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(model.parameters(), config.clip_norm, norm)
+            torch.nn.utils.clip_grads_with_norm_(self.modules.parameters(), config.clip_norm, norm)
         value = loss.item()
         finite = bool(np.isfinite(value)) and bool(torch.isfinite(norm))
         if finite:
             for optimizer in self.optimizers:
                 optimizer.step()
+            objective.after_step(self.model)
         else:
             # What the batch did to running statistics is undone.
             with torch.no_grad():
-                for name, buffer in model.named_buffers():
+                for name, buffer in self.modules.named_buffers():
                     buffer.copy_(buffers[name])
-        model.zero_grad(set_to_none=True)
-        return Stepped(value, logits.detach().float().cpu(), finite)
+        self.modules.zero_grad(set_to_none=True)
+        return Stepped(value, outputs, finite, config.compile == "on" and len(self.compiled_for) > sizes)

@@ -9,7 +9,9 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from vitrail.models.build import Model
 from vitrail.progress import console, say
+from vitrail.training.recorders.recorder import Recorder
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_REFRESH = 0.1
@@ -29,14 +31,24 @@ def _figure(value: float | None, percent: bool = False) -> str:
     return f"{value:.1%}" if percent else f"{value:.3f}"
 
 
-class Display:
+def _results(row: dict[str, Any], part: str) -> str:
+    """Loss and accuracy, as far as the objective has them."""
+    shown = (("loss", "loss", False), ("acc", "accuracy", True))
+    found = [
+        f" {name} {_figure(row[f'{part}_{key}'], percent)}" for name, key, percent in shown if f"{part}_{key}" in row
+    ]
+    return f"  {part}{''.join(found)}" if found else ""
+
+
+class Display(Recorder):
     """Progress of one run; knows nothing but what it is told."""
 
     def __init__(
-        self, label: str, epochs: int, steps_per_epoch: int, batch_size: int, effort: Callable[[float], float]
+        self, label: str, epochs: int, steps_per_epoch: int, batch_size: int, cumulative_cost: Callable[[float], float]
     ) -> None:
-        """`effort` says how much of the work lies in the first share of the steps."""
-        self.label, self.epochs, self.batch_size, self.effort = label, epochs, batch_size, effort
+        """`cumulative_cost` is what the first share of the steps costs, in any unit."""
+        self.label, self.epochs, self.batch_size = label, epochs, batch_size
+        self.cumulative_cost = cumulative_cost
         self.steps_per_epoch, self.total = steps_per_epoch, epochs * steps_per_epoch
         self.bar: Progress | None = None
         self.task = TaskID(0)
@@ -46,8 +58,8 @@ class Display:
         self.first_step = 0
 
     @contextmanager
-    def shown(self, step: int) -> Iterator[None]:
-        """Show the bar while the block runs; `step` steps are already done."""
+    def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
+        """Show the bar while the block runs."""
         self.started = self.last = time.monotonic()
         self.first_step = step
         if not console.is_terminal:
@@ -63,18 +75,19 @@ class Display:
             yield
         self.bar = None
 
-    def step(self, step: int, loss: float | None) -> None:
+    def step(self, row: dict[str, Any]) -> None:
+        step: int = row["step"]
         now = time.monotonic()
         if now - self.last < (_BAR_REFRESH if self.bar else _SECONDS_BETWEEN_LINES) and step < self.total:
             return
         self.last = now
-        first, here, end = (self.effort(k / self.total) for k in (self.first_step, step, self.total))
+        first, here, end = (self.cumulative_cost(k / self.total) for k in (self.first_step, step, self.total))
         elapsed = now - self.started
         left = duration(elapsed * (end - here) / (here - first))
         epoch = min((step - 1) // self.steps_per_epoch + 1, self.epochs)
         validated = "" if self.val_accuracy is None else f"  val {self.val_accuracy:.1%}"
         speed = self.batch_size * (step - self.first_step) / elapsed
-        status = f"{step:,}/{self.total:,} steps  {left} left  {speed:,.0f} img/s  loss {_figure(loss)}"
+        status = f"{step:,}/{self.total:,} steps  {left} left  {speed:,.0f} img/s  loss {_figure(row['loss'])}"
         if self.bar:
             where = f"{self.label}  epoch {epoch}/{self.epochs}"
             self.bar.update(self.task, completed=step, description=where, status=status + validated)
@@ -85,8 +98,8 @@ class Display:
         if self.bar:
             self.bar.update(self.task, status=f"validating on {images:,} images")
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        self.val_accuracy = row["val_accuracy"]
+    def epoch(self, row: dict[str, Any], model: Model) -> None:
+        self.val_accuracy = row.get("val_accuracy")
         now = time.monotonic()
         if now - self.last_epoch < _SECONDS_BETWEEN_EPOCHS and row["epoch"] < self.epochs:
             return
@@ -95,7 +108,6 @@ class Display:
         speed = "-" if row["images_per_second"] is None else f"{row['images_per_second']:,.0f}"
         say(
             f"{self.label}  epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}"
-            f"  train loss {_figure(row['train_loss'])} acc {_figure(row['train_accuracy'], True)}"
-            f"  val loss {_figure(row['val_loss'])} acc {_figure(row['val_accuracy'], True)}"
+            f"{_results(row, 'train')}{_results(row, 'val')}"
             f"  {speed} img/s  {duration(row['seconds'])}"
         )

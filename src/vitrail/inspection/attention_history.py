@@ -1,4 +1,4 @@
-"""One image watched through training: where the last layer looks, stored after every epoch."""
+"""The last layer's attention for one image through training, stored after every epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vitrail.runs.layout import ATTENTION
 
 
 @dataclass(frozen=True)
-class Watched:
+class AttentionHistory:
     """`maps` are the last layer's class attention: a share of each head's attention for every patch."""
 
     image: UInt8[ndarray, "c h w"]
@@ -28,29 +28,29 @@ class Watched:
     maps: Float[ndarray, "epoch head height width"]
 
 
-def watch(
+def add_epoch(
     directory: Path, epoch: int, model: ViT, image: UInt8[ndarray, "c h w"], preprocessing: Preprocessing
 ) -> None:
-    """Add what the model looks at after `epoch` to the run's record; rows of later epochs, of a run that went on
-    from an earlier checkpoint, are dropped.
+    """Add the model's attention after `epoch` to the run's history; later epochs, of a run that went on from an
+    earlier checkpoint, are dropped.
     """
     inputs = preprocessing.normalize(torch.from_numpy(image)[None])
-    looks = inspect(model, inputs).class_attention(layers=-1)[0].numpy().astype(np.float16)
+    attention = inspect(model, inputs).class_attention(layers=-1)[0].numpy().astype(np.float16)
     before = read(directory)
-    epochs, maps = np.array([epoch]), looks
-    if before is not None and np.array_equal(before.image, image) and before.maps.shape[1:] == looks.shape[1:]:
+    epochs, maps = np.array([epoch]), attention
+    if before is not None and np.array_equal(before.image, image) and before.maps.shape[1:] == attention.shape[1:]:
         earlier = before.epochs < epoch
         epochs = np.append(before.epochs[earlier], epoch)
-        maps = np.concatenate([before.maps[earlier], looks])
+        maps = np.concatenate([before.maps[earlier], attention])
     stored = {"image": image, "epochs": epochs.astype(np.int64), "maps": maps.astype(np.float16)}
     files.write_bytes(directory / ATTENTION, save(stored))
 
 
-def read(directory: Path) -> Watched | None:
-    """The record of a run; None where there is none or it is damaged (it then begins anew)."""
+def read(directory: Path) -> AttentionHistory | None:
+    """The history of a run; None where there is none or it is damaged (it then begins anew)."""
     try:
         stored = load_file(directory / ATTENTION)
-        found = Watched(stored["image"], stored["epochs"], stored["maps"].astype(np.float32))
+        found = AttentionHistory(stored["image"], stored["epochs"], stored["maps"].astype(np.float32))
     except (OSError, SafetensorError, KeyError):
         return None
     fits = found.image.ndim == 3 and found.maps.ndim == 4 and found.epochs.shape == found.maps.shape[:1]

@@ -1,4 +1,4 @@
-"""How much of a run's work lies in which of its steps: small images, which may come first, cost less."""
+"""How much a run's steps cost: small images, which may come first, cost less."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vitrail.configs import ModelConfig, TrainConfig
 from vitrail.models.summary import summarize
 
 
-def effort(share: float, model: ModelConfig, train: TrainConfig) -> float:
+def cumulative_cost(share: float, model: ModelConfig, train: TrainConfig) -> float:
     """What the first `share` of the steps adds to the mean cost of a forward pass, in multiply-adds per image.
 
     It is 0 at 0, and at 1 the mean over the whole run.

@@ -1,0 +1,87 @@
+"""Whoever listens hears of every step and epoch once, before the checkpoint that follows."""
+
+from contextlib import contextmanager
+
+import pytest
+from small_run import STEPS_PER_EPOCH, data, interrupting_after, run_config
+
+from vitrail import checkpoint, files
+from vitrail.errors import Interrupted
+from vitrail.training.recorders import run_recorders
+from vitrail.training.recorders.recorder import Recorder
+from vitrail.training.trainer import Trainer
+
+
+class Listener(Recorder):
+    def __init__(self) -> None:
+        self.heard: list[tuple] = []
+
+    @contextmanager
+    def recording(self, step, epochs, model):
+        self.heard.append(("from", step, epochs))
+        yield
+        self.heard.append(("end",))
+
+    def step(self, row):
+        self.heard.append(("step", row["step"]))
+
+    def validating(self, images):
+        self.heard.append(("validating", images))
+
+    def epoch(self, row, model):
+        self.heard.append(("epoch", row["epoch"]))
+
+    def flush(self):
+        self.heard.append(("flush",))
+
+
+def kinds(heard, *wanted):
+    return [told for told in heard if told[0] in wanted]
+
+
+def test_the_loop_tells_in_this_order(tmp_path):
+    listener = Listener()
+    Trainer(run_config(checkpoint_every=2), data(), tmp_path, lambda: None, [listener]).fit()
+    steps = [("step", k) for k in range(1, 6)]
+    first = [*steps[:2], ("flush",), *steps[2:4], ("flush",), steps[4], ("validating", 2), ("epoch", 1), ("flush",)]
+    assert listener.heard[: 1 + len(first)] == [("from", 0, 0), *first]
+    assert listener.heard[-3:] == [("epoch", 3), ("flush",), ("end",)]
+
+
+def test_each_step_and_epoch_is_told_once_across_interruptions(tmp_path):
+    listener = Listener()
+    for steps in (3, 3, 2):
+        with pytest.raises(Interrupted):
+            Trainer(run_config(), data(), tmp_path, interrupting_after(steps), [listener]).fit()
+    Trainer(run_config(), data(), tmp_path, lambda: None, [listener]).fit()
+    assert kinds(listener.heard, "step") == [("step", k) for k in range(1, 3 * STEPS_PER_EPOCH + 1)]
+    assert kinds(listener.heard, "epoch") == [("epoch", k) for k in (1, 2, 3)]
+    assert [told[1:] for told in kinds(listener.heard, "from")] == [(0, 0), (3, 0), (5, 0), (5, 1)]
+
+
+def test_what_was_recorded_past_the_checkpoint_is_superseded(tmp_path, monkeypatch):
+    """Killed in the second epoch, without the checkpoint that a signal leaves time for."""
+
+    class KilledError(Exception):
+        pass
+
+    def killed():
+        if len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2:
+            raise KilledError
+
+    config, real = run_config(), checkpoint.save
+    recorders = run_recorders(config, data(), tmp_path, lambda model: {"training": model.training})
+    monkeypatch.setattr(checkpoint, "save", lambda path, saved: real(path, saved) if saved.step < 6 else None)
+    with pytest.raises(KilledError):
+        Trainer(config, data(), tmp_path, killed, recorders).fit()
+    monkeypatch.setattr(checkpoint, "save", real)
+    listener = Listener()
+    with pytest.raises(Interrupted):
+        Trainer(config, data(), tmp_path, interrupting_after(1), [*recorders, listener]).fit()
+    assert listener.heard[0] == ("from", 5, 1)
+    assert [row["step"] for row in files.read_json_lines(tmp_path / "steps.jsonl")] == list(range(1, 7))
+    assert [row["epoch"] for row in files.read_json_lines(tmp_path / "metrics.jsonl")] == [1]
+    Trainer(config, data(), tmp_path, lambda: None, recorders).fit()
+    assert [row["step"] for row in files.read_json_lines(tmp_path / "steps.jsonl")] == list(range(1, 16))
+    assert [row["epoch"] for row in files.read_json_lines(tmp_path / "metrics.jsonl")] == [1, 2, 3]
+    assert [row["epoch"] for row in files.read_json_lines(tmp_path / "observations.jsonl")] == [0, 1, 2, 3]
