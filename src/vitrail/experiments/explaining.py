@@ -89,7 +89,7 @@ def explain(
     measured = read_faithfulness(Path(run) / FAITHFULNESS)
     device = choose_device("auto")
     classifier.model.to(device)
-    directory = _directory(Path(run), None if out is None else Path(out))
+    directory = files.claim(Path(out), "name another --out") if out else files.first_free(Path(run), EXPLANATION)
     explanations = explain_images(
         classifier, request.pixels, names, request.methods, request.target, _precision(device)
     )
@@ -240,12 +240,6 @@ def _places(classifier: Classifier, layer: int | None, head: int | None) -> list
     if layer is not None or head is not None:
         raise InputError("a CNN has no attention: leave out --layer and --head")
     return []
-
-
-def _directory(run: Path, out: Path | None) -> Path:
-    if out is not None:
-        return files.claim(out, "name another --out")
-    return files.first_free(run, EXPLANATION)
 
 
 def _names(images: Sequence[Picture]) -> tuple[str, ...]:
