@@ -22,6 +22,7 @@ from vitrail.experiments import explaining
 from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT
+from vitrail.runs.layout import on_other_data
 
 VIT = ViTConfig(image_size=16, patch_size=4, num_classes=8, embed_dim=16, depth=2, num_heads=2, mlp_dim=16)
 CNN_ = CNNConfig(image_size=16, num_classes=8, widths=(4, 8), blocks_per_stage=1, hidden=(8,))
@@ -206,11 +207,11 @@ def test_what_was_measured_of_other_weights_is_not_shown_for_these(measured, tmp
 
 
 def test_folders_of_one_name_have_a_measurement_each(measured, tmp_path):
-    path = tmp_path / "faithfulness-test.json"
-    assert explaining._measured_on(path, "/a/test") == path
+    own, path = tmp_path / "faithfulness.json", tmp_path / "faithfulness-test.json"
+    assert on_other_data(own, "test", "/a/test") == path
     files.write_json(path, {**files.read_json(measured / "faithfulness.json"), "data": "/a/test"})
-    assert explaining._measured_on(path, "/a/test") == path
-    assert explaining._measured_on(path, "/b/test") == tmp_path / "faithfulness-test-2.json"
+    assert on_other_data(own, "test", "/a/test") == path
+    assert on_other_data(own, "test", "/b/test") == tmp_path / "faithfulness-test-2.json"
 
 
 def test_bad_images_are_said_before_minutes_of_measuring(saved, capsys):

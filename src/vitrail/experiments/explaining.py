@@ -89,7 +89,7 @@ def explain(
     measured = read_faithfulness(Path(run) / FAITHFULNESS)
     device = choose_device("auto")
     classifier.model.to(device)
-    directory = _directory(Path(run), None if out is None else Path(out))
+    directory = files.claim(Path(out), "name another --out") if out else files.first_free(Path(run), EXPLANATION)
     explanations = explain_images(
         classifier, request.pixels, names, request.methods, request.target, _precision(device)
     )
@@ -239,12 +239,6 @@ def _check_choice(classifier: Classifier, layer: int | None, head: int | None) -
     for what, number, count in (("layer", layer, len(config.heads)), ("head", head, min(config.heads))):
         if number is not None and not 0 <= number < count:
             raise InputError(f"there is no {what} {number}: the model has {count}, counted from 0 to {count - 1}")
-
-
-def _directory(run: Path, out: Path | None) -> Path:
-    if out is not None:
-        return files.claim(out, "name another --out")
-    return files.first_free(run, EXPLANATION)
 
 
 def _names(images: Sequence[Picture]) -> tuple[str, ...]:
