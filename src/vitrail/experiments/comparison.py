@@ -14,16 +14,17 @@ import numpy as np
 from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, RunError
+from vitrail.estimate import estimate
 from vitrail.experiments import plan as plans
 from vitrail.experiments.plan import Plan
 from vitrail.experiments.resolve import prepare
 from vitrail.experiments.run import THEN, Run, configs, new_directory, reopen
 from vitrail.experiments.testing import compare_inside
 from vitrail.inspection import views
+from vitrail.metrics import EPOCH_METRICS
 from vitrail.models.presets import preset
 from vitrail.progress import warn
 from vitrail.report import write_report
-from vitrail.training.metrics import METRICS
 
 _PLAN = "experiment.json"
 _DEMO_EPOCHS = 40
@@ -146,11 +147,11 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "parameters": described["parameters"],
         "multiply_adds": described["multiply_adds"],
-        "seconds": _spread([sum(row["seconds"] for row in run) for run in rows]),
-        "images_per_second": _spread([_median([row["images_per_second"] for row in run]) for run in rows]),
-        "train": {name: _spread([run[-1][f"train_{name}"] for run in rows]) for name in METRICS},
-        "val": {name: _spread([run[-1][f"val_{name}"] for run in rows]) for name in METRICS},
-        "test": {name: _spread([test.get(name) for test in tests]) for name in METRICS},
+        "seconds": _over_seeds([sum(row["seconds"] for row in run) for run in rows]),
+        "images_per_second": _over_seeds([_median([row["images_per_second"] for row in run]) for run in rows]),
+        "train": {name: _over_seeds([run[-1][f"train_{name}"] for run in rows]) for name in EPOCH_METRICS},
+        "val": {name: _over_seeds([run[-1][f"val_{name}"] for run in rows]) for name in EPOCH_METRICS},
+        "test": {name: _over_seeds([test.get(name) for test in tests]) for name in EPOCH_METRICS},
     }
 
 
@@ -173,15 +174,11 @@ def _median(values: Sequence[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean and sample standard deviation over seeds; None where a value is undefined or there is one seed."""
-    known = [value for value in values if value is not None]
-    complete = len(known) == len(values)
-    return {
-        "mean": float(np.mean(known)) if complete else None,
-        "std": float(np.std(known, ddof=1)) if complete and len(known) > 1 else None,
-        "values": list(values),
-    }
+    found = estimate(values)
+    mean, std = (None, None) if None in values else (found.mean, found.std)
+    return {"mean": mean, "std": std, "values": list(values)}
 
 
 def compare(

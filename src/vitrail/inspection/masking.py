@@ -42,7 +42,7 @@ _PIXELS_AT_ONCE = 32 * 32 * 32
 _ON_GPU = 16
 
 
-def _unheard(n: int) -> None:
+def _no_progress(n: int) -> None:
     pass
 
 
@@ -133,7 +133,7 @@ def by_hiding(
     cells: Size,
     at_ends: NDArray[np.float64],
     seed: int = 0,
-    advance: Advance = _unheard,
+    advance: Advance = _no_progress,
 ) -> dict[str, NDArray[np.float64]]:
     """Deletion, insertion, LeRF - MoRF and SaCo of one map for each image, each (batch,).
 
@@ -172,7 +172,7 @@ def curves(
     ranked: NDArray[np.int64],
     cells: Size,
     at_ends: NDArray[np.float64],
-    advance: Advance = _unheard,
+    advance: Advance = _no_progress,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The target's probability at `curve_points`, each (batch, point): hiding the most salient cells first (MoRF) and
     the least salient first (LeRF).
@@ -196,7 +196,7 @@ def probabilities(
     targets: Int[Tensor, " batch"],
     hidden: Bool[Tensor, "batch way cell"],
     cells: Size,
-    advance: Advance = _unheard,
+    advance: Advance = _no_progress,
 ) -> NDArray[np.float64]:
     """(batch, way) probability of the target where cells of `images` are replaced by those of `hiding`.
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vitrail import plots
-from vitrail.report import numbers
+from vitrail import numbers, plots
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, inline_svg, is_small
 from vitrail.report.inside import Looks

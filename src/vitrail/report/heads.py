@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vitrail import plots
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table
+from vitrail import numbers, plots
+from vitrail.estimate import wilson_interval
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import draw
 from vitrail.report.records import shown_name
+from vitrail.tables import Table
 
 if TYPE_CHECKING:
     from vitrail.inspection.views import ModelView
@@ -202,7 +203,7 @@ def _moved(
     )
     rows = []
     for share, right in zip(shares.tolist(), accuracy.tolist(), strict=True):
-        low, high = (numbers.percent(end) for end in numbers.wilson_interval(right, images))
+        low, high = (numbers.percent(end) for end in wilson_interval(right, images))
         rows.append([f"{100 * share:.1f} %", numbers.percent(right), f"{low} to {high}"])
     table = Table("Accuracy when patches move", ["patches moved", "accuracy", "95 % interval"], rows)
     return draw(figure, "moved", alt, caption), table

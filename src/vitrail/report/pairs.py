@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitrail import plots
+from vitrail.numbers import NONE
 from vitrail.plots.panels import Scale
 from vitrail.report import looks
-from vitrail.report.elements import Drawing, Table
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, draw, is_small
 from vitrail.report.inside import VIEWS, check_shapes
 from vitrail.report.looks import Look
-from vitrail.report.numbers import NONE
 from vitrail.report.records import checked, shown_name
+from vitrail.tables import Table
 
 if TYPE_CHECKING:
     from vitrail.inspection.views import PairView

@@ -15,8 +15,9 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from vitrail.errors import InputError
+from vitrail.estimate import Estimate
+from vitrail.metrics import EPOCH_METRICS
 from vitrail.plots import plain_text
-from vitrail.training.metrics import METRICS
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -129,23 +130,14 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A number over seeds. `std` is None for a single seed."""
-
-    mean: float | None
-    std: float | None
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class ModelSummary:
     name: str
     parameters: int | None
     multiply_adds: int | None
-    seconds: Spread
-    images_per_second: Spread
-    val: Mapping[str, Spread]
-    test: Mapping[str, Spread]
+    seconds: Estimate
+    images_per_second: Estimate
+    val: Mapping[str, Estimate]
+    test: Mapping[str, Estimate]
     runs: tuple[Run, ...]
 
 
@@ -200,19 +192,19 @@ def _model_summary(name: str, values: Json, runs: list[Run]) -> ModelSummary:
         name=shown_name(name),
         parameters=_whole(values.get("parameters")),
         multiply_adds=_whole(values.get("multiply_adds")),
-        seconds=_spread(values.get("seconds")),
-        images_per_second=_spread(values.get("images_per_second")),
-        val={key: _spread(value) for key, value in (values.get("val") or {}).items()},
-        test={key: _spread(value) for key, value in (values.get("test") or {}).items()},
+        seconds=_estimate(values.get("seconds")),
+        images_per_second=_estimate(values.get("images_per_second")),
+        val={key: _estimate(value) for key, value in (values.get("val") or {}).items()},
+        test={key: _estimate(value) for key, value in (values.get("test") or {}).items()},
         runs=tuple(sorted(own, key=lambda run: int(run.info.get("seed") or 0))),
     )
 
 
-def _spread(stored: Any) -> Spread:
+def _estimate(stored: Any) -> Estimate:
     if not isinstance(stored, dict):
-        return Spread(_number(stored), None, ())
+        return Estimate(_nan(stored))
     values = tuple(_nan(value) for value in stored.get("values") or ())
-    return Spread(_number(stored.get("mean")), _number(stored.get("std")), values)
+    return Estimate(_nan(stored.get("mean")), _number(stored.get("std")), values=values)
 
 
 def _steps(rows: list[Json]) -> Steps:
@@ -238,7 +230,7 @@ def _evaluation(stored: Json) -> Evaluation:
     )
     if len(per_class) != len(confusion):
         raise ValueError("per_class and confusion_matrix count different classes")
-    metrics = {key: _number(stored.get(key)) for key in (*METRICS, "ece")}
+    metrics = {key: _number(stored.get(key)) for key in (*EPOCH_METRICS, "ece")}
     return Evaluation(int(stored["images"]), metrics, per_class, confusion)
 
 

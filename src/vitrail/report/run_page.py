@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
-from vitrail.report.elements import Highlight, Notice, Table, render
+from vitrail import numbers
+from vitrail.estimate import wilson_interval
+from vitrail.metrics import EPOCH_METRICS, METRICS
+from vitrail.report import classes, curves, gallery, heads, inside, settings, trust
+from vitrail.report.elements import Highlight, Notice, render
 from vitrail.report.records import Run, shown_name
+from vitrail.tables import Table
 from vitrail.text import plural, quoted
-from vitrail.training.metrics import METRICS
 
 HELD_OUT = "validation"
 ON_TEST = "validation (test images)"
@@ -20,7 +23,7 @@ def run_page(run: Run) -> str:
     """The whole HTML text."""
     validation = ON_TEST if run.validates_on_test else HELD_OUT
     evaluation = run.evaluation
-    measured = (*METRICS, "ece") if evaluation else METRICS
+    measured = (*EPOCH_METRICS, "ece") if evaluation else EPOCH_METRICS
     within = inside.read_inside(run)
     looks = inside.gallery_looks(run, within.samples)
     return render(
@@ -34,7 +37,7 @@ def run_page(run: Run) -> str:
             "final": _final_table(run, validation),
             "baseline": _baseline(run),
             "peak": _peak(run),
-            "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in measured],
+            "meanings": [(METRICS[m].title, METRICS[m].meaning) for m in measured],
             "epoch_drawings": curves.epoch_drawings(run, validation),
             "undefined": curves.undefined_metrics(run) if run.epochs else [],
             "epoch_table": curves.epoch_table(run, validation) if run.epochs else None,
@@ -141,7 +144,7 @@ def _highlights(run: Run) -> list[Highlight]:
     if evaluation and accuracy is not None:
         note = ""
         if evaluation.images > 0:
-            low, high = numbers.wilson_interval(accuracy, evaluation.images)
+            low, high = wilson_interval(accuracy, evaluation.images)
             note = f"{100 * low:.1f} to {100 * high:.1f} % is the 95 % interval for {evaluation.images:,} images"
         shown.append(Highlight("Test accuracy", numbers.percent(accuracy), note))
     elif run.last("val_accuracy") is not None:
@@ -166,7 +169,7 @@ def _final_table(run: Run, validation: str) -> Table | None:
     if not run.epochs and evaluation is None:
         return None
     rows = []
-    for metric in METRICS:
+    for metric in EPOCH_METRICS:
         test = evaluation.metrics.get(metric) if evaluation else None
         values = (run.last(f"train_{metric}"), run.last(f"val_{metric}"), test)
         rows.append([_named(metric), *(numbers.metric(metric, value) for value in values)])
@@ -176,8 +179,9 @@ def _final_table(run: Run, validation: str) -> Table | None:
 
 
 def _named(metric: str) -> str:
-    name = numbers.METRIC_NAMES[metric]
-    return f"{name} (nats)" if metric == "loss" else name
+    """With its unit, where the cells do not show it."""
+    known = METRICS[metric]
+    return known.title if known.unit == "%" else known.label
 
 
 def _baseline(run: Run) -> str:

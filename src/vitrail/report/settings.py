@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitrail.report.elements import Table
-from vitrail.report.numbers import NONE, count, short_count
+from vitrail.numbers import NONE, count, short_count
 from vitrail.report.records import Comparison, Json, ModelSummary, Run
+from vitrail.tables import Table
 
 
 def run_tables(run: Run) -> list[Table]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitrail import plots
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table
+from vitrail import numbers, plots
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import draw
 from vitrail.report.records import shown_name
+from vitrail.tables import Table
 
 if TYPE_CHECKING:
     from vitrail.inspection.faithfulness import Faithfulness
@@ -89,7 +89,7 @@ def _chart(measured: Faithfulness) -> Drawing | None:
 
     scores: dict[str, dict[str, tuple[float, float, float]]] = {}
     for name, title in _CHARTED.items():
-        found = {shown_name(of.method): of.interval(name) for of in measured.scores}
+        found = {shown_name(of.method): of.estimate(name) for of in measured.scores}
         of_methods = {method: (i.mean, i.low, i.high) for method, i in found.items() if i is not None}
         if of_methods:
             scores[title] = of_methods

@@ -12,24 +12,13 @@ from torch import Tensor
 
 from vitrail import plots
 from vitrail.data.splits import spread_over
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.experiments.run import Run
 from vitrail.inspection.heads import UNNAMED, name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_point,
-    interval,
-    number,
-    percent,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, percent, verdict
 
 Head = tuple[int, int]
 _IMAGES = 400
@@ -105,21 +94,21 @@ def conclude(results: Results) -> Finding:
     named = [sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"]]
     half = count // 2
     return Finding(
-        verdict=verdict(interval(removable - 0.5)) if results.learned else "undecided",
+        verdict=verdict(estimate(removable - 0.5)) if results.learned else "undecided",
         sentence=(
-            f"{percent(interval(removable))} of the {count} heads can go, the least important first, before test "
-            f"accuracy falls by more than a point from {percent(interval(least[:, 0]))}; without the {half} most "
-            f"important it is {percent(interval(most[:, half]))}. By what they mainly do, "
-            f"{number(interval(np.array(named, dtype=np.float64)), 1)} of the {count} can be named." + results.reserve
+            f"{percent(estimate(removable))} of the {count} heads can go, the least important first, before test "
+            f"accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} most "
+            f"important it is {percent(estimate(most[:, half]))}. By what they mainly do, "
+            f"{number(estimate(np.array(named, dtype=np.float64)), 1)} of the {count} can be named." + results.caveat
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[
-            [str(n), percent(interval(least[:, n])), percent(interval(most[:, n]))]
+            [str(n), percent(estimate(least[:, n])), percent(estimate(most[:, n]))]
             for n in sorted({0, count // 4, half, 3 * count // 4, count})
         ],
         figure=plots.interval_lines(
             {
-                title: [as_point(100 * n / count, of[:, n]) for n in range(count + 1)]
+                title: curve(np.linspace(0, 100, count + 1), 100 * of)
                 for title, of in (("least important first", least), ("most important first", most))
             },
             "heads removed, %",

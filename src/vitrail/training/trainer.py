@@ -32,6 +32,7 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.inspection.watch import watch
+from vitrail.metrics import EPOCH_METRICS
 from vitrail.models.build import Model
 from vitrail.models.initialization import whiten
 from vitrail.models.stems import LinearStem, patchify
@@ -241,7 +242,7 @@ class Trainer:
         )
         if not np.isfinite(val_logits).all():
             raise self.diverged(f"after epoch {position.epochs + 1} the model's outputs are not finite")
-        train: dict[str, float | None] = dict.fromkeys(metrics.METRICS)
+        train: dict[str, float | None] = dict.fromkeys(EPOCH_METRICS)
         if self.logits:
             train = metrics.measure(torch.cat(self.logits).numpy(), torch.cat(self.labels).numpy())
         val = metrics.measure(val_logits, data.dataset.labels[data.val])
