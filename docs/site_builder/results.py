@@ -55,12 +55,12 @@ _STUDIES = """\
 ## Studies
 
 Each tests a claim of the literature, in our words and in a setting of our own, or a claim that is ours. The number
-after ± is half of the 95 % interval of the mean over seeds. Seeds change the initial weights and the order of the images;
+after ± is half of the 95 % interval of the mean over seeds. Seeds change the initial weights and the order of images;
 the division into training and test images stays the same. A claim is *supported* where the whole interval of every
 difference that it names lies on its side of zero, *contradicted* where one lies wholly on the other side even when
 widened for their number (Bonferroni), and otherwise *undecided*. What is said of the inside of a model that is right in
-half of the images or fewer is undecided too. An outcome holds for the data and the budget that it names, and for nothing
-else.
+half of the images or fewer is undecided too. An outcome holds for the data and the budget that it names, and for
+nothing else.
 """
 
 

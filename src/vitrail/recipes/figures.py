@@ -89,8 +89,8 @@ def _near_and_far(of: Mapping[str, NDArray[np.float64]]) -> Finding:
     return Finding(
         verdict=verdict(farther, narrower),
         sentence=(
-            f"the last layer looks {number(farther, 1)} pixels farther than the first (mean over heads), whose heads "
-            f"lie {number(estimate(spread[:, 0]), 1)} pixels apart, those of the last "
+            f"the last layer looks {number(farther, 1)} pixels farther than the first (mean over heads). The heads "
+            f"of the first layer lie {number(estimate(spread[:, 0]), 1)} pixels apart and those of the last "
             f"{number(estimate(spread[:, -1]), 1)}."
         ),
         head=("layer", "before training, pixels", "after", "nearest head", "farthest head"),

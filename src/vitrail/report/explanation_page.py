@@ -1,4 +1,4 @@
-"""The page of `vitrail explain`: all that is known of a few images, and how far to believe it."""
+"""The page of `vitrail explain`: what the model sees in a few images, and how far to trust the maps."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def explanation_page(
         "explanation.html",
         {
             "title": shown_name(title),
-            "lede": f"What the model goes by in {count}.",
+            "lede": f"What the model bases its answer on in {count}.",
             "test_is_validation": False,
             "notices": [],
             "images": images,
@@ -103,7 +103,7 @@ def explanation_figures(
         figures["patches"] = plots.patches(one.image, patch_size)
     if one.methods:
         maps = dict(zip(labels, one.maps, strict=True))
-        title = f"what is said to speak for {names[one.target]}"
+        title = f"what speaks for {names[one.target]}, by each method"
         figures["attributions"] = plots.map_row(one.image, maps, trust, title)
     if one.attention is not None:
         figures["attention"] = _attention(one, one.attention, layer, head)
@@ -130,7 +130,7 @@ def explanation_figures(
 
 
 def _label(method: str) -> str:
-    """With what its map is not of."""
+    """With what its map does not depend on."""
     from vitrail.inspection.attribution import METHODS
 
     known = METHODS.get(method)
@@ -194,11 +194,11 @@ def _guesses(one: Explanation, names: list[str]) -> tuple[Guess, ...]:
 
 
 def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
-    """What is known of each method: whether it is of the class, its trust here, and over many images."""
+    """What is known of each method: whether it depends on the class, its trust here, and over many images."""
     from vitrail.inspection.attribution import METHODS
 
     overall = {} if measured is None else {of.method: of.estimate(_GAP) for of in measured.scores}
-    head = ["method", "of the class", "trust on this image"]
+    head = ["method", "depends on the class", "trust on this image"]
     rows = []
     for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True):
         known = METHODS.get(name)
@@ -218,7 +218,7 @@ def _alts(one: Explanation, names: list[str], layer: int | None, head: int | Non
     gaps = ", ".join(f"{name} {numbers.signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True))
     alts = {
         "patches": f"{image} cut into patches, and the patches as rows of numbers.",
-        "attributions": f"{image} beside maps of what is said to speak for {target}. Trust: {gaps}.",
+        "attributions": f"{image} beside each method's map of what speaks for {target}. Trust: {gaps}.",
         "attention": f"Attention over {image}{_chosen(layer, head)}.",
         "rollout": f"Attention rollout over {image}.",
         "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",

@@ -9,8 +9,9 @@ import numpy as np
 from vitrail import numbers
 from vitrail.estimate import wilson_interval
 from vitrail.metrics import EPOCH_METRICS, METRICS
-from vitrail.report import classes, curves, gallery, heads, inside, settings, trust
+from vitrail.report import classes, curves, gallery, heads, model_section, settings, trust
 from vitrail.report.elements import Highlight, Notice, render
+from vitrail.report.model_section import ModelSection
 from vitrail.report.records import Run, shown_name
 from vitrail.tables import Table
 from vitrail.text import plural, quoted
@@ -24,8 +25,8 @@ def run_page(run: Run) -> str:
     validation = ON_TEST if run.validates_on_test else HELD_OUT
     evaluation = run.evaluation
     measured = (*EPOCH_METRICS, "ece") if evaluation else EPOCH_METRICS
-    within = inside.read_inside(run)
-    looks = inside.gallery_looks(run, within.samples)
+    stored = model_section.read_model_section(run)
+    overlays = model_section.sample_overlays(run, stored.samples)
     return render(
         "run.html",
         {
@@ -47,14 +48,14 @@ def run_page(run: Run) -> str:
             "class_count": len(evaluation.per_class) if evaluation else 0,
             "confusions": classes.confusions(evaluation) if evaluation else None,
             "patches": gallery.patches(run),
-            "samples": gallery.samples(run, looks),
-            "mistakes": gallery.mistakes(run, looks),
+            "samples": gallery.samples(run, overlays),
+            "mistakes": gallery.mistakes(run, overlays),
             "has_samples": run.samples is not None,
-            "looks": looks,
-            "gaze": inside.gaze(run, within),
-            "heads": heads.heads(within.model) if within.model else None,
-            "places": _places(run, within),
-            "trust": _trust(run, within),
+            "overlays": overlays,
+            "attention": model_section.attention_section(run, stored),
+            "heads": heads.heads(stored.model) if stored.model else None,
+            "positions": _positions(run, stored),
+            "trust": _trust(run, stored),
             "settings": settings.run_tables(run),
             "choices": [str(choice) for choice in run.info.get("choices") or []],
             "command": str(run.info.get("command") or ""),
@@ -101,18 +102,20 @@ def missing(run: Run) -> list[Notice]:
     ]
 
 
-def _places(run: Run, within: inside.Inside) -> heads.Places | None:
-    if within.model is None:
+def _positions(run: Run, stored: ModelSection) -> heads.PositionsSection | None:
+    if stored.model is None:
         return None
-    return heads.places(within.model, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed")))
+    return heads.positions_section(
+        stored.model, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed"))
+    )
 
 
-def _trust(run: Run, within: inside.Inside) -> trust.Trust | None:
+def _trust(run: Run, stored: ModelSection) -> trust.Trust | None:
     """Nothing at all for a run of which nothing inside is stored."""
-    if within.measured is not None:
-        return within.measured
+    if stored.measured is not None:
+        return stored.measured
     command = f"vitrail explain {quoted(run.directory)} --faithfulness"
-    return trust.Trust(command) if within.model or within.samples else None
+    return trust.Trust(command) if stored.model or stored.samples else None
 
 
 def training_seconds(run: Run) -> float | None:

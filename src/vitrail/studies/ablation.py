@@ -125,11 +125,12 @@ def conclude(results: Results) -> Finding:
             f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
             f"{number(results.estimate(RECIPE_CELL, 'seconds'), 0)} seconds of training. "
             + (
-                f"Beyond the spread of seeds it is better than with {told({name: worth[name] for name in paying})}"
+                "By more than the spread of seeds, it is better than with "
+                + told({name: worth[name] for name in paying})
                 if paying
-                else "Beyond the spread of seeds no change makes it worse"
+                else "No change makes it worse by more than the spread of seeds"
                 if known
-                else "One seed has no spread that a change could go beyond"
+                else "One seed shows no spread to compare a change with"
             )
             + (f". Better than the recipe is {told(gained)}" if better else "")
             + ". Each change was tried at one setting."

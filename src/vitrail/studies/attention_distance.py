@@ -57,8 +57,8 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(farther, narrower) if results.learned else "undecided",
         sentence=(
             f"After training on all images the last layer looks {number(farther, 1)} pixels farther than the first "
-            f"(mean over heads), whose heads lie {number(estimate(spread[:, 0]), 1)} pixels apart, those of the last "
-            f"{number(estimate(spread[:, -1]), 1)}; before training these are "
+            f"(mean over heads). The heads of the first layer lie {number(estimate(spread[:, 0]), 1)} pixels apart and "
+            f"those of the last {number(estimate(spread[:, -1]), 1)}; before training it was "
             f"{number(estimate(at_first[:, 0]), 1)} and {number(estimate(at_first[:, -1]), 1)}." + results.caveat
         ),
         head=("layer", *curves, "nearest to farthest head, after"),

@@ -66,8 +66,8 @@ def conclude(results: Results) -> Finding:
         sentence=(
             f"After {last} epochs (test accuracy {percent(results.estimate('vit', 'test_accuracy'))}) the last layer's "
             f"class token has {percent(estimate(end))} of its attention on the object, {points(gained)} more than "
-            f"before training, and {points(beyond)} against a centred Gaussian ({percent(estimate(centre))}); the "
-            f"object's share of the area is {percent(estimate(area))}." + results.caveat
+            f"before training, and {points(beyond)} more than a centred Gaussian ({percent(estimate(centre))}); the "
+            f"object covers {percent(estimate(area))} of the area." + results.caveat
         ),
         head=("layer", "before training", "after"),
         rows=[

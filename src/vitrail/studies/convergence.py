@@ -56,8 +56,8 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(fewer, *(estimate(of - _FITTED) for of in best.values())),
         sentence=(
             f"To {level} % training accuracy the CNN takes {steps['cnn']} steps and {seconds['cnn']} s, the ViT "
-            f"{steps['vit']} steps and {seconds['vit']} s. At best they have {percent(estimate(best['cnn']))} and "
-            f"{percent(estimate(best['vit']))}."
+            f"{steps['vit']} steps and {seconds['vit']} s. Their best training accuracies are "
+            f"{percent(estimate(best['cnn']))} and {percent(estimate(best['vit']))}."
         ),
         head=("model", *(f"steps to {n} %" for n in _LEVELS), *(f"seconds to {n} %" for n in _LEVELS), "best"),
         rows=[

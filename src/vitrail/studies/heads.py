@@ -91,15 +91,15 @@ def conclude(results: Results) -> Finding:
     least, most = (results.values("vit", name) for name in ("least_first", "most_first"))
     removable = results.values("vit", "removable")
     count = least.shape[1] - 1
-    named = [sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"]]
+    named = estimate(sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"])
     half = count // 2
     return Finding(
         verdict=verdict(estimate(removable - 0.5)) if results.learned else "undecided",
         sentence=(
-            f"{percent(estimate(removable))} of the {count} heads can go, the least important first, before test "
-            f"accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} most "
-            f"important it is {percent(estimate(most[:, half]))}. By what they mainly do, "
-            f"{number(estimate(np.array(named, dtype=np.float64)), 1)} of the {count} can be named." + results.caveat
+            f"{percent(estimate(removable))} of the {count} heads can be removed, the least important first, before "
+            f"test accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} most "
+            f"important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be named by "
+            "what they mainly do." + results.caveat
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[

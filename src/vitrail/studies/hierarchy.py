@@ -98,10 +98,10 @@ def conclude(results: Results) -> Finding:
     return Finding(
         verdict=verdict(*later, *not_later) if results.learned else "undecided",
         sentence=(
-            "From the first features to the logits' input, linear probes change: "
-            f"{'; '.join(told(name) for name in results.cells)}. Guessing the most frequent one is right in "
+            "From the first features to the input of the logits, the accuracy of linear probes changes: "
+            f"{'; '.join(told(name) for name in results.cells)}. Always guessing the most frequent value is right in "
             + ", ".join(f"{100 * share:.1f} % ({of})" for share, of in zip(by_guessing, TARGETS, strict=True))
-            + ": what is hardly read better can hardly fall."
+            + "; what is read hardly better than that can hardly get worse."
             + results.caveat
         ),
         head=("model and depth", *TARGETS),

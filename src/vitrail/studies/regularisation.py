@@ -44,9 +44,8 @@ def conclude(results: Results) -> Finding:
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
-            f"On {count:,} training images test accuracy is {percent(found[_NONE])} with none of it. Changes: "
-            + "; ".join(f"{titles[name]}: {points(gain)}" for name, gain in gains.items())
-            + "."
+            f"On {count:,} training images test accuracy is {percent(found[_NONE])} without any of it. The change with "
+            "each: " + "; ".join(f"{titles[name]}: {points(gain)}" for name, gain in gains.items()) + "."
         ),
         head=("regularisation", "test accuracy", "training accuracy", "gain"),
         rows=[

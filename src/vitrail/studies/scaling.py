@@ -46,7 +46,7 @@ def conclude(results: Results) -> Finding:
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
-            "With the other two at their most, test accuracy changes by "
+            "With the other two factors at their largest, test accuracy changes by "
             + "; ".join(f"{points(gains[factor])} from {told[factor]}" for factor in every)
             + "."
         ),

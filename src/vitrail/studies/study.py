@@ -52,13 +52,13 @@ class Results:
 
     @property
     def learned(self) -> bool:
-        """Whether every model is right more often than not: of one that is not, the inside says nothing."""
+        """Whether every model is right more often than not; the inside of one that is not says nothing."""
         return all(self.estimate(cell, "test_accuracy").mean > 0.5 for cell in self.cells)
 
     @property
     def caveat(self) -> str:
         """What a sentence about the inside of models ends with where one of them has learned too little."""
-        return "" if self.learned else " A model is right in half of the images or fewer: its inside says little."
+        return "" if self.learned else " One model is right on half of the images or fewer, so its inside says little."
 
     def values(self, cell: str, measure: str) -> NDArray[np.float64]:
         """(seed, ...)."""
