@@ -20,11 +20,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from vitrail import hardware
+from vitrail import hardware, numbers
 from vitrail.configs import DataConfig, RunConfig, TrainConfig
+from vitrail.estimate import MEAN_AND_HALF, estimate
 from vitrail.experiments.plan import carry_out, over_seeds
 from vitrail.experiments.resolve import resolve
-from vitrail.inspection.measures import mean_interval
 from vitrail.models.build import build_model
 from vitrail.models.presets import preset
 from vitrail.runs.layout import PLAN
@@ -73,9 +73,9 @@ def main() -> None:
         for path, of_path in plan.groups.items()
     }
     for name in ("accuracy", "loss"):
-        found = mean_interval(np.subtract(measured["fast"][name], measured["fp32"][name]))
-        assert found is not None
-        print(f"{name}, fast minus fp32: {found.mean:+.4f} ± {found.half or 0:.4f} over {options.seeds} seeds")
+        found = estimate(np.subtract(measured["fast"][name], measured["fp32"][name]))
+        shown = numbers.number(found.mean, found.half, digits=4)
+        print(f"{name}, fast minus fp32: {shown} ({MEAN_AND_HALF} over {options.seeds} seeds)")
         for path in PATHS:
             print(f"  {path}: {', '.join(f'{value:.4f}' for value in measured[path][name])}")
     rounded = {name: rounding(name) for name in ("vit-compare", "vit-annotated-listed")}

@@ -36,6 +36,7 @@ from torch import nn
 import vitrail
 from vitrail import plots, progress
 from vitrail.models.presets import preset
+from vitrail.tables import Table, to_markdown
 
 from annotated import decoder, diagrams
 
@@ -57,10 +58,8 @@ def show(*objects):
     return Markdown("```python\n" + "\n\n\n".join(parts) + "\n```")
 
 
-def table(header, rows):
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return Markdown("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
+def table(header, rows, caption=""):
+    return Markdown(to_markdown(Table(caption, header, [[str(cell) for cell in row] for row in rows])))
 
 
 # %% [markdown]
@@ -1332,7 +1331,7 @@ measured = measure(
 # %% tags=["hide-input"]
 asked = {"lerf_minus_morf_mean": "LeRF − MoRF", "saco_mean": "SaCo", "pointing": "pointing", "response": "response"}
 found = {
-    title: {of.method: (i.mean, i.low, i.high) for of in measured.scores if (i := of.interval(name)) is not None}
+    title: {of.method: (i.mean, i.low, i.high) for of in measured.scores if (i := of.estimate(name)) is not None}
     for name, title in asked.items()
 }
 figure = plots.trust_chart(found)
@@ -1340,14 +1339,14 @@ figure.set_size_inches(7.4, 2.7)
 figure
 
 # %% tags=["hide-input"]
-table(*trust_table(measured, tuple(asked)))
+table(*trust_table(measured, tuple(asked)), "Means over 24 images ± half of their 95 % interval.")
 
 # %% tags=["hide-input"]
-from vitrail.inspection.measures import mean_interval
+from vitrail.estimate import estimate
 
 gap = {of.method: of.values["lerf_minus_morf_mean"] for of in measured.scores}
 real = [name for name in methods if not METHODS[name].is_control]
-ahead = {c: {name: mean_interval(gap[name] - gap[c]) for name in real} for c in ("random", "centre")}
+ahead = {c: {name: estimate(gap[name] - gap[c]) for name in real} for c in ("random", "centre")}
 beats = {c: [name for name in real if ahead[c][name].low > 0] for c in ahead}
 best = max(real, key=lambda name: gap[name].mean())
 

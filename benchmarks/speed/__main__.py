@@ -38,7 +38,7 @@ def table(rows: list[Row]) -> Table:
     """A group; the last column says how many times better the first row is."""
     shown = Table(title=rows[0].group, title_justify="left", box=None, pad_edge=False)
     shown.add_column("", no_wrap=True)
-    for head in (rows[0].unit, "±", "MFU", "first is better by"):
+    for head in (rows[0].unit, "± half the range", "MFU", "first is better by"):
         shown.add_column(head, justify="right")
     for row in rows:
         unit = "" if row.unit == rows[0].unit else f" {row.unit}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vitrail import plots
+from vitrail.estimate import Estimate
+from vitrail.numbers import metric_with_unit
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
-from vitrail.recipes.reproducing import measured, shown_value, side_by_side, so_far
+from vitrail.recipes.reproducing import measured, side_by_side, so_far
+from vitrail.tables import Table, to_markdown
 from vitrail.text import plural
 
 _INTRODUCTION = """\
@@ -45,18 +48,19 @@ _CURVES_SHOW = "Validation accuracy by minutes of training, a line for each reci
 _FIGURES = """\
 ## Figures of the literature
 
-Drawn from the trained models of a recipe.
+Drawn from the trained models of a recipe. The number after ± is half of the 95 % interval of the mean over seeds.
 """
 
 _STUDIES = """\
 ## Studies
 
-Each tests a claim of the literature, in our words and in a setting of our own, or a claim that is ours. Intervals are
-of 95 % over seeds, which change initial weights and the order of images; the division into training and test images is
-one and the same. A claim is *supported* where the whole interval of every difference that it names lies on its side of
-zero, *contradicted* where one lies wholly on the other even when widened for their number (Bonferroni), else
-*undecided*; so is what is said of the inside of a model that is right in half of the images or fewer. An outcome is of
-the data and the budget that it names, and of nothing else.
+Each tests a claim of the literature, in our words and in a setting of our own, or a claim that is ours. The number
+after ± is half of the 95 % interval of the mean over seeds. Seeds change the initial weights and the order of images;
+the division into training and test images stays the same. A claim is *supported* where the whole interval of every
+difference that it names lies on its side of zero, *contradicted* where one lies wholly on the other side even when
+widened for their number (Bonferroni), and otherwise *undecided*. What is said of the inside of a model that is right in
+half of the images or fewer is undecided too. An outcome holds for the data and the budget that it names, and for
+nothing else.
 """
 
 
@@ -76,7 +80,7 @@ def results(records: Path) -> str:
 
 def curves(records: Path) -> Figure | None:
     """Validation accuracy over minutes of training, for the recipes of the data that most of them share."""
-    of_data: dict[str, dict[str, list[tuple[float, float, float | None]]]] = {}
+    of_data: dict[str, dict[str, list[tuple[float, Estimate]]]] = {}
     for made in RECIPES:
         if (path := records / f"{made}.json").is_file():
             record = _read(path)
@@ -87,11 +91,11 @@ def curves(records: Path) -> Figure | None:
     return plots.interval_lines(lines, f"minutes of training, {data}", "validation accuracy, %", log=True)
 
 
-def _curve(record: Mapping[str, Any]) -> list[tuple[float, float, float | None]]:
+def _curve(record: Mapping[str, Any]) -> list[tuple[float, Estimate]]:
     """After every epoch: minutes and percent, means over seeds."""
     epochs = [[(row["seconds"], row["val_accuracy"]) for row in seed["epochs"]] for seed in record["seeds"]]
     seconds, accuracy = np.array(epochs).mean(axis=0).T
-    return [(minutes, 100 * share, None) for minutes, share in zip(seconds.cumsum() / 60, accuracy, strict=True)]
+    return [(minutes, Estimate(100 * share)) for minutes, share in zip(seconds.cumsum() / 60, accuracy, strict=True)]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -100,14 +104,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _in_short(records: Path) -> str:
     """A line for each recipe with a record."""
-    rows = [("recipe", "data", "training images", "parameters", "training", "validation accuracy", "test accuracy")]
+    head = ("recipe", "data", "training images", "parameters", "training", "validation accuracy", "test accuracy")
+    rows = []
     for made in RECIPES:
         if (path := records / f"{made}.json").is_file():
             record = _read(path)
             outcome = (measured(record, metric) for metric in ("seconds", "val_accuracy", "test_accuracy"))
             counts = (f"{record['images']['train']:,}", f"{record['parameters']:,}")
             rows.append((f"`{made}`{so_far(record)}", record["data"], *counts, *outcome))
-    return _table(rows) + "\n"
+    return to_markdown(Table("", head, rows)) + "\n"
 
 
 def _reproduction(name: str, records: Path) -> str | None:
@@ -119,7 +124,7 @@ def _reproduction(name: str, records: Path) -> str | None:
     costs = [
         f"`{made}`: {record['data']}, {record['images']['train']:,} training images, {record['parameters']:,} "
         f"parameters, {plural(len(record['seeds']), 'seed')}, "
-        f"{shown_value('seconds', record['seconds']['mean'], record['seconds']['std'])} of training "
+        f"{metric_with_unit('seconds', record['seconds']['mean'], record['seconds']['std'])} of training "
         f"each{so_far(record)}, "
         f"{_made_by(record)}"
         for made, record in found.items()
@@ -130,7 +135,7 @@ def _reproduction(name: str, records: Path) -> str | None:
             [
                 f"### {name}",
                 f"{known.title}.",
-                _table([("recipe", "metric", "published or goal", "here"), *rows]),
+                to_markdown(Table("", ("recipe", "metric", "published or goal", "here"), rows)),
                 "```bash\n" + next(iter(found.values()))["command"] + "\n```",
                 "\n".join(f"- {cost}" for cost in costs),
             ]
@@ -153,17 +158,12 @@ def _trained(settings: Mapping[str, Mapping[str, Any]]) -> str:
     return said + (f"Not the same for all: {', '.join(differing)}. " if differing else "")
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
-
-
 def _finding(path: Path, record: Mapping[str, Any]) -> str:
     parts = [
         f"### {path.stem}",
         f"*{record['claim']}*" + (f" {record['source']}" if "source" in record else ""),
         record["sentence"],
-        _table([record["head"], *record["rows"]]),
+        to_markdown(Table("", record["head"], record["rows"])),
         f"```bash\n{record['command']}\n```",
         _trained(record.get("settings", {})) + _made_by(record),
     ]

@@ -13,11 +13,12 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from vitrail.errors import InputError
+from vitrail.estimate import estimate
 from vitrail.inspection import faithfulness, masking
 from vitrail.inspection.attribution import METHODS, Method
 from vitrail.inspection.faithfulness import Faithfulness, table
 from vitrail.inspection.masking import by_hiding, cell_means, curve_points, curves, groups, probabilities, ranks
-from vitrail.inspection.measures import area_under, inside_mass, mean_interval, pointing, response, saco, widened
+from vitrail.inspection.measures import area_under, inside_mass, pointing, response, saco, widened
 from vitrail.inspection.measuring import measure, order_gap
 from vitrail.runs.layout import FAITHFULNESS
 
@@ -139,7 +140,7 @@ class TestOnPaper:
             (8, 8),
             np.array([[1.0, 0.0]]).repeat(400, axis=0),
         )
-        interval = mean_interval(found["saco"])
+        interval = estimate(found["saco"])
         assert interval.low < 0 < interval.high
         assert interval.half < 0.02
 
@@ -218,12 +219,12 @@ class TestMeasures:
 
     def test_interval(self):
         """Of 1 to 5: the mean 3, the standard error sqrt(2.5 / 5), and t = 2.776 with 4 degrees of freedom."""
-        interval = mean_interval(np.array([1.0, 2, np.nan, 3, 4, 5]))
+        interval = estimate(np.array([1.0, 2, np.nan, 3, 4, 5]))
         assert interval.mean == 3
         assert interval.half == pytest.approx(2.7764 * np.sqrt(0.5), rel=1e-4)
         assert (interval.low + interval.high) / 2 == pytest.approx(3)
-        assert mean_interval(np.array([7.0])).half is None
-        assert mean_interval(np.array([np.nan])) is None
+        assert estimate(np.array([7.0])).half is None
+        assert not estimate(np.array([np.nan])).known
 
 
 def edges(model, images, target, seed):
@@ -263,9 +264,9 @@ class TestMeasure:
         assert (by_name["oracle"].values["pointing"] == 1).all()
         assert by_name["oracle"].values["inside"] == pytest.approx(np.ones(300))
         for baseline in ("mean", "blur"):
-            assert by_name["oracle"].interval(f"saco_{baseline}").low > 0.15
+            assert by_name["oracle"].estimate(f"saco_{baseline}").low > 0.15
             gap = f"lerf_minus_morf_{baseline}"
-            assert by_name["oracle"].interval(gap).low > by_name["random"].interval(gap).high
+            assert by_name["oracle"].estimate(gap).low > by_name["random"].estimate(gap).high
 
     def test_random_is_nothing(self, red_squares):
         _, masks, measured, by_name = red_squares
@@ -274,7 +275,7 @@ class TestMeasure:
             *(("pointing", measured.pointing_share), ("inside", measured.object_share)),
             *((f"{name}_{baseline}", 0) for name in ("saco", "lerf_minus_morf") for baseline in ("mean", "blur")),
         ]:
-            interval = by_name["random"].interval(name)
+            interval = by_name["random"].estimate(name)
             # Four standard errors, since six are tried.
             assert abs(interval.mean - expected) < 2 * interval.half, name
             assert interval.half < 0.06
@@ -284,7 +285,7 @@ class TestMeasure:
         for name in ("edges", "oracle", "random", "centre"):
             assert by_name[name].fails_randomisation
             assert len(by_name[name].values["response"]) == faithfulness.RANDOMISED
-            assert by_name[name].interval("response").mean == pytest.approx(0, abs=1e-6)
+            assert by_name[name].estimate("response").mean == pytest.approx(0, abs=1e-6)
         assert not by_name["occlusion"].fails_randomisation
 
     def test_the_ends_are_the_models_own_word(self, red_squares):
@@ -368,7 +369,7 @@ class TestStored:
         assert rows["edges"]["response"].endswith(" fails")
         assert "fails" not in rows["occlusion"]["response"]
         assert rows["occlusion"]["of the class"] == "yes"
-        interval = by_name["oracle"].interval("saco_mean")
+        interval = by_name["oracle"].estimate("saco_mean")
         assert rows["oracle"]["SaCo (mean colour)"] == f"{interval.mean:.2f} ± {interval.half:.2f}"
         assert len(table(measured)[0]) == len(header) + 7
 

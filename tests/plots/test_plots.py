@@ -45,7 +45,7 @@ def test_thinning_survives_stretches_without_a_value() -> None:
 
 
 def test_spread_over_seeds() -> None:
-    mean, std = plots.mean_and_spread(np.array([[1.0, 4, np.nan], [3.0, np.nan, np.nan]]))
+    mean, std = plots.mean_and_std(np.array([[1.0, 4, np.nan], [3.0, np.nan, np.nan]]))
     np.testing.assert_allclose(mean, [2, 4, np.nan])
     np.testing.assert_allclose(std, [np.sqrt(2), np.nan, np.nan])
 

@@ -38,15 +38,15 @@ def vit() -> Page:
 
 
 def test_the_answer_comes_first(vit: Page) -> None:
-    assert vit.says("Explained is fish, the class that the model predicts, with 80.0 %.")
+    assert vit.says("The maps explain fish, the class that the model predicts, with 80.0 %.")
     assert vit.says("fish (explained) 80.0 % cat 10.0 % dog 10.0 %")
-    assert vit.says("What the model goes by in 1 image.")
+    assert vit.says("What the model bases its answer on in 1 image.")
 
 
 def test_another_class_can_be_explained() -> None:
     found = shown(explanation("cnn", target=0), patch_size=None)
-    assert found.says("Explained is cat, to which the model gives 10.0 %.")
-    assert found.says("what is said to speak for cat")
+    assert found.says("The maps explain cat, to which the model gives 10.0 %.")
+    assert found.says("what speaks for cat, by each method")
     assert [a["class"] for a in found.all("li") if "class" in a] == ["true"]
 
 
@@ -55,7 +55,7 @@ def test_of_many_classes_the_explained_one_is_among_those_shown() -> None:
     one = explanation(classes=50, target=30)
     found = shown(one, class_names=names)
     assert found.says("class 30 (explained)")
-    assert len([a for a in found.all("span") if a.get("class") == "much"]) == 5
+    assert len([a for a in found.all("span") if a.get("class") == "probability"]) == 5
     assert "class 30 (explained)" in texts(explanation_figures(one, names, 8)["lens"])
 
 
@@ -68,7 +68,7 @@ def test_methods_have_their_trust_on_this_image_and_on_many(vit: Page) -> None:
         ["grad-cam", "yes", "+0.31", f"+0.50 ± {half}"],
         ["random (control)", "no", "−0.05", f"+0.40 ± {half}"],
     ]
-    assert many.says("mean of 10 images")
+    assert many.says("mean of 10 images ± half of the 95 % interval")
     assert many.says("Whether to believe the maps")
     assert not vit.says("Whether to believe the maps")
 
@@ -126,7 +126,7 @@ def test_many_images_are_listed_first_and_explained_once() -> None:
     links = [a["href"] for a in found.all("a") if a["href"].startswith("#image")]
     assert links == ["#image-0", "#image-1", "#image-2"]
     assert " ".join(found.words.split()).count("each is put to the test") == 1
-    assert found.words.count("Explained is") == 3
+    assert found.words.count("The maps explain") == 3
 
 
 def test_names_are_inert() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vitrail.report import numbers
-from vitrail.runs.comparison import Spread
+from vitrail import numbers
+from vitrail.estimate import Estimate, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_short_count(number: float, shown: str) -> None:
 
 
 def test_spread() -> None:
-    assert numbers.metric_spread("accuracy", Spread(0.8123, 0.0045, ())) == "81.23 ± 0.45"
-    assert numbers.metric_spread("loss", Spread(0.5, None, ())) == "0.500"
+    assert numbers.metric_spread("accuracy", Estimate(0.8123, 0.0045)) == "81.23 ± 0.45"
+    assert numbers.metric_spread("loss", Estimate(0.5)) == "0.500"
     assert numbers.metric_spread("auroc", None) == "–"
 
 
 def test_wilson_interval() -> None:
     """Wilson (1927): 8 of 10 give 0.490 to 0.943."""
-    assert numbers.wilson_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    low, high = numbers.wilson_interval(1.0, 50)
+    assert wilson_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    low, high = wilson_interval(1.0, 50)
     assert high == pytest.approx(1)
     assert 0.92 < low < 0.94

@@ -35,7 +35,7 @@ def typical_page(typical: Path) -> Page:
 def test_a_run_shows_everything(typical: Path, typical_page: Page) -> None:
     found = typical_page
     titles = ("Results", "Learning curves", "Step by step", "Class by class", "Confusions", "Images and patches")
-    for title in (*titles, "Surest mistakes", "Settings"):
+    for title in (*titles, "Most confident mistakes", "Settings"):
         assert found.says(title)
     assert found.says("32 × 32 × 3 → 64 patches of 4 × 4 × 3 = 64 vectors of 48")
     evaluation = json.loads((typical / "evaluation.json").read_text())
@@ -89,7 +89,7 @@ def test_two_hundred_epochs_fifty_thousand_steps_a_hundred_classes(tmp_path: Pat
         class_names=names, epochs=200, steps_per_epoch=250, size=(64, 64), patch_size=8, samples=12, mistakes=16
     )
     found = page(write_run(tmp_path, recipe))
-    assert found.says("Drawn are the 20 hardest of 100 classes.")
+    assert found.says("The chart shows the 20 hardest of 100 classes.")
     assert found.says("The axes number the classes from 0")
 
 

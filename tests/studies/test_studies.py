@@ -15,7 +15,7 @@ from scipy.stats import t
 
 from vitrail.configs import DataConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
-from vitrail.inspection.measures import Interval
+from vitrail.estimate import Estimate, estimate
 from vitrail.models.build import build_model
 from vitrail.models.positions import sincos_2d
 from vitrail.models.summary import summarize
@@ -33,7 +33,7 @@ from vitrail.studies import (
     translation,
 )
 from vitrail.studies.setups import mirrored
-from vitrail.studies.study import Cell, Results, Setting, interval, number, percent, points, verdict
+from vitrail.studies.study import Cell, Results, Setting, number, percent, points, verdict
 
 QUICK = Setting("digits", quick=True)
 SEEDS = np.array([-0.001, 0.0, 0.001])
@@ -57,37 +57,37 @@ def results(**measured: dict) -> Results:
 
 class TestVerdict:
     def test_known_answers(self):
-        above, below, across = Interval(2.0, 1.0), Interval(-2.0, 1.0), Interval(0.5, 1.0)
+        above, below, across = Estimate(2.0, half=1.0), Estimate(-2.0, half=1.0), Estimate(0.5, half=1.0)
         assert verdict(above, above) == "supported"
         assert verdict(above, below) == "contradicted"
         assert verdict(above, across) == "undecided"
-        assert verdict(Interval(2.0, None)) == "undecided"
-        assert verdict(above, Interval(math.nan, 1.0)) == "undecided"
+        assert verdict(Estimate(2.0, half=None)) == "undecided"
+        assert verdict(above, Estimate(math.nan, half=1.0)) == "undecided"
 
     @given(st.lists(st.floats(-1, 1), min_size=2, max_size=6))
     def test_the_reverse_of_a_claim_gets_the_reverse_verdict(self, values):
-        forth, back = verdict(interval(np.array(values))), verdict(interval(-np.array(values)))
+        forth, back = verdict(estimate(np.array(values))), verdict(estimate(-np.array(values)))
         assert {"supported": "contradicted", "contradicted": "supported"}.get(forth, "undecided") == back
 
     def test_numbers_in_words(self):
-        assert percent(Interval(0.7123, 0.008)) == "71.2 ± 0.8 %"
-        assert points(Interval(-0.041, 0.009)) == "−4.1 ± 0.9 points"
-        assert number(Interval(1234.5, None), 0) == "1,234"
-        assert percent(Interval(math.nan, None)) == "– %"
-        assert number(Interval(-0.001, 0.5), 1) == "0.0 ± 0.5"
+        assert percent(Estimate(0.7123, half=0.008)) == "71.2 ± 0.8 %"
+        assert points(Estimate(-0.041, half=0.009)) == "−4.1 ± 0.9 points"
+        assert number(Estimate(1234.5, half=None), 0) == "1,234"
+        assert percent(Estimate(math.nan, half=None)) == "–"
+        assert number(Estimate(-0.001, half=0.5), 1) == "0.0 ± 0.5"
 
     def test_one_of_many_is_not_enough_to_contradict(self):
         """Student's t with two degrees of freedom: 4.30 for one difference, 22.3 for the least of thirteen."""
-        below, above = Interval(-2.0, 1.0, 3), Interval(2.0, 1.0, 3)
+        below, above = Estimate(-2.0, half=1.0, values=(-2.0,) * 3), Estimate(2.0, half=1.0, values=(2.0,) * 3)
         assert verdict(below) == "contradicted"
         assert below.among(13).half == pytest.approx(t.ppf(1 - 0.025 / 13, 2) / t.ppf(0.975, 2))
         assert verdict(below, *[above] * 12) == "undecided"
-        assert verdict(Interval(-6.0, 1.0, 3), *[above] * 12) == "contradicted"
+        assert verdict(Estimate(-6.0, half=1.0, values=(-6.0,) * 3), *[above] * 12) == "contradicted"
         assert verdict(*[above] * 13) == "supported"
 
     def test_intervals_are_of_the_seeds(self):
         # Student's t with two degrees of freedom: 4.3027 s / sqrt(3).
-        found = interval(np.array([1.0, 2.0, 3.0]))
+        found = estimate(np.array([1.0, 2.0, 3.0]))
         assert found.mean == 2
         assert found.half == pytest.approx(4.30265 / math.sqrt(3), rel=1e-4)
 
@@ -175,7 +175,7 @@ def test_of_one_seed_no_spread_is_told():
 
 class TestPlans:
     def test_too_few_images_for_the_ablation_are_named(self, monkeypatch):
-        monkeypatch.setattr(ablation, "extent", lambda setting: (900, 10))
+        monkeypatch.setattr(ablation, "training_set_size", lambda setting: (900, 10))
         monkeypatch.setattr(ablation, "mirrored", lambda setting: True)
         with pytest.raises(InputError, match="at least 1,024"):
             ablation.plan(Setting("finds", quick=False))
@@ -196,7 +196,7 @@ class TestPlans:
         ("data", "count", "within"), [("finds", 50_000, 0.01), ("finds", 3_000, 0.06), ("digits", 1258, 0.02)]
     )
     def test_every_change_has_the_same_compute(self, data, count, within, monkeypatch):
-        monkeypatch.setattr(ablation, "extent", lambda setting: (count, 10))
+        monkeypatch.setattr(ablation, "training_set_size", lambda setting: (count, 10))
         monkeypatch.setattr(ablation, "mirrored", lambda setting: setting.data == "finds")
         spent = []
         for cell in ablation.plan(Setting(data, quick=False)):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitrail.training.metrics import METRICS, calibration_error, evaluate, measure
+from vitrail.metrics import EPOCH_METRICS
+from vitrail.training.metrics import calibration_error, evaluate, measure
 
 
 def logits_of(probabilities) -> np.ndarray:
@@ -32,10 +33,10 @@ def test_top5_counts_ranks():
 
 def test_what_is_undefined_is_none():
     assert measure(np.zeros((3, 4), np.float32), np.zeros(3, np.int64))["auroc"] is None
-    assert measure(np.zeros((0, 0), np.float32), np.zeros(0, np.int64)) == dict.fromkeys(METRICS)
+    assert measure(np.zeros((0, 0), np.float32), np.zeros(0, np.int64)) == dict.fromkeys(EPOCH_METRICS)
     broken = np.zeros((3, 6), np.float32)
     broken[1, 2] = np.nan
-    assert measure(broken, np.array([0, 1, 2])) == dict.fromkeys(METRICS)
+    assert measure(broken, np.array([0, 1, 2])) == dict.fromkeys(EPOCH_METRICS)
 
 
 def test_equal_scores_are_ranked_in_the_order_of_classes():

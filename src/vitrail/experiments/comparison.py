@@ -12,11 +12,13 @@ import numpy as np
 from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.errors import InputError
+from vitrail.estimate import estimate
 from vitrail.experiments.plan import carry_out, draw_up, plain, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import THEN, configs, reopen
 from vitrail.experiments.testing import compare_inside
 from vitrail.inspection import summaries
+from vitrail.metrics import EPOCH_METRICS
 from vitrail.models.presets import preset
 from vitrail.progress import warn
 from vitrail.report import write_report
@@ -24,7 +26,6 @@ from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import COMPARISON, INSPECTION, made_since
 from vitrail.runs.plan import Plan, plan_file, plan_kind
-from vitrail.training.metrics import METRICS
 
 _DEMO_EPOCHS = 40
 
@@ -101,11 +102,11 @@ def aggregate(runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "parameters": runs[0].info["parameters"],
         "multiply_adds": runs[0].info["multiply_adds"],
-        "seconds": _spread([sum(row["seconds"] for row in run) for run in rows]),
-        "images_per_second": _spread([_median([row["images_per_second"] for row in run]) for run in rows]),
-        "train": {name: _spread([run[-1][f"train_{name}"] for run in rows]) for name in METRICS},
-        "val": {name: _spread([run[-1][f"val_{name}"] for run in rows]) for name in METRICS},
-        "test": {name: _spread([test.get(name) for test in tests]) for name in METRICS},
+        "seconds": _over_seeds([sum(row["seconds"] for row in run) for run in rows]),
+        "images_per_second": _over_seeds([_median([row["images_per_second"] for row in run]) for run in rows]),
+        "train": {name: _over_seeds([run[-1][f"train_{name}"] for run in rows]) for name in EPOCH_METRICS},
+        "val": {name: _over_seeds([run[-1][f"val_{name}"] for run in rows]) for name in EPOCH_METRICS},
+        "test": {name: _over_seeds([test.get(name) for test in tests]) for name in EPOCH_METRICS},
     }
 
 
@@ -128,15 +129,11 @@ def _median(values: Sequence[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean and sample standard deviation over seeds; None where a value is undefined or there is one seed."""
-    known = [value for value in values if value is not None]
-    complete = len(known) == len(values)
-    return {
-        "mean": float(np.mean(known)) if complete else None,
-        "std": float(np.std(known, ddof=1)) if complete and len(known) > 1 else None,
-        "values": list(values),
-    }
+    found = estimate(values)
+    mean, std = (None, None) if None in values else (found.mean, found.std)
+    return {"mean": mean, "std": std, "values": list(values)}
 
 
 def compare(

@@ -30,8 +30,12 @@ from numpy.typing import NDArray
 from vitrail import checkpoint, files
 from vitrail.classifier import Precision
 from vitrail.errors import InputError
-from vitrail.inspection.masking import BASELINES, Baseline
-from vitrail.inspection.measures import Interval, mean_interval
+from vitrail.estimate import Estimate, estimate
+from vitrail.inspection.masking import (
+    BASELINES,
+    Baseline,
+)
+from vitrail.numbers import NONE, number
 from vitrail.runs.layout import CHECKPOINTS
 
 RANDOMISED = 32
@@ -53,14 +57,15 @@ class Scores:
     """(images,) by measure: deletion, insertion, lerf_minus_morf and saco, each with _mean and _blur; pointing and
     inside where masks are known; response, on fewer images."""
 
-    def interval(self, measure: str) -> Interval | None:
+    def estimate(self, measure: str) -> Estimate | None:
         """None where the measure was not taken, or is defined for no image."""
-        return mean_interval(self.values[measure]) if measure in self.values else None
+        found = estimate(self.values.get(measure, ()))
+        return found if found.known else None
 
     @property
     def fails_randomisation(self) -> bool:
         """The map stays much as it was when the model's parameters are drawn anew."""
-        change = self.interval("response")
+        change = self.estimate("response")
         return change is not None and change.high < LEAST_RESPONSE
 
 
@@ -99,7 +104,7 @@ class Faithfulness:
                 "is_control": scores.is_control,
                 "milliseconds": scores.milliseconds,
                 "fails_randomisation": scores.fails_randomisation,
-                "intervals": {name: _interval_to_json(scores.interval(name)) for name in scores.values},
+                "intervals": {name: _to_json(scores.estimate(name)) for name in scores.values},
                 "values": {
                     name: [None if np.isnan(value) else float(value) for value in values]
                     for name, values in scores.values.items()
@@ -145,8 +150,21 @@ def _optional(stored: Any) -> float | None:
     return None if stored is None else float(stored)
 
 
-def _interval_to_json(interval: Interval | None) -> dict[str, float | None] | None:
-    return None if interval is None else {"mean": interval.mean, "half": interval.half}
+_PLAIN = (
+    "data",
+    "num_images",
+    "precision",
+    "seconds",
+    "probability",
+    "hidden_probability",
+    "object_share",
+    "pointing_share",
+    "weights",
+)
+
+
+def _to_json(found: Estimate | None) -> dict[str, float | None] | None:
+    return None if found is None else {"mean": found.mean, "half": found.half}
 
 
 def read(path: Path) -> Faithfulness | None:
@@ -195,18 +213,14 @@ def table(measured: Faithfulness, measures: Sequence[str] | None = None) -> tupl
     rows = []
     for scores in measured.scores:
         verdicts = {"response": " fails" if scores.fails_randomisation and not scores.is_control else ""}
-        means = [_in_words(scores.interval(name)) + verdicts.get(name, "") for _, name in columns]
+        means = [_in_words(scores.estimate(name)) + verdicts.get(name, "") for _, name in columns]
         name = f"{scores.method} (control)" if scores.is_control else scores.method
         rows.append([name, *means, _milliseconds(scores.milliseconds), "yes" if scores.depends_on_class else "no"])
     return header, rows
 
 
-def _in_words(interval: Interval | None) -> str:
-    if interval is None:
-        return "–"
-    # Adding zero makes of a negative zero a plain one.
-    mean = f"{round(interval.mean, 2) + 0.0:.2f}".replace("-", "−")
-    return mean if interval.half is None else f"{mean} ± {interval.half:.2f}"
+def _in_words(found: Estimate | None) -> str:
+    return NONE if found is None else number(found.mean, found.half)
 
 
 def _milliseconds(number: float) -> str:

@@ -1,57 +1,15 @@
-"""The measures of faithfulness, from arrays to one number for each image, and from these to an interval."""
+"""The measures of faithfulness, from arrays to one number for each image."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from scipy.stats import rankdata, t
+from scipy.stats import rankdata
 from torch import Tensor
 
 _MARGIN = 0.04
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over images, and half the width of its 95 % interval."""
-
-    mean: float
-    half: float | None
-    """None where fewer than two images have a value."""
-    count: int = 0
-    """Images that have one."""
-
-    @property
-    def low(self) -> float:
-        return self.mean - (self.half or 0.0)
-
-    @property
-    def high(self) -> float:
-        return self.mean + (self.half or 0.0)
-
-    def among(self, others: int) -> Interval:
-        """As wide as it must be to hold together with so many in all: at 95 % for all of them (Bonferroni)."""
-        if self.half is None or self.count < 2:
-            return self
-        wider = t.ppf(1 - 0.025 / others, self.count - 1) / t.ppf(0.975, self.count - 1)
-        return Interval(self.mean, float(self.half * wider), self.count)
-
-
-def mean_interval(values: NDArray[np.float64]) -> Interval | None:
-    """Mean and 95 % interval, images being a sample: Student's t with one degree of freedom less than images.
-
-    Values that are NaN (not defined for their image) are left out; None where none is left.
-    """
-    values = values[~np.isnan(values)]
-    if len(values) == 0:
-        return None
-    if len(values) == 1:
-        return Interval(float(values[0]), None, 1)
-    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return Interval(float(values.mean()), float(half), len(values))
 
 
 def widened(masks: Bool[Tensor, "batch height width"]) -> Bool[Tensor, "batch height width"]:

@@ -45,7 +45,7 @@ from vitrail.plots.positions import (
     position_effect,
     position_similarity,
 )
-from vitrail.plots.series import mean_and_spread, smooth, thin
+from vitrail.plots.series import mean_and_std, smooth, thin
 from vitrail.plots.trust import trust_chart
 
 __all__ = [
@@ -68,7 +68,7 @@ __all__ = [
     "logit_lens",
     "loss_over_steps",
     "map_row",
-    "mean_and_spread",
+    "mean_and_std",
     "metric_curves",
     "overlay",
     "patch_filters",

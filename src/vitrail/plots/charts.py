@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
-from vitrail.plots.series import mean_and_spread, smooth, thin
+from vitrail.plots.series import mean_and_std, smooth, thin
 from vitrail.plots.style import (
     INK,
     ON_COLOR,
@@ -52,7 +52,7 @@ def comparison_curves(
     """
     figure, axes = chart(title)
     for i, (name, (epochs, values)) in enumerate(curves.items()):
-        mean, std = mean_and_spread(values)
+        mean, std = mean_and_std(values)
         axes.plot(epochs, mean, **line(i, len(epochs)), label=plain_text(name))
         axes.fill_between(epochs, mean - std, mean + std, color=SERIES[i % len(SERIES)], alpha=0.18, linewidth=0)
     axes.set_xlabel("epoch")

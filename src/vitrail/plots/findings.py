@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from vitrail.estimate import Estimate
 from vitrail.plots.style import SERIES, SOFT, chart, charts, legend, line
 from vitrail.text import plain_text
 
-Point = tuple[float, float, float | None]
-"""Where, the mean there, and half the width of its interval, where there is one."""
+Point = tuple[float, Estimate]
+"""Where, and what was found there."""
 
 _SIZE = (6.4, 3.6)
 
@@ -35,10 +35,10 @@ def interval_lines(
     """
     figure, axes = chart("", _SIZE)
     for i, (name, points) in enumerate(lines.items()):
-        at, mean = (np.array([point[k] for point in points], dtype=np.float64) for k in (0, 1))
-        half = np.array([point[2] or 0.0 for point in points], dtype=np.float64)
-        axes.plot(at, mean, label=plain_text(name, 40), **line(i, len(at)))
-        axes.fill_between(at, mean - half, mean + half, color=SERIES[i % len(SERIES)], alpha=0.15, linewidth=0)
+        at = [x for x, _ in points]
+        axes.plot(at, [of.mean for _, of in points], label=plain_text(name, 40), **line(i, len(at)))
+        low, high = [of.low for _, of in points], [of.high for _, of in points]
+        axes.fill_between(at, low, high, color=SERIES[i % len(SERIES)], alpha=0.15, linewidth=0)
     for name, level in (reference or {}).items():
         axes.axhline(level, color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)))
         beside = ("axes fraction", "data")
@@ -56,7 +56,7 @@ def interval_lines(
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    elif all(float(point[0]).is_integer() for points in lines.values() for point in points):
+    elif all(float(x).is_integer() for points in lines.values() for x, _ in points):
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_xlabel(x, parse_math=False)
     axes.set_ylabel(y, parse_math=False)
@@ -65,20 +65,20 @@ def interval_lines(
     return figure
 
 
-def interval_dots(values: Mapping[str, Mapping[str, tuple[float, float | None]]]) -> Figure:
+def interval_dots(values: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     """A panel for each measure, with a dot and its 95 % interval over seeds for each variant.
 
     Args:
-        values: by measure (with its unit), by variant: the mean, and half the width of its interval.
+        values: by measure (with its unit), by variant.
     """
     names = list(dict.fromkeys(name for of in values.values() for name in of))
     size = (2.0 + 2.6 * len(values), 0.9 + 0.3 * len(names))
     figure, every = charts(["" for _ in values], size, sharey=True)
     for axes, (measure, of) in zip(every, values.items(), strict=True):
         for row, name in enumerate(names):
-            if name in of and np.isfinite(of[name][0]):
-                mean, half = of[name]
-                axes.errorbar([mean], [row], xerr=[half or 0.0], fmt="o", color=SERIES[0], markersize=5, capsize=2)
+            if name in of and of[name].known:
+                mean, half = of[name].mean, of[name].half or 0.0
+                axes.errorbar([mean], [row], xerr=[half], fmt="o", color=SERIES[0], markersize=5, capsize=2)
         axes.set_xlabel(plain_text(measure, 60), parse_math=False)
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.12)

@@ -37,7 +37,7 @@ def thin(values: Float[ndarray, " n"], most: int) -> Int[ndarray, " m"]:
     return np.array(sorted(kept))
 
 
-def mean_and_spread(values: Float[ndarray, "seed e"]) -> tuple[Float[ndarray, " e"], Float[ndarray, " e"]]:
+def mean_and_std(values: Float[ndarray, "seed e"]) -> tuple[Float[ndarray, " e"], Float[ndarray, " e"]]:
     """Mean and sample standard deviation over the seeds that have a value; NaN where there are too few."""
     known = np.isfinite(values)
     number = known.sum(axis=0)

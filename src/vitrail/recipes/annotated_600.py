@@ -12,9 +12,9 @@ The source leaves open: the learning rate and its schedule (here: 2e-3, constant
 others), and what its decay is (here: L2, as torch's Adam has it).
 
 annotated-600: validation accuracy 18.9 ± 2.4 %, test accuracy 18.9 ± 2.4 % after 14 ± 1 s of training on
-cifar10-jpeg.zip (10 seeds; AMD EPYC, 2 cores).
+cifar10-jpeg.zip (10 seeds, mean ± standard deviation; AMD EPYC, 2 cores).
 annotated-600-head: validation accuracy 19.7 ± 2.5 %, test accuracy 19.5 ± 2.5 % after 10 ± 2 s of training on
-cifar10-jpeg.zip (10 seeds; AMD EPYC, 2 cores).
+cifar10-jpeg.zip (10 seeds, mean ± standard deviation; AMD EPYC, 2 cores).
 """
 
 from dataclasses import replace

@@ -11,7 +11,7 @@ readout, no dropout, smoothed labels, batches of 128, and a rate that falls line
 measures what each is worth in a single pass over the images.
 
 cifar10-fast: validation accuracy 77.4 ± 0.2 %, test accuracy 77.9 ± 0.3 % after 9.1 ± 0.2 min of training on
-cifar10-jpeg.zip (3 seeds; AMD EPYC, 2 cores).
+cifar10-jpeg.zip (3 seeds, mean ± standard deviation; AMD EPYC, 2 cores).
 """
 
 from vitrail.configs import AugmentConfig, ClassificationConfig, DataConfig, TrainConfig, ViTConfig

@@ -16,6 +16,7 @@ from vitrail.classifier import load
 from vitrail.data.argument import data_option, shown_source
 from vitrail.data.splits import spread_over
 from vitrail.errors import InputError
+from vitrail.estimate import estimate
 from vitrail.experiments.comparison import provenance
 from vitrail.experiments.resolve import Loader, Prepared
 from vitrail.experiments.run import reopen
@@ -27,8 +28,7 @@ from vitrail.recipes.published import REPRODUCTIONS
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import record_file
 from vitrail.studies.position_similarity import structure_finding, structure_measures
-from vitrail.studies.study import Finding, Measured, interval, number, percent, points, verdict
-from vitrail.text import plural
+from vitrail.studies.study import Finding, Measured, number, over_seeds, percent, points, verdict
 from vitrail.training.initial import initial_model
 
 _IMAGES = 256
@@ -80,22 +80,22 @@ def _distances(run: Run, prepared: Prepared) -> Measured:
 def _near_and_far(of: Mapping[str, NDArray[np.float64]]) -> Finding:
     before, after = of["before"], of["after"]
     spread = np.ptp(after, axis=2)
-    farther = interval(after[:, -1].mean(axis=1) - after[:, 0].mean(axis=1))
-    narrower = interval(spread[:, 0] - spread[:, -1])
+    farther = estimate(after[:, -1].mean(axis=1) - after[:, 0].mean(axis=1))
+    narrower = estimate(spread[:, 0] - spread[:, -1])
     return Finding(
         verdict=verdict(farther, narrower),
         sentence=(
-            f"the last layer looks {number(farther, 1)} pixels farther than the first (mean over heads), whose heads "
-            f"lie {number(interval(spread[:, 0]), 1)} pixels apart, those of the last "
-            f"{number(interval(spread[:, -1]), 1)}."
+            f"the last layer looks {number(farther, 1)} pixels farther than the first (mean over heads). The heads "
+            f"of the first layer lie {number(estimate(spread[:, 0]), 1)} pixels apart and those of the last "
+            f"{number(estimate(spread[:, -1]), 1)}."
         ),
         head=("layer", "before training, pixels", "after", "nearest head", "farthest head"),
         rows=[
             [
                 str(layer),
-                *(number(interval(d[:, layer].mean(axis=1)), 1) for d in (before, after)),
-                number(interval(after[:, layer].min(axis=1)), 1),
-                number(interval(after[:, layer].max(axis=1)), 1),
+                *(number(estimate(d[:, layer].mean(axis=1)), 1) for d in (before, after)),
+                number(estimate(after[:, layer].min(axis=1)), 1),
+                number(estimate(after[:, layer].max(axis=1)), 1),
             ]
             for layer in range(after.shape[1])
         ],
@@ -112,12 +112,12 @@ def _shuffled(run: Run, prepared: Prepared) -> Measured:
 
 def _order_matters(of: Mapping[str, NDArray[np.float64]]) -> Finding:
     accuracy = of["accuracy"]
-    lost = interval(accuracy[:, 0] - accuracy[:, -1])
+    lost = estimate(accuracy[:, 0] - accuracy[:, -1])
     return Finding(
         verdict=verdict(lost),
         sentence=f"with all patches in other places, test accuracy falls by {points(lost)}.",
         head=("patches moved", "test accuracy"),
-        rows=[[f"{share:.0%}", percent(interval(accuracy[:, i]))] for i, share in enumerate(_SHARES)],
+        rows=[[f"{share:.0%}", percent(estimate(accuracy[:, i]))] for i, share in enumerate(_SHARES)],
         figure=plots.accuracy_by_moved(np.array(_SHARES), accuracy.mean(axis=0)),
     )
 
@@ -143,14 +143,13 @@ def draw(name: str, runs: Sequence[Run], directory: Path) -> dict[str, Any]:
     finding = drawing.conclude({key: np.array([of[key] for of in measured], dtype=np.float64) for key in measured[0]})
     source = runs[0].data["source"]
     data, given = shown_source(source), data_option(source, recipe(made).data.source)
-    seeds = plural(len(runs), "seed")
     record = {
         "figure": name,
         "claim": known.claim,
         "recipe": made,
         "command": f"vitrail reproduce {name} --seeds {len(runs)}{given}",
         "verdict": finding.verdict,
-        "sentence": f"{finding.verdict.capitalize()} by {made} on {data} ({seeds}): {finding.sentence}",
+        "sentence": f"{finding.verdict.capitalize()} by {made} on {data} ({over_seeds(len(runs))}): {finding.sentence}",
         "head": list(finding.head),
         "rows": [list(row) for row in finding.rows],
         "data": data,

@@ -11,9 +11,11 @@ from typing import Any
 from vitrail import files
 from vitrail.data.argument import data_option, shown_source
 from vitrail.errors import InputError, Interrupted, nearest
+from vitrail.estimate import MEAN_AND_STD
 from vitrail.experiments.comparison import aggregate, provenance
 from vitrail.experiments.plan import carry_out, draw_up, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
+from vitrail.numbers import NONE, metric_with_unit
 from vitrail.recipes import recipe
 from vitrail.recipes.figures import DRAWINGS, draw
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
@@ -202,7 +204,7 @@ def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tu
     for made in reproduction.recipes:
         published, found = reproduction.values.get(made, {}), records.get(made)
         for metric in dict.fromkeys([*(published or named), "val_accuracy", "test_accuracy"]):
-            target = shown_value(metric, published[metric]) if metric in published else "–"
+            target = metric_with_unit(metric, published[metric]) if metric in published else NONE
             rows.append((made + so_far(found), metric.replace("_", " "), target, measured(found, metric)))
     return rows
 
@@ -210,12 +212,12 @@ def side_by_side(name: str, records: Mapping[str, Mapping[str, Any]]) -> list[tu
 def measured(found: Mapping[str, Any] | None, metric: str) -> str:
     """A metric of a record, mean ± standard deviation; a dash where there is no record, or no such value."""
     if found is None:
-        return "–"
+        return NONE
     part, _, key = metric.partition("_")
     spread = found[part][key] if key else found[metric]
     if spread["mean"] is None:
-        return "–"
-    return shown_value(metric, spread["mean"], spread["std"])
+        return NONE
+    return metric_with_unit(metric, spread["mean"], spread["std"])
 
 
 def so_far(found: Mapping[str, Any] | None) -> str:
@@ -238,20 +240,10 @@ def outcome(made: str) -> str | None:
     return (
         f"{made}: validation accuracy {measured(found, 'val_accuracy')}, test accuracy "
         f"{measured(found, 'test_accuracy')} after {measured(found, 'seconds')} of training{so_far(found)} on "
-        f"{found['data']} ({plural(len(found['seeds']), 'seed')}; {found['hardware']})."
+        f"{found['data']} ({over_seeds(len(found['seeds']))}; {found['hardware']})."
     )
 
 
-_IN_PERCENT = ("accuracy", "top5")
-
-
-def shown_value(metric: str, value: float, spread: float | None = None) -> str:
-    """`77.1 ± 0.3 %` of a share, `14 ± 1 s` or `9.2 ± 0.1 min` of seconds, `2.079 ± 0.010` of anything else."""
-    if metric == "seconds":
-        factor, digits, unit = (1.0, 0, " s") if value < 100 else (1 / 60, 1, " min")
-    elif metric.endswith(_IN_PERCENT):
-        factor, digits, unit = 100.0, 1, " %"
-    else:
-        factor, digits, unit = 1.0, 3, ""
-    halves = "" if spread is None else f" ± {factor * spread:.{digits}f}"
-    return f"{factor * value:.{digits}f}{halves}{unit}"
+def over_seeds(count: int) -> str:
+    """`3 seeds, mean ± standard deviation`."""
+    return plural(count, "seed") + (f", {MEAN_AND_STD}" if count > 1 else "")

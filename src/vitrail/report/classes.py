@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitrail import plots
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table
+from vitrail import numbers, plots
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import inline_svg
 from vitrail.runs.directory import ClassResult, Evaluation
+from vitrail.tables import Table
 from vitrail.text import plural
 
 _MOST_DRAWN = 20

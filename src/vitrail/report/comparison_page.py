@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from urllib.parse import quote
 
-from vitrail import plots
-from vitrail.report import curves, numbers, settings
-from vitrail.report.elements import Drawing, Notice, Table, render
+from markupsafe import Markup
+
+from vitrail import numbers, plots
+from vitrail.estimate import MEAN_AND_STD
+from vitrail.metrics import EPOCH_METRICS, METRICS
+from vitrail.report import curves, settings
+from vitrail.report.elements import Drawing, Notice, render
 from vitrail.report.embedding import inline_svg
 from vitrail.report.pairs import read_pair
 from vitrail.report.run_page import data_name, missing, resume_command
-from vitrail.runs.comparison import Comparison, ModelResults, Spread
+from vitrail.runs.comparison import Comparison, ModelResults
+from vitrail.tables import Table
 from vitrail.text import plural
-from vitrail.training.metrics import METRICS
 
 _MAIN = ("accuracy", "loss")
-
-
-@dataclass(frozen=True)
-class RunLine:
-    name: str
-    model: str
-    seed: str
-    accuracy: str
-    loss: str
-    link: str
-    """Its own report, where there is one; empty otherwise."""
 
 
 def comparison_page(comparison: Comparison) -> str:
     """The whole HTML text."""
     models = comparison.results
     shared, different = settings.shared_and_different(comparison)
-    others = tuple(metric for metric in METRICS if metric not in _MAIN)
+    others = tuple(metric for metric in EPOCH_METRICS if metric not in _MAIN)
     main_drawings = [drawing for metric in _MAIN for drawing in curves.comparison_drawings(models, metric)]
     names = [model.name for model in models]
     return render(
@@ -52,12 +44,12 @@ def comparison_page(comparison: Comparison) -> str:
             "main_drawings": main_drawings,
             "main_table": curves.comparison_table(models, _MAIN) if main_drawings else None,
             "other_drawings": [d for metric in others for d in curves.comparison_drawings(models, metric)],
-            "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in METRICS],
+            "meanings": [(METRICS[m].title, METRICS[m].meaning) for m in EPOCH_METRICS],
             "pair": read_pair(comparison.directory),
             "shared": shared,
             "different": different,
             "model_settings": settings.model_tables(comparison),
-            "runs": [line for model in models for line in _run_lines(model)],
+            "runs": _runs(models),
             "directory": str(comparison.directory),
         },
     )
@@ -106,48 +98,38 @@ def _results(models: tuple[ModelResults, ...]) -> list[Table]:
     tables = []
     for split, name in (("test", "Test"), ("val", "Validation")):
         rows = []
-        for metric in METRICS:
-            spreads = [getattr(model, split).get(metric) for model in models]
-            if any(spread is not None and spread.mean is not None for spread in spreads):
-                label = numbers.METRIC_NAMES[metric] + ("" if metric == "auroc" else f" ({numbers.unit(metric)})")
-                rows.append([label, *(numbers.metric_spread(metric, spread) for spread in spreads)])
+        for metric in EPOCH_METRICS:
+            found = [getattr(model, split).get(metric) for model in models]
+            if any(of is not None and of.known for of in found):
+                rows.append([METRICS[metric].label, *(numbers.metric_spread(metric, of) for of in found)])
         if rows:
-            caption = f"{name}, mean ± std over seeds"
+            caption = f"{name}, {MEAN_AND_STD} over seeds"
             tables.append(Table(caption, ["metric", *(model.name for model in models)], rows))
     return tables
 
 
 def _cost(models: tuple[ModelResults, ...]) -> Table:
+    speeds = [model.images_per_second for model in models]
     rows = [
         ["parameters", *(numbers.short_count(model.parameters) for model in models)],
         ["multiply-adds per image", *(numbers.short_count(model.multiply_adds) for model in models)],
-        ["training time", *(_time(model.seconds) for model in models)],
-        ["training speed (images/s)", *(_speed(model.images_per_second) for model in models)],
+        ["training time", *(numbers.duration(model.seconds.mean, model.seconds.std) for model in models)],
+        ["training speed (images/s)", *(numbers.number(s.mean, s.std, 0) for s in speeds)],
     ]
     return Table("What each model costs", ["", *(model.name for model in models)], rows)
-
-
-def _time(spread: Spread) -> str:
-    shown = numbers.duration(spread.mean)
-    return shown if spread.std is None else f"{shown} ± {numbers.duration(spread.std)}"
-
-
-def _speed(spread: Spread) -> str:
-    shown = numbers.count(spread.mean)
-    return shown if spread.std is None else f"{shown} ± {numbers.count(spread.std)}"
 
 
 def _verdict(models: tuple[ModelResults, ...]) -> str:
     """Who leads in test accuracy and whether the seeds agree; nothing that the values do not show."""
     scored = [(model.name, model.test["accuracy"]) for model in models if "accuracy" in model.test]
-    ranked = sorted(((s.mean, name, s) for name, s in scored if s.mean is not None), key=lambda r: (-r[0], r[1]))
+    ranked = sorted(((s.mean, name, s) for name, s in scored if s.known), key=lambda r: (-r[0], r[1]))
     if len(ranked) < 2:
         return ""
     (best, first, lead), (second, runner_up, follow) = ranked[:2]
     if best == second:
         return f"{first} and {runner_up} reach the same mean test accuracy, {numbers.percent(best)}."
     gap = f"{first} leads {runner_up} by {100 * (best - second):.2f} percentage points of mean test accuracy."
-    known = [[v for v in spread.values if math.isfinite(v)] for spread in (lead, follow)]
+    known = [[v for v in of.values if math.isfinite(v)] for of in (lead, follow)]
     if min(map(len, known)) < 2:
         return f"{gap} With one seed there is no telling how much of that is chance."
     if min(known[0]) > max(known[1]):
@@ -158,15 +140,15 @@ def _verdict(models: tuple[ModelResults, ...]) -> str:
 def _seed_drawings(models: tuple[ModelResults, ...]) -> list[Drawing]:
     drawings = []
     for metric in _MAIN:
-        scale = 100 if numbers.is_fraction(metric) else 1
-        values = {m.name: [scale * v for v in m.test[metric].values] for m in models if metric in m.test}
+        known = METRICS[metric]
+        values = {m.name: [known.scale * v for v in m.test[metric].values] for m in models if metric in m.test}
         values = {name: v for name, v in values.items() if any(map(math.isfinite, v))}
         if values:
-            title = f"test {numbers.METRIC_NAMES[metric]} ({numbers.unit(metric)})"
-            alt = f"{title}, one dot per seed. " + " ".join(
+            title = f"test {known.label}"
+            alt = f"{title}, one dot per seed; {MEAN_AND_STD}: " + " ".join(
                 f"{m.name}: {numbers.metric_spread(metric, m.test[metric])}." for m in models if m.name in values
             )
-            figure = plots.seed_values(values, title, 100 if "%" in title else math.inf)
+            figure = plots.seed_values(values, title, 100 if known.unit == "%" else math.inf)
             drawings.append(Drawing(inline_svg(figure, f"seeds-{metric}", alt)))
     return drawings
 
@@ -180,23 +162,19 @@ def _seed_table(models: tuple[ModelResults, ...]) -> Table | None:
         for metric in _MAIN:
             values = model.test[metric].values if metric in model.test else ()
             cells = [numbers.metric(metric, v) for v in values] + [numbers.NONE] * (most - len(values))
-            rows.append([f"{model.name}, test {numbers.METRIC_NAMES[metric]}", *cells])
+            rows.append([f"{model.name}, test {METRICS[metric].title}", *cells])
     return Table("Test results of each seed", ["", *(f"run {i + 1} of {most}" for i in range(most))], rows)
 
 
-def _run_lines(model: ModelResults) -> list[RunLine]:
-    lines = []
-    for run in model.runs:
-        metrics = run.test.metrics if run.test else {}
-        link = f"./{quote(run.directory.name)}/{run.report.name}" if run.report.is_file() else ""
-        lines.append(
-            RunLine(
-                name=run.directory.name,
-                model=model.name,
-                seed=settings.show(run.info.get("seed")),
-                accuracy=numbers.metric("accuracy", metrics.get("accuracy")),
-                loss=numbers.metric("loss", metrics.get("loss")),
-                link=link,
-            )
-        )
-    return lines
+def _runs(models: tuple[ModelResults, ...]) -> Table | None:
+    """Every run by its name, which leads to its own report where there is one."""
+    rows = []
+    for model in models:
+        for run in model.runs:
+            name, metrics = run.directory.name, run.test.metrics if run.test else {}
+            link = Markup('<a href="./{}/{}">{}</a>').format(quote(name), run.report.name, name)
+            shown = link if run.report.is_file() else name
+            cells = [numbers.metric(metric, metrics.get(metric)) for metric in _MAIN]
+            rows.append([shown, model.name, settings.show(run.info.get("seed")), *cells])
+    head = ["run", "model", "seed", "test accuracy", "test loss (nats)"]
+    return Table("The runs of this comparison", head, rows) if rows else None

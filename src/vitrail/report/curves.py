@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vitrail import plots
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table
+from vitrail import numbers, plots
+from vitrail.metrics import EPOCH_METRICS, METRICS
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import inline_svg
 from vitrail.runs.comparison import ModelResults
 from vitrail.runs.directory import Run
+from vitrail.tables import Table
 from vitrail.text import plural
-from vitrail.training.metrics import METRICS
 
 _TABLE_ROWS = 40
 
@@ -22,12 +22,14 @@ def epoch_drawings(run: Run, validation: str) -> list[Drawing]:
     """Training and validation of every metric that is defined in at least one epoch."""
     epochs = _epochs(run)
     drawings = []
-    for metric in METRICS:
+    for metric in EPOCH_METRICS:
         curves = {"training": run.curve(f"train_{metric}"), validation: run.curve(f"val_{metric}")}
         curves = {name: values for name, values in curves.items() if np.isfinite(values).any()}
         if curves:
-            figure = plots.metric_curves(epochs, {k: _scaled(metric, v) for k, v in curves.items()}, _title(metric))
-            alt = f"{numbers.METRIC_NAMES[metric]} over {plural(len(epochs), 'epoch')}. " + " ".join(
+            figure = plots.metric_curves(
+                epochs, {k: METRICS[metric].scale * v for k, v in curves.items()}, METRICS[metric].label
+            )
+            alt = f"{METRICS[metric].title} over {plural(len(epochs), 'epoch')}. " + " ".join(
                 _in_words(name, metric, epochs, values) for name, values in curves.items()
             )
             drawings.append(Drawing(inline_svg(figure, f"epoch-{metric}", alt)))
@@ -36,15 +38,15 @@ def epoch_drawings(run: Run, validation: str) -> list[Drawing]:
 
 def undefined_metrics(run: Run) -> list[str]:
     """Names of the metrics that no epoch could define."""
-    keys = [(metric, f"{split}_{metric}") for metric in METRICS for split in ("train", "val")]
+    keys = [(metric, f"{split}_{metric}") for metric in EPOCH_METRICS for split in ("train", "val")]
     defined = {metric for metric, key in keys if np.isfinite(run.curve(key)).any()}
-    return [numbers.METRIC_NAMES[metric] for metric in METRICS if metric not in defined]
+    return [METRICS[metric].title for metric in EPOCH_METRICS if metric not in defined]
 
 
 def epoch_table(run: Run, validation: str) -> Table:
-    keys = [(split, metric) for metric in METRICS for split in ("train", "val")]
+    keys = [(split, metric) for metric in EPOCH_METRICS for split in ("train", "val")]
     names = {"train": "training", "val": validation}
-    head = ["epoch", *(f"{names[split]} {numbers.METRIC_NAMES[metric]}" for split, metric in keys), "seconds"]
+    head = ["epoch", *(f"{names[split]} {METRICS[metric].title}" for split, metric in keys), "seconds"]
     rows = []
     columns = [(metric, run.curve(f"{split}_{metric}")) for split, metric in keys]
     for i, (number, seconds) in enumerate(zip(_epochs(run), run.curve("seconds"), strict=True)):
@@ -97,10 +99,10 @@ def comparison_drawings(models: tuple[ModelResults, ...], metric: str) -> list[D
         curves = {model.name: _over_seeds(model, f"{split}_{metric}") for model in models}
         curves = {model: curve for model, curve in curves.items() if np.isfinite(curve[1]).any()}
         if curves:
-            scaled = {model: (epochs, _scaled(metric, values)) for model, (epochs, values) in curves.items()}
-            title = f"{name} {_title(metric)}"
-            alt = f"{name} {numbers.METRIC_NAMES[metric]} over epochs, mean over seeds. " + " ".join(
-                _in_words(model, metric, epochs, plots.mean_and_spread(values)[0])
+            scaled = {model: (epochs, METRICS[metric].scale * values) for model, (epochs, values) in curves.items()}
+            title = f"{name} {METRICS[metric].label}"
+            alt = f"{name} {METRICS[metric].title} over epochs, mean over seeds. " + " ".join(
+                _in_words(model, metric, epochs, plots.mean_and_std(values)[0])
                 for model, (epochs, values) in curves.items()
             )
             figure = plots.comparison_curves(scaled, title)
@@ -115,9 +117,9 @@ def comparison_table(models: tuple[ModelResults, ...], metrics: tuple[str, ...])
         for metric in metrics:
             for split, name in (("train", "training"), ("val", "validation")):
                 epochs, values = _over_seeds(model, f"{split}_{metric}")
-                means = plots.mean_and_spread(values)[0]
+                means = plots.mean_and_std(values)[0]
                 columns.append((metric, dict(zip(epochs.tolist(), means.tolist(), strict=True))))
-                head.append(f"{model.name}, {name} {numbers.METRIC_NAMES[metric]}")
+                head.append(f"{model.name}, {name} {METRICS[metric].title}")
     every = sorted({epoch for _, column in columns for epoch in column})
     rows = [[f"{e:.0f}", *(numbers.metric(metric, column.get(e)) for metric, column in columns)] for e in every]
     return Table("Mean over seeds after every epoch", head, rows)
@@ -139,21 +141,12 @@ def _epochs(run: Run) -> Float[ndarray, " e"]:
     return recorded if np.isfinite(recorded).all() else np.arange(1, len(recorded) + 1, dtype=np.float64)
 
 
-def _title(metric: str) -> str:
-    name = numbers.METRIC_NAMES[metric]
-    return name if metric == "auroc" else f"{name} ({numbers.unit(metric)})"
-
-
-def _scaled(metric: str, values: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-    return 100 * values if numbers.is_fraction(metric) else values
-
-
 def _in_words(name: str, metric: str, epochs: Float[ndarray, " e"], values: Float[ndarray, " e"]) -> str:
     known = np.flatnonzero(np.isfinite(values))
     first, last = (numbers.metric(metric, float(values[at])) for at in (known[0], known[-1]))
     if len(known) == 1:
         return f"{name}: {last}."
-    best = int(known[np.argmin(values[known]) if metric == "loss" else np.argmax(values[known])])
+    best = int(known[(np.argmin if METRICS[metric].lower_is_better else np.argmax)(values[known])])
     peak = numbers.metric(metric, float(values[best]))
     return f"{name}: from {first} to {last}, best {peak} in epoch {epochs[best]:.0f}."
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-
-@dataclass(frozen=True)
-class Table:
-    """A caption, a head, and rows whose first cell names the row."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+from vitrail.tables import to_html
 
 
 @dataclass(frozen=True)
@@ -53,4 +45,5 @@ def render(template: str, context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["table"] = to_html
     return environment.get_template(template).render(context)

@@ -1,4 +1,4 @@
-"""The page of `vitrail explain`: all that is known of a few images, and how far to believe it."""
+"""The page of `vitrail explain`: what the model sees in a few images, and how far to trust the maps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from vitrail import plots
+from vitrail import numbers, plots
 from vitrail.plots.features import depths, token_name
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table, render
+from vitrail.report.elements import Drawing, render
 from vitrail.report.embedding import data_uri, draw, is_small
 from vitrail.report.gallery import Guess
 from vitrail.report.trust import measured_trust
+from vitrail.tables import Table
 from vitrail.text import plural, shown_name
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def explanation_page(
         "explanation.html",
         {
             "title": shown_name(title),
-            "lede": f"What the model goes by in {count}.",
+            "lede": f"What the model bases its answer on in {count}.",
             "test_is_validation": False,
             "notices": [],
             "images": images,
@@ -94,7 +94,7 @@ def explanation_figures(
     one, names = explanation, [shown_name(name) for name in class_names]
     labels = [_label(name) for name in one.methods]
     trust = {
-        label: f"trust {_signed(gap)}" if shown.any() else "zero everywhere"
+        label: f"trust {numbers.signed(gap)}" if shown.any() else "zero everywhere"
         for label, shown, gap in zip(labels, one.maps, one.trust.tolist(), strict=True)
     }
     figures = {}
@@ -102,7 +102,7 @@ def explanation_figures(
         figures["patches"] = plots.patches(one.image, patch_size)
     if one.methods:
         maps = dict(zip(labels, one.maps, strict=True))
-        title = f"what is said to speak for {names[one.target]}"
+        title = f"what speaks for {names[one.target]}, by each method"
         figures["attributions"] = plots.map_row(one.image, maps, trust, title)
     if one.attention is not None:
         figures["attention"] = _attention(one, one.attention, layer, head)
@@ -129,7 +129,7 @@ def explanation_figures(
 
 
 def _label(method: str) -> str:
-    """With what its map is not of."""
+    """With what its map does not depend on."""
     from vitrail.inspection.attribution import METHODS
 
     known = METHODS.get(method)
@@ -193,31 +193,31 @@ def _guesses(one: Explanation, names: list[str]) -> tuple[Guess, ...]:
 
 
 def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
-    """What is known of each method: whether it is of the class, its trust here, and over many images."""
+    """What is known of each method: whether it depends on the class, its trust here, and over many images."""
     from vitrail.inspection.attribution import METHODS
 
-    overall = {} if measured is None else {of.method: of.interval(_GAP) for of in measured.scores}
-    head = ["method", "of the class", "trust on this image"]
+    overall = {} if measured is None else {of.method: of.estimate(_GAP) for of in measured.scores}
+    head = ["method", "depends on the class", "trust on this image"]
     rows = []
     for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True):
         known = METHODS.get(name)
-        trust = _signed(gap) if shown.any() else "zero everywhere"
+        trust = numbers.signed(gap) if shown.any() else "zero everywhere"
         row = [_label(name), numbers.NONE if known is None else "yes" if known.depends_on_class else "no", trust]
         if measured is not None:
             mean = overall.get(name)
-            row.append(numbers.NONE if mean is None else f"{_signed(mean.mean)} ± {mean.half or 0:.2f}")
+            row.append(numbers.NONE if mean is None else numbers.signed(mean.mean, mean.half))
         rows.append(row)
     if measured is not None:
-        head.append(f"mean of {measured.num_images:,} images")
+        head.append(f"mean of {measured.num_images:,} images ± half of the 95 % interval")
     return Table("Methods, and how far to trust them", head, rows)
 
 
 def _alts(one: Explanation, names: list[str], layer: int | None, head: int | None) -> dict[str, str]:
     image, target = shown_name(one.name), names[one.target]
-    gaps = ", ".join(f"{name} {_signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True))
+    gaps = ", ".join(f"{name} {numbers.signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True))
     alts = {
         "patches": f"{image} cut into patches, and the patches as rows of numbers.",
-        "attributions": f"{image} beside maps of what is said to speak for {target}. Trust: {gaps}.",
+        "attributions": f"{image} beside each method's map of what speaks for {target}. Trust: {gaps}.",
         "attention": f"Attention over {image}{_chosen(layer, head)}.",
         "rollout": f"Attention rollout over {image}.",
         "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",
@@ -246,8 +246,3 @@ def _alts(one: Explanation, names: list[str], layer: int | None, head: int | Non
 def _chosen(layer: int | None, head: int | None) -> str:
     parts = [f"{what} {number}" for what, number in (("layer", layer), ("head", head)) if number is not None]
     return f", {' and '.join(parts)} only" if parts else ""
-
-
-def _signed(value: float) -> str:
-    rounded = round(value, 2)
-    return f"{rounded:+.2f}".replace("-", "−") if rounded else "0.00"

@@ -1,4 +1,4 @@
-"""Sample images, their patches, and the surest mistakes."""
+"""Sample images, their patches, and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vitrail import plots
-from vitrail.report import numbers
+from vitrail import numbers, plots
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, inline_svg, is_small
-from vitrail.report.inside import Looks
-from vitrail.report.looks import Look
+from vitrail.report.model_section import SampleOverlays
+from vitrail.report.overlays import Overlay
 from vitrail.runs.directory import Run, Samples
 
 _MOST_SAMPLES = 12
@@ -41,7 +40,7 @@ class Picture:
     source: str
     """The image's name, or its number in the data set."""
     guesses: tuple[Guess, ...]
-    looks: tuple[Look, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
     """Maps over it."""
 
 
@@ -58,14 +57,14 @@ class Patches:
     embed_dim: int | None
 
 
-def samples(run: Run, looks: Looks | None = None) -> list[Picture]:
+def samples(run: Run, overlays: SampleOverlays | None = None) -> list[Picture]:
     """The first test images, whatever the model makes of them."""
-    return _pictures(run, looks, 0, _MOST_SAMPLES)
+    return _pictures(run, overlays, 0, _MOST_SAMPLES)
 
 
-def mistakes(run: Run, looks: Looks | None = None) -> list[Picture]:
-    """The surest mistakes, surest first; not cut, because one wants to recognise them."""
-    return [replace(picture, rows=0, columns=0) for picture in _pictures(run, looks, 1, _MOST_MISTAKES)]
+def mistakes(run: Run, overlays: SampleOverlays | None = None) -> list[Picture]:
+    """The most confident mistakes, most confident first; not cut, because one wants to recognise them."""
+    return [replace(picture, rows=0, columns=0) for picture in _pictures(run, overlays, 1, _MOST_MISTAKES)]
 
 
 def patches(run: Run) -> Patches | None:
@@ -90,14 +89,14 @@ def patches(run: Run) -> Patches | None:
     return Patches(drawing, h, w, c, p, n, d, width if isinstance(width, int) else None)
 
 
-def _pictures(run: Run, looks: Looks | None, mistake: int, most: int) -> list[Picture]:
+def _pictures(run: Run, overlays: SampleOverlays | None, mistake: int, most: int) -> list[Picture]:
     stored = run.samples
     if stored is None:
         return []
-    return [_picture(run, stored, looks, int(i)) for i in np.flatnonzero(stored.mistake == mistake)[:most]]
+    return [_picture(run, stored, overlays, int(i)) for i in np.flatnonzero(stored.mistake == mistake)[:most]]
 
 
-def _picture(run: Run, stored: Samples, looks: Looks | None, i: int) -> Picture:
+def _picture(run: Run, stored: Samples, overlays: SampleOverlays | None, i: int) -> Picture:
     label, p = int(stored.labels[i]), stored.probabilities[i]
     order = np.argsort(-p, kind="stable")[:3].tolist()
     predicted = order[0]
@@ -118,7 +117,7 @@ def _picture(run: Run, stored: Samples, looks: Looks | None, i: int) -> Picture:
         right=label == predicted,
         source=source,
         guesses=tuple(_guess(run, k, float(p[k]), label) for k in order),
-        looks=looks.by_sample[i] if looks else (),
+        overlays=overlays.by_sample[i] if overlays else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a ViT's heads do, and what it knows of places; or the first kernels of a CNN."""
+"""What a ViT's heads do, and what it knows about positions; or the first kernels of a CNN."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vitrail import plots
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table
+from vitrail import numbers, plots
+from vitrail.estimate import wilson_interval
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import draw
+from vitrail.tables import Table
 from vitrail.text import shown_name
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ _COPIES = "is a copy of an earlier head"
 _MOST_LISTED = 12
 
 _POSITIONS = {
-    "learned": "Where a patch is most like its neighbours, the model has learned which patches lie together.",
-    "learned2d": "Each is a row's and a column's, side by side, so that patches of one row or column are alike from "
-    "the start. Where near rows or columns are more alike than far ones, the model has learned their order.",
-    "sincos": "They are sines and cosines of row and column: fixed before training, which does not change them.",
+    "learned": "If each patch is most similar to its neighbours, the model has learned which patches lie together.",
+    "learned2d": "Each embedding joins one for the row and one for the column, so that patches of one row or column "
+    "are similar from the start. If near rows or columns are more similar than far ones, the model has learned their "
+    "order.",
+    "sincos": "They are sines and cosines of row and column, which training does not change.",
 }
 
 
@@ -45,7 +47,7 @@ class Heads:
 
 
 @dataclass(frozen=True)
-class Places:
+class PositionsSection:
     positions: Drawing | None
     moved: Drawing | None
     moved_table: Table | None
@@ -74,12 +76,14 @@ def heads(view: ModelSummary) -> Heads | None:
     )
 
 
-def places(view: ModelSummary, class_count: int, cuts_patches: bool, pos_embed: str) -> Places | None:
+def positions_section(
+    view: ModelSummary, class_count: int, cuts_patches: bool, pos_embed: str
+) -> PositionsSection | None:
     """None where nothing of it is stored. `cuts_patches`: the first layer sees patches, and is no convolution."""
     moved = table = None
     if view.moved is not None and view.moved_accuracy is not None:
         moved, table = _moved(view.moved, view.moved_accuracy, view.images, class_count)
-    made = Places(
+    made = PositionsSection(
         positions=None if view.position_similarity is None else _positions(view.position_similarity, pos_embed),
         moved=moved,
         moved_table=table,
@@ -97,8 +101,8 @@ def _distance(distances: Float[ndarray, "layer head"], uniform: float | None) ->
         f"{np.nanmax(distances):.1f}."
     )
     caption = (
-        "How far from itself a patch looks among the patches, in pixels, on average; what goes to class token and "
-        "registers is left out. A head that looked only at its own patch has 0"
+        "How far a patch looks, in pixels: the mean distance to the patches that it attends to, leaving out class "
+        "token and registers. A head that looked only at its own patch would have 0"
     )
     even = "" if uniform is None else f", one that looked at all patches alike {uniform:.1f}, the dashed line"
     return draw(plots.attention_distance(distances, uniform), "distance", alt, f"{caption}{even}.")
@@ -114,8 +118,8 @@ def _entropy(entropies: Float[ndarray, "layer head"], most: float | None) -> Dra
 def _dependence(shares: Float[ndarray, "layer head"]) -> Drawing:
     alt = f"Share of variance that the class explains, of every head: from {shares.min():.2f} to {shares.max():.2f}."
     caption = (
-        "How much of what changes in a head's attention from image to image is decided by the class: 0 is nothing of "
-        "it, 1 all of it."
+        "How much of the change in a head's attention from image to image the class explains: 0 is none of it, 1 is "
+        "all of it."
     )
     return draw(plots.class_dependence(shares), "dependence", alt, caption)
 
@@ -124,8 +128,8 @@ def _offsets(profiles: Float[ndarray, "layer head row column"]) -> Drawing:
     depth, count, rows, columns = profiles.shape
     alt = f"For each of {count} heads in {depth} layers, its mean attention by offset, on a grid of {rows} × {columns}."
     caption = (
-        "Which neighbour a head looks at. The middle of each square is the patch itself, what lies above it the "
-        "patches above. A head that looked everywhere alike would be of one colour."
+        "Which neighbour a head looks at. The middle of each square is the patch itself, and what lies above it are "
+        "the patches above. A head that looked everywhere alike would show a single colour."
     )
     return draw(plots.head_offsets(profiles), "offsets", alt, caption)
 
@@ -134,7 +138,7 @@ def _similarity(matrix: Float[ndarray, "any_head any_head"], count: int) -> Draw
     others = matrix[~np.eye(len(matrix), dtype=bool)]
     between = f"; two different heads have between {others.min():.2f} and {others.max():.2f}" if others.size else ""
     alt = f"Correlation of the attention of any two of {len(matrix)} heads{between}."
-    caption = "Which heads look at the same things: 1 is the same pattern, 0 has nothing to do with it."
+    caption = "Which heads look at the same things: 1 is the same pattern, 0 is unrelated."
     return draw(plots.head_similarity(matrix, count), "head-similarity", alt, caption)
 
 
@@ -182,8 +186,8 @@ def _positions(similarity: Float[ndarray, "height width row column"], pos_embed:
     height, width = similarity.shape[:2]
     alt = f"Cosine similarity of the position embeddings of {height} × {width} patches, a map for each."
     caption = (
-        "Each small map is of one patch, at its place in the image: how like its position embedding is to those of all "
-        "patches. 1 is the same direction, 0 unrelated. "
+        "Each small map stands at its patch's place in the image, and shows how similar that patch's position "
+        "embedding is to those of all patches: 1 is the same direction, 0 is unrelated. "
     )
     caption += _POSITIONS.get(pos_embed, _POSITIONS["learned"])
     return draw(plots.position_similarity(similarity), "positions", alt, caption)
@@ -197,12 +201,12 @@ def _moved(
     ends = [f"{numbers.percent(float(a))} with {100 * s:.0f} % moved" for s, a in zip(shares, accuracy, strict=True)]
     alt = f"Accuracy on {images:,} test images against the share of patches that changed places: {', '.join(ends)}."
     caption = (
-        f"{images:,} test images with some of their patches in each other's places. A model that goes by what is in "
-        "the patches, wherever they are, stays level; one that needs their order falls towards guessing."
+        f"{images:,} test images with some of their patches swapped around. A model that uses only what is in the "
+        "patches, wherever they are, keeps its accuracy; one that needs their order falls towards guessing."
     )
     rows = []
     for share, right in zip(shares.tolist(), accuracy.tolist(), strict=True):
-        low, high = (numbers.percent(end) for end in numbers.wilson_interval(right, images))
+        low, high = (numbers.percent(end) for end in wilson_interval(right, images))
         rows.append([f"{100 * share:.1f} %", numbers.percent(right), f"{low} to {high}"])
     table = Table("Accuracy when patches move", ["patches moved", "accuracy", "95 % interval"], rows)
     return draw(figure, "moved", alt, caption), table

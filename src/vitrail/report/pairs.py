@@ -10,14 +10,15 @@ import numpy as np
 
 from vitrail import plots
 from vitrail.files import checked
+from vitrail.numbers import NONE
 from vitrail.plots.panels import Scale
-from vitrail.report import looks
-from vitrail.report.elements import Drawing, Table
+from vitrail.report import overlays
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, draw, is_small
-from vitrail.report.inside import check_shapes
-from vitrail.report.looks import Look
-from vitrail.report.numbers import NONE
+from vitrail.report.model_section import check_shapes
+from vitrail.report.overlays import Overlay
 from vitrail.runs.layout import INSPECTION
+from vitrail.tables import Table
 from vitrail.text import shown_name
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Side:
     model: str
     predicted: str
     right: bool
-    looks: tuple[Look, ...]
+    overlays: tuple[Overlay, ...]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Pair:
     """That the layers were compared on."""
     cka: Drawing
     table: Table
-    likest: str
+    most_similar: str
     pictures: tuple[Shared, ...]
     signed: bool
     """Some maps speak against the class."""
@@ -79,11 +80,11 @@ def _pair(view: PairSummary | None) -> Pair | None:
     names = tuple(map(shown_name, view.names))
     layers = [shown_name(name) for name in view.layers_a], [shown_name(name) for name in view.layers_b]
     row, column = np.unravel_index(int(np.nanargmax(view.cka)), view.cka.shape)
-    likest = (
-        f"Most alike are {layers[0][row]} of {names[0]} and {layers[1][column]} of {names[1]}, "
-        f"with {view.cka[row, column]:.2f}."
+    most_similar = (
+        f"The most similar pair is {layers[0][row]} of {names[0]} and {layers[1][column]} of "
+        f"{names[1]}, with {view.cka[row, column]:.2f}."
     )
-    alt = f"CKA of {len(layers[0])} layers of {names[0]} (rows) and {len(layers[1])} of {names[1]} (columns). {likest}"
+    alt = f"CKA of {len(layers[0])} layers of {names[0]} (rows) and {len(layers[1])} of {names[1]} (columns). "
     figure = plots.cka_heatmap(view.cka, layers, (names[0], names[1]))
     rows = [
         [layer, *(f"{v:.2f}" if np.isfinite(v) else NONE for v in row)]
@@ -94,12 +95,12 @@ def _pair(view: PairSummary | None) -> Pair | None:
         names=names,
         methods=tuple(map(shown_name, view.methods)),
         images=view.images_compared,
-        cka=draw(figure, "cka", alt),
+        cka=draw(figure, "cka", alt + most_similar),
         table=Table(f"CKA of {names[0]} (rows) and {names[1]} (columns)", ["layer", *layers[1]], rows),
-        likest=likest,
+        most_similar=most_similar,
         pictures=pictures,
         signed=scale.low < 0,
-        bar=looks.bar(scale, "pair-scale"),
+        bar=overlays.bar(scale, "pair-scale"),
     )
 
 
@@ -126,12 +127,12 @@ def _check(view: PairSummary) -> None:
 
 
 def _pictures(view: PairSummary, names: tuple[str, ...]) -> tuple[tuple[Shared, ...], Scale]:
-    maps = [looks.strengths(m) for m in (view.maps_a, view.occlusion_a, view.maps_b, view.occlusion_b)]
-    scale = looks.common_scale(np.stack(maps), looks.STRENGTHS)
+    maps = [overlays.strengths(m) for m in (view.maps_a, view.occlusion_a, view.maps_b, view.occlusion_b)]
+    scale = overlays.common_scale(np.stack(maps), overlays.STRENGTHS)
     methods = [shown_name(name) for name in (view.methods[0], _OCCLUSION, view.methods[1], _OCCLUSION)]
     owners = (names[0], names[0], names[1], names[1])
     columns = [
-        looks.over_images(method, view.images, values, scale, [f"{method} of {owner}"] * len(values))
+        overlays.over_images(method, view.images, values, scale, [f"{method} of {owner}"] * len(values))
         for method, owner, values in zip(methods, owners, maps, strict=True)
     ]
     shared = []

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from vitrail import numbers
 from vitrail.configs.serialization import MODEL_KINDS
-from vitrail.report import classes, curves, gallery, heads, inside, numbers, settings, trust
-from vitrail.report.elements import Highlight, Notice, Table, render
+from vitrail.estimate import wilson_interval
+from vitrail.metrics import EPOCH_METRICS, METRICS
+from vitrail.report import classes, curves, gallery, heads, model_section, settings, trust
+from vitrail.report.elements import Highlight, Notice, render
+from vitrail.report.model_section import ModelSection
 from vitrail.runs.directory import Run
+from vitrail.tables import Table
 from vitrail.text import plural, quoted, shown_name
-from vitrail.training.metrics import METRICS
 
 HELD_OUT = "validation"
 ON_TEST = "validation (test images)"
@@ -21,9 +25,9 @@ def run_page(run: Run) -> str:
     """The whole HTML text."""
     validation = ON_TEST if run.validates_on_test else HELD_OUT
     evaluation = run.test
-    measured = (*METRICS, "ece") if evaluation else METRICS
-    within = inside.read_inside(run)
-    looks = inside.gallery_looks(run, within.samples)
+    measured = (*EPOCH_METRICS, "ece") if evaluation else EPOCH_METRICS
+    stored = model_section.read_model_section(run)
+    overlays = model_section.sample_overlays(run, stored.samples)
     return render(
         "run.html",
         {
@@ -35,7 +39,7 @@ def run_page(run: Run) -> str:
             "final": _final_table(run, validation),
             "baseline": _baseline(run),
             "peak": _peak(run),
-            "meanings": [(numbers.METRIC_NAMES[m], numbers.METRIC_MEANINGS[m]) for m in measured],
+            "meanings": [(METRICS[m].title, METRICS[m].meaning) for m in measured],
             "epoch_drawings": curves.epoch_drawings(run, validation),
             "undefined": curves.undefined_metrics(run) if run.metrics else [],
             "epoch_table": curves.epoch_table(run, validation) if run.metrics else None,
@@ -45,14 +49,14 @@ def run_page(run: Run) -> str:
             "class_count": len(evaluation.per_class) if evaluation else 0,
             "confusions": classes.confusions(evaluation) if evaluation else None,
             "patches": gallery.patches(run),
-            "samples": gallery.samples(run, looks),
-            "mistakes": gallery.mistakes(run, looks),
+            "samples": gallery.samples(run, overlays),
+            "mistakes": gallery.mistakes(run, overlays),
             "has_samples": run.samples is not None,
-            "looks": looks,
-            "gaze": inside.gaze(run, within),
-            "heads": heads.heads(within.model) if within.model else None,
-            "places": _places(run, within),
-            "trust": _trust(run, within),
+            "overlays": overlays,
+            "attention": model_section.attention_section(run, stored),
+            "heads": heads.heads(stored.model) if stored.model else None,
+            "positions": _positions(run, stored),
+            "trust": _trust(run, stored),
             "settings": settings.run_tables(run),
             "choices": [str(choice) for choice in run.info.get("choices") or []],
             "command": str(run.info.get("command") or ""),
@@ -99,18 +103,20 @@ def missing(run: Run) -> list[Notice]:
     ]
 
 
-def _places(run: Run, within: inside.Inside) -> heads.Places | None:
-    if within.model is None:
+def _positions(run: Run, stored: ModelSection) -> heads.PositionsSection | None:
+    if stored.model is None:
         return None
-    return heads.places(within.model, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed")))
+    return heads.positions_section(
+        stored.model, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed"))
+    )
 
 
-def _trust(run: Run, within: inside.Inside) -> trust.Trust | None:
+def _trust(run: Run, stored: ModelSection) -> trust.Trust | None:
     """Nothing at all for a run of which nothing inside is stored."""
-    if within.measured is not None:
-        return within.measured
+    if stored.measured is not None:
+        return stored.measured
     command = f"vitrail explain {quoted(run.directory)} --faithfulness"
-    return trust.Trust(command) if within.model or within.samples else None
+    return trust.Trust(command) if stored.model or stored.samples else None
 
 
 def training_seconds(run: Run) -> float | None:
@@ -142,7 +148,7 @@ def _highlights(run: Run) -> list[Highlight]:
     if evaluation and accuracy is not None:
         note = ""
         if evaluation.images > 0:
-            low, high = numbers.wilson_interval(accuracy, evaluation.images)
+            low, high = wilson_interval(accuracy, evaluation.images)
             note = f"{100 * low:.1f} to {100 * high:.1f} % is the 95 % interval for {evaluation.images:,} images"
         shown.append(Highlight("Test accuracy", numbers.percent(accuracy), note))
     elif run.last("val_accuracy") is not None:
@@ -167,7 +173,7 @@ def _final_table(run: Run, validation: str) -> Table | None:
     if not run.metrics and evaluation is None:
         return None
     rows = []
-    for metric in METRICS:
+    for metric in EPOCH_METRICS:
         test = evaluation.metrics.get(metric) if evaluation else None
         values = (run.last(f"train_{metric}"), run.last(f"val_{metric}"), test)
         rows.append([_named(metric), *(numbers.metric(metric, value) for value in values)])
@@ -177,8 +183,9 @@ def _final_table(run: Run, validation: str) -> Table | None:
 
 
 def _named(metric: str) -> str:
-    name = numbers.METRIC_NAMES[metric]
-    return f"{name} (nats)" if metric == "loss" else name
+    """With its unit, where the cells do not show it."""
+    known = METRICS[metric]
+    return known.title if known.unit == "%" else known.label
 
 
 def _baseline(run: Run) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from vitrail.files import Json
-from vitrail.report.elements import Table
-from vitrail.report.numbers import NONE, count, short_count
+from vitrail.numbers import NONE, count, short_count
 from vitrail.runs.comparison import Comparison, ModelResults
 from vitrail.runs.directory import Run
+from vitrail.tables import Table
 
 
 def run_tables(run: Run) -> list[Table]:

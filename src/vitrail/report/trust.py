@@ -6,37 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitrail import plots
-from vitrail.report import numbers
-from vitrail.report.elements import Drawing, Table
+from vitrail import numbers, plots
+from vitrail.report.elements import Drawing
 from vitrail.report.embedding import draw
+from vitrail.tables import Table
 from vitrail.text import shown_name
 
 if TYPE_CHECKING:
     from vitrail.inspection.faithfulness import Faithfulness
 
 _CHARTED = {
-    "lerf_minus_morf_mean": "LeRF − MoRF (more is better)",
-    "saco_mean": "SaCo (more is better)",
-    "pointing": "pointing (more is better)",
-    "inside": "inside (more is better)",
-    "response": "response (more is better)",
+    "lerf_minus_morf_mean": "LeRF − MoRF (higher is better)",
+    "saco_mean": "SaCo (higher is better)",
+    "pointing": "pointing (higher is better)",
+    "inside": "inside (higher is better)",
+    "response": "response (higher is better)",
 }
 _MEANINGS = {
     "deletion_mean": (
         "deletion, insertion",
-        "The mean probability of the class while the cells that a map ranks highest are hidden first, which should "
-        "make it low, or shown first, which should make it high. In brackets: what hidden cells are replaced by, the "
-        "mean colour or a blurred copy of the image.",
+        "The mean probability of the class while cells are hidden (deletion) or shown (insertion), starting with those "
+        "that the map ranks highest. A good map gives a low deletion and a high insertion. In brackets: what replaces "
+        "hidden cells, the mean colour or a blurred copy of the image.",
     ),
     "lerf_minus_morf_mean": (
         "LeRF − MoRF",
-        "How much longer the probability lasts when the cells that matter least are hidden first than when those that "
-        "matter most are: 0 for a random order, below 0 for one that is the wrong way round.",
+        "How much higher the probability stays when the cells that the map ranks lowest are hidden first than when "
+        "those that it ranks highest are: 0 for a random order, below 0 for a map that is the wrong way round.",
     ),
     "saco_mean": (
         "SaCo",
-        "Whether cells that a map puts further apart also differ more in their effect: 1 always, 0 no more than by "
+        "Whether cells that differ more in the map also differ more in their effect: 1 always, 0 no more than by "
         "chance, −1 the reverse.",
     ),
     "pointing": (
@@ -46,8 +46,8 @@ _MEANINGS = {
     "inside": ("inside", "The share of a map's positive part that lies on the object."),
     "response": (
         "response",
-        "How much the ranking of cells changes when the model's weights are replaced by random ones: 0 is not at all, "
-        "and such a map does not show what the model has learned.",
+        "How much the ranking of cells changes when the model's weights are replaced by random ones. 0 is not at all: "
+        "such a map does not show what the model has learned.",
     ),
 }
 
@@ -89,7 +89,7 @@ def _chart(measured: Faithfulness) -> Drawing | None:
 
     scores: dict[str, dict[str, tuple[float, float, float]]] = {}
     for name, title in _CHARTED.items():
-        found = {shown_name(of.method): of.interval(name) for of in measured.scores}
+        found = {shown_name(of.method): of.estimate(name) for of in measured.scores}
         of_methods = {method: (i.mean, i.low, i.high) for method, i in found.items() if i is not None}
         if of_methods:
             scores[title] = of_methods
@@ -102,7 +102,7 @@ def _chart(measured: Faithfulness) -> Drawing | None:
         for title, method in best.items()
     )
     least = {_CHARTED["response"]: LEAST_RESPONSE}
-    caption = "A method whose interval reaches into the band is not shown to do better than the best control (grey)."
+    caption = "A method whose interval reaches into the band has not been shown to beat the best control (grey)."
     return draw(plots.trust_chart(scores, controls, least), "trust", alt, caption if controls else "")
 
 
@@ -120,7 +120,7 @@ def _facts(measured: Faithfulness) -> list[str]:
     )
     facts = [
         f"Measured on {measured.num_images:,} test images of {shown_name(Path(measured.data).name)} that the model "
-        f"classifies rightly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}"
+        f"classifies correctly, hidden in {rows} × {columns} cells, in {numbers.duration(float(measured.seconds))}"
         f"{f' (the response on {RANDOMISED} of them)' if measured.num_images > RANDOMISED else ''}. The "
         f"mean probability of the explained class is {numbers.percent(float(measured.probability))} for whole "
         f"images{f', {hidden}' if hidden else ''}."
@@ -128,13 +128,13 @@ def _facts(measured: Faithfulness) -> list[str]:
     if measured.object_share is not None and measured.pointing_share is not None:
         share, hit = (numbers.percent(float(of)) for of in (measured.object_share, measured.pointing_share))
         facts.append(
-            f"Objects cover {share} of their images: so much of a random map lies inside; with the margin that "
-            f"pointing allows, {hit}: so often pointing at random hits."
+            f"Objects cover {share} of their images, so that much of a random map lies inside them. With the margin "
+            f"that pointing allows they cover {hit}, so pointing at random hits that often."
         )
     failed = [shown_name(of.method) for of in measured.scores if of.fails_randomisation and not of.is_control]
     if failed:
         facts.append(
-            f"Not to be taken for what the model learned: {', '.join(failed)}, since the maps stay much as they are "
-            "when its weights are replaced by random ones."
+            f"These methods do not show what the model has learned: {', '.join(failed)}. Their maps hardly change when "
+            "its weights are replaced by random ones."
         )
     return facts

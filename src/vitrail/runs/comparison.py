@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vitrail.estimate import Estimate
 from vitrail.files import Json, checked, read_json
 from vitrail.runs.directory import Run, number, or_nan, whole
 from vitrail.runs.layout import COMPARISON, REPORT, runs_in
@@ -15,23 +16,14 @@ from vitrail.text import shown_name
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A number over seeds. `std` is None for a single seed."""
-
-    mean: float | None
-    std: float | None
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class ModelResults:
     name: str
     parameters: int | None
     multiply_adds: int | None
-    seconds: Spread
-    images_per_second: Spread
-    val: Mapping[str, Spread]
-    test: Mapping[str, Spread]
+    seconds: Estimate
+    images_per_second: Estimate
+    val: Mapping[str, Estimate]
+    test: Mapping[str, Estimate]
     runs: tuple[Run, ...]
 
 
@@ -85,16 +77,16 @@ def _results(name: str, values: Json, begun: list[Run]) -> ModelResults:
         name=shown_name(name),
         parameters=whole(values.get("parameters")),
         multiply_adds=whole(values.get("multiply_adds")),
-        seconds=_spread(values.get("seconds")),
-        images_per_second=_spread(values.get("images_per_second")),
-        val={key: _spread(value) for key, value in (values.get("val") or {}).items()},
-        test={key: _spread(value) for key, value in (values.get("test") or {}).items()},
+        seconds=_estimate(values.get("seconds")),
+        images_per_second=_estimate(values.get("images_per_second")),
+        val={key: _estimate(value) for key, value in (values.get("val") or {}).items()},
+        test={key: _estimate(value) for key, value in (values.get("test") or {}).items()},
         runs=tuple(sorted(own, key=lambda run: int(run.info.get("seed") or 0))),
     )
 
 
-def _spread(stored: Any) -> Spread:
+def _estimate(stored: Any) -> Estimate:
     if not isinstance(stored, dict):
-        return Spread(number(stored), None, ())
+        return Estimate(or_nan(stored))
     values = tuple(or_nan(value) for value in stored.get("values") or ())
-    return Spread(number(stored.get("mean")), number(stored.get("std")), values)
+    return Estimate(or_nan(stored.get("mean")), number(stored.get("std")), values=values)

@@ -9,10 +9,10 @@ from typing import Any
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION, AugmentConfig, ClassificationConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
-from vitrail.inspection.measures import Interval
+from vitrail.estimate import Estimate
 from vitrail.recipes.cifar10_fast import MODEL, TRAIN
-from vitrail.studies.setups import extent, images, mirrored
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, number, percent, points, verdict
+from vitrail.studies.setups import images, mirrored, training_set_size
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, number, percent, points, verdict
 from vitrail.training.cost import cumulative_cost
 
 RECIPE_CELL = "recipe"
@@ -50,7 +50,7 @@ def plan(setting: Setting) -> list[Cell]:
     Raises InputError for data of so few images that larger batches of them make no sense.
     """
     model, train = _adapted(setting)
-    most, _ = extent(setting)
+    most, _ = training_set_size(setting)
     batch = train.batch_size or 1
     if most < 2 * _LARGER * batch:
         raise InputError(
@@ -107,7 +107,7 @@ def _adapted(setting: Setting) -> tuple[ViTConfig, TrainConfig]:
 
 
 def conclude(results: Results) -> Finding:
-    found = {name: results.interval(name, "val_accuracy") for name in results.cells}
+    found = {name: results.estimate(name, "val_accuracy") for name in results.cells}
     worth = {name: results.difference(RECIPE_CELL, name, "val_accuracy") for name in found if name != RECIPE_CELL}
     order = [RECIPE_CELL, *sorted(worth, key=lambda name: -worth[name].mean)]
     titles = {RECIPE_CELL: "nothing", **CHOICES, **ADDITIONS}
@@ -116,20 +116,21 @@ def conclude(results: Results) -> Finding:
     better = [name for name in reversed(known) if worth[name].high < 0]
     gained = {name: results.difference(name, RECIPE_CELL, "val_accuracy") for name in better}
 
-    def told(differences: Mapping[str, Interval]) -> str:
+    def told(differences: Mapping[str, Estimate]) -> str:
         return "; ".join(f"{titles[name]} ({points(by)})" for name, by in differences.items())
 
     return Finding(
         verdict=verdict(*(worth[name] for name in CHOICES if name in worth)),
         sentence=(
             f"The recipe has {percent(found[RECIPE_CELL])} validation accuracy after "
-            f"{number(results.interval(RECIPE_CELL, 'seconds'), 0)} seconds of training. "
+            f"{number(results.estimate(RECIPE_CELL, 'seconds'), 0)} seconds of training. "
             + (
-                f"Beyond the spread of seeds it is better than with {told({name: worth[name] for name in paying})}"
+                "By more than the spread of seeds, it is better than with "
+                + told({name: worth[name] for name in paying})
                 if paying
-                else "Beyond the spread of seeds no change makes it worse"
+                else "No change makes it worse by more than the spread of seeds"
                 if known
-                else "One seed has no spread that a change could go beyond"
+                else "One seed shows no spread to compare a change with"
             )
             + (f". Better than the recipe is {told(gained)}" if better else "")
             + ". Each change was tried at one setting."
@@ -140,13 +141,13 @@ def conclude(results: Results) -> Finding:
                 titles[name],
                 percent(found[name]),
                 points(worth[name]) if name in worth else "",
-                number(results.interval(name, "seconds"), 0),
+                number(results.estimate(name, "seconds"), 0),
                 f"{(results.cells[name].data.train_subset or 0) * (results.cells[name].train.epochs or 0) / 1000:.0f}",
             ]
             for name in order
         ],
         figure=plots.interval_dots(
-            {"validation accuracy, %": {titles[name]: as_dot(results.values(name, "val_accuracy")) for name in order}}
+            {"validation accuracy, %": {titles[name]: results.in_percent(name, "val_accuracy") for name in order}}
         ),
     )
 

@@ -9,12 +9,13 @@ import torch
 
 from vitrail import plots
 from vitrail.data.splits import spread_over
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
 from vitrail.runs.directory import Run
-from vitrail.studies.setups import extent, images, training, vit
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
+from vitrail.studies.setups import images, training, training_set_size, vit
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, verdict
 
 _IMAGES = 64
 _SHARES = (10, 100)
@@ -22,7 +23,7 @@ _SHARES = (10, 100)
 
 def plan(setting: Setting) -> list[Cell]:
     """A tenth and all of the training images."""
-    whole, _ = extent(setting)
+    whole, _ = training_set_size(setting)
     cells = []
     for share in _SHARES:
         count = whole * share // 100
@@ -47,7 +48,7 @@ def conclude(results: Results) -> Finding:
     before, after = (results.values(f"data{_SHARES[-1]}", when) for when in ("before", "after"))
     spread, at_first = (np.ptp(of, axis=2) for of in (after, before))
     mean = after.mean(axis=2)
-    farther, narrower = interval(mean[:, -1] - mean[:, 0]), interval(spread[:, 0] - spread[:, -1])
+    farther, narrower = estimate(mean[:, -1] - mean[:, 0]), estimate(spread[:, 0] - spread[:, -1])
     curves = {
         "before training": before,
         **{f"after, {share} % of the images": results.values(f"data{share}", "after") for share in _SHARES},
@@ -56,24 +57,21 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(farther, narrower) if results.learned else "undecided",
         sentence=(
             f"After training on all images the last layer looks {number(farther, 1)} pixels farther than the first "
-            f"(mean over heads), whose heads lie {number(interval(spread[:, 0]), 1)} pixels apart, those of the last "
-            f"{number(interval(spread[:, -1]), 1)}; before training these are "
-            f"{number(interval(at_first[:, 0]), 1)} and {number(interval(at_first[:, -1]), 1)}." + results.reserve
+            f"(mean over heads). The heads of the first layer lie {number(estimate(spread[:, 0]), 1)} pixels apart and "
+            f"those of the last {number(estimate(spread[:, -1]), 1)}; before training it was "
+            f"{number(estimate(at_first[:, 0]), 1)} and {number(estimate(at_first[:, -1]), 1)}." + results.caveat
         ),
         head=("layer", *curves, "nearest to farthest head, after"),
         rows=[
             [
                 str(layer),
-                *(number(interval(of.mean(axis=2)[:, layer]), 1) for of in curves.values()),
-                number(interval(spread[:, layer]), 1),
+                *(number(estimate(of.mean(axis=2)[:, layer]), 1) for of in curves.values()),
+                number(estimate(spread[:, layer]), 1),
             ]
             for layer in range(after.shape[1])
         ],
         figure=plots.interval_lines(
-            {
-                name: [(float(i), at.mean, at.half) for i, at in enumerate(map(interval, of.mean(axis=2).T))]
-                for name, of in curves.items()
-            },
+            {name: curve(range(of.shape[1]), of.mean(axis=2)) for name, of in curves.items()},
             "layer",
             "attention distance, pixels",
         ),

@@ -12,13 +12,14 @@ from torch import Tensor
 from vitrail import plots
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.attribution import METHODS, apply
 from vitrail.inspection.capture import inspect
 from vitrail.models.build import Model
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import shapes_cells
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, percent, points, verdict
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, percent, points, verdict
 
 _IMAGES = 64
 
@@ -58,29 +59,23 @@ def conclude(results: Results) -> Finding:
     layers = results.values("vit", "layers")
     centre, area = results.values("vit", "centre"), results.values("vit", "area")
     start, end = layers[:, 0, -1], layers[:, -1, -1]
-    gained, beyond = interval(end - start), interval(end - centre)
+    gained, beyond = estimate(end - start), estimate(end - centre)
     last = layers.shape[1] - 1
     return Finding(
         verdict=verdict(gained, beyond) if results.learned else "undecided",
         sentence=(
-            f"After {last} epochs (test accuracy {percent(results.interval('vit', 'test_accuracy'))}) the last layer's "
-            f"class token has {percent(interval(end))} of its attention on the object, {points(gained)} more than "
-            f"before training, and {points(beyond)} against a centred Gaussian ({percent(interval(centre))}); the "
-            f"object's share of the area is {percent(interval(area))}." + results.reserve
+            f"After {last} epochs (test accuracy {percent(results.estimate('vit', 'test_accuracy'))}) the last layer's "
+            f"class token has {percent(estimate(end))} of its attention on the object, {points(gained)} more than "
+            f"before training, and {points(beyond)} more than a centred Gaussian ({percent(estimate(centre))}); the "
+            f"object covers {percent(estimate(area))} of the area." + results.caveat
         ),
         head=("layer", "before training", "after"),
         rows=[
-            [str(i), percent(interval(layers[:, 0, i])), percent(interval(layers[:, -1, i]))]
+            [str(i), percent(estimate(layers[:, 0, i])), percent(estimate(layers[:, -1, i]))]
             for i in range(layers.shape[2])
         ],
         figure=plots.interval_lines(
-            {
-                f"layer {i}": [
-                    (float(epoch), 100 * at.mean, at.half and 100 * at.half)
-                    for epoch, at in enumerate(map(interval, layers[:, :, i].T))
-                ]
-                for i in range(layers.shape[2])
-            },
+            {f"layer {i}": curve(range(layers.shape[1]), 100 * layers[:, :, i]) for i in range(layers.shape[2])},
             "epochs",
             "attention on the object, %",
             reference={"centred Gaussian": 100 * float(centre.mean()), "share of the area": 100 * float(area.mean())},

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from vitrail import plots
 from vitrail.configs import ModelConfig
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.models.summary import summarize
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, training, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_point,
-    interval,
-    percent,
-    points,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, percent, points, verdict
 
 _NAMES = {"vit": "ViT", "hybrid": "hybrid", "cnn": "CNN"}
 # A multiply-add is two operations; the backward pass takes twice the forward one.
@@ -51,7 +40,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
 def conclude(results: Results) -> Finding:
     ahead = results.difference("vit", "cnn", "test_accuracy")
-    found = {name: interval(results.values(name, "test_accuracy")) for name in _NAMES}
+    found = {name: estimate(results.values(name, "test_accuracy")) for name in _NAMES}
     spent = {name: f"{results.values(name, 'total').mean() / 1e12:.2f}" for name in _NAMES}
     return Finding(
         verdict=verdict(ahead),
@@ -66,10 +55,7 @@ def conclude(results: Results) -> Finding:
         ],
         figure=plots.interval_lines(
             {
-                title: [
-                    as_point(operations / 1e12, results.values(name, "curve")[:, i])
-                    for i, operations in enumerate(results.values(name, "operations")[0])
-                ]
+                title: curve(results.values(name, "operations")[0] / 1e12, 100 * results.values(name, "curve"))
                 for name, title in _NAMES.items()
             },
             "training operations, TFLOP",

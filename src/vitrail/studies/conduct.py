@@ -8,24 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.data.argument import data_option, lasting, shown_source
 from vitrail.errors import InputError, nearest
+from vitrail.estimate import estimate
 from vitrail.experiments.comparison import provenance
 from vitrail.experiments.plan import carry_out, draw_up, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import reopen
-from vitrail.inspection.measures import mean_interval
 from vitrail.progress import track
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import FIGURE, FINDING, MEASURED, RECORD
 from vitrail.runs.plan import Plan
 from vitrail.studies import STUDIES
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study
-from vitrail.text import plural
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, over_seeds
+from vitrail.tables import Table, to_markdown
 
 _SEEDS = 3
 
@@ -117,8 +115,8 @@ def complete(plan: Plan) -> Conducted:
 
 def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
     """With what it was measured on in front: it says nothing of more than that."""
-    extent = f"{'quick, ' if setting.quick else ''}{plural(seeds, 'seed')}"
-    where = f"{finding.verdict.capitalize()} on {shown_source(setting.data)} ({extent})"
+    scope = f"{'quick, ' if setting.quick else ''}{over_seeds(seeds)}"
+    where = f"{finding.verdict.capitalize()} on {shown_source(setting.data)} ({scope})"
     return replace(finding, sentence=f"{where}: {finding.sentence}")
 
 
@@ -176,7 +174,7 @@ def _record(
         "data": shown_source(setting.data),
         "seeds": seeds,
         "cells": {
-            cell: {measure: _spread([of[measure] for of in of_cell]) for measure in of_cell[0]}
+            cell: {measure: _over_seeds([of[measure] for of in of_cell]) for measure in of_cell[0]}
             for cell, of_cell in measured.items()
         },
     }
@@ -188,28 +186,15 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return {name: getattr(config.train, name) for name in named} | {"train_subset": config.data.train_subset}
 
 
-def _spread(values: Sequence[Any]) -> dict[str, Any]:
+def _over_seeds(values: Sequence[Any]) -> dict[str, Any]:
     """The values by seed; of numbers also the mean and half the width of its 95 % interval."""
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         return {"values": list(values)}
-    found = mean_interval(torch.tensor(values, dtype=torch.float64).numpy())
-    return {"values": list(values)} | ({} if found is None else {"mean": found.mean, "half": found.half})
+    found = estimate(values)
+    return {"values": list(values), "mean": found.mean, "half": found.half}
 
 
 def _markdown(name: str, chosen: Study, finding: Finding) -> str:
-    table = [finding.head, ["---"] * len(finding.head), *finding.rows]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
-    return "\n".join(
-        [
-            f"# {name}",
-            "",
-            f"*{chosen.claim}* ({chosen.source})",
-            "",
-            finding.sentence,
-            "",
-            *lines,
-            "",
-            f"![figure]({FIGURE}.svg)",
-            "",
-        ]
-    )
+    table = to_markdown(Table("", finding.head, finding.rows))
+    parts = (f"# {name}", f"*{chosen.claim}* ({chosen.source})", finding.sentence, table, "![figure](figure.svg)")
+    return "\n\n".join(parts) + "\n"

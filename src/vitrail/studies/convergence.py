@@ -7,22 +7,11 @@ from numpy.typing import NDArray
 
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_point,
-    interval,
-    number,
-    percent,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, percent, verdict
 from vitrail.text import plural
 
 _TITLES = {"vit": "ViT", "cnn": "CNN"}
@@ -60,15 +49,15 @@ def conclude(results: Results) -> Finding:
     fewer = results.difference("vit", "cnn", f"steps_to_{level}")
     best = {name: results.values(name, "best") for name in results.cells}
     steps, seconds = (
-        {name: number(results.interval(name, f"{unit}_to_{level}"), digits) for name in results.cells}
+        {name: number(results.estimate(name, f"{unit}_to_{level}"), digits) for name in results.cells}
         for unit, digits in (("steps", 0), ("seconds", 1))
     )
     return Finding(
-        verdict=verdict(fewer, *(interval(of - _FITTED) for of in best.values())),
+        verdict=verdict(fewer, *(estimate(of - _FITTED) for of in best.values())),
         sentence=(
             f"To {level} % training accuracy the CNN takes {steps['cnn']} steps and {seconds['cnn']} s, the ViT "
-            f"{steps['vit']} steps and {seconds['vit']} s. At best they have {percent(interval(best['cnn']))} and "
-            f"{percent(interval(best['vit']))}."
+            f"{steps['vit']} steps and {seconds['vit']} s. Their best training accuracies are "
+            f"{percent(estimate(best['cnn']))} and {percent(estimate(best['vit']))}."
         ),
         head=("model", *(f"steps to {n} %" for n in _LEVELS), *(f"seconds to {n} %" for n in _LEVELS), "best"),
         rows=[
@@ -76,16 +65,13 @@ def conclude(results: Results) -> Finding:
                 _TITLES[name],
                 *(_reached(results.values(name, f"steps_to_{n}"), 0) for n in _LEVELS),
                 *(_reached(results.values(name, f"seconds_to_{n}"), 1) for n in _LEVELS),
-                percent(interval(best[name])),
+                percent(estimate(best[name])),
             ]
             for name in results.cells
         ],
         figure=plots.interval_lines(
             {
-                _TITLES[name]: [
-                    as_point(step, results.values(name, "curve")[:, i])
-                    for i, step in enumerate(results.values(name, "steps")[0])
-                ]
+                _TITLES[name]: curve(results.values(name, "steps")[0], 100 * results.values(name, "curve"))
                 for name in results.cells
             },
             "steps",
@@ -97,7 +83,7 @@ def conclude(results: Results) -> Finding:
 def _reached(cost: NDArray[np.float64], digits: int) -> str:
     """The mean over those that reach the level would flatter where some do not."""
     reached = int(np.isfinite(cost).sum())
-    return number(interval(cost), digits) if reached == len(cost) else f"{reached} of {plural(len(cost), 'seed')}"
+    return number(estimate(cost), digits) if reached == len(cost) else f"{reached} of {plural(len(cost), 'seed')}"
 
 
 STUDY = Study(

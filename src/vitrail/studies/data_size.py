@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vitrail import plots
-from vitrail.studies.setups import ALIKE, cnn, extent, images, training, vit
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, interval, percent, points, verdict
+from vitrail.estimate import estimate
+from vitrail.studies.setups import ALIKE, cnn, images, training, training_set_size, vit
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, percent, points, verdict
 
 _SHARES = (1, 3, 10, 30, 100)
 _QUICK_SHARES, _QUICK_EPOCHS = (20, 100), 3
@@ -13,7 +14,7 @@ _FEWEST_PER_CLASS = 5
 
 def plan(setting: Setting) -> list[Cell]:
     """Both models on shares of the training images, all for as many steps; smaller batches where images are few."""
-    whole, num_classes = extent(setting)
+    whole, num_classes = training_set_size(setting)
     usual = training(setting, **({"epochs": _QUICK_EPOCHS} if setting.quick else {}))
     assert usual.epochs is not None
     assert usual.batch_size is not None
@@ -33,20 +34,20 @@ def conclude(results: Results) -> Finding:
     vits, cnns = ({n: results.values(f"{kind}-{n}", "test_accuracy") for n in counts} for kind in ("vit", "cnn"))
     least, most = counts[0], counts[-1]
     gaps = {n: cnns[n] - vits[n] for n in counts}
-    ahead, closes = interval(gaps[least]), interval(gaps[least] - gaps[most])
+    ahead, closes = estimate(gaps[least]), estimate(gaps[least] - gaps[most])
     return Finding(
         verdict=verdict(ahead, closes),
         sentence=(
             f"With {least:,} training images the CNN is {points(ahead)} ahead of the ViT in test accuracy, with "
-            f"{most:,} it is {points(interval(gaps[most]))}; the gap shrinks by {points(closes)}."
+            f"{most:,} it is {points(estimate(gaps[most]))}; the gap shrinks by {points(closes)}."
         ),
         head=("training images", "ViT", "CNN", "CNN − ViT"),
         rows=[
-            [f"{n:,}", percent(interval(vits[n])), percent(interval(cnns[n])), points(interval(gaps[n]))]
+            [f"{n:,}", percent(estimate(vits[n])), percent(estimate(cnns[n])), points(estimate(gaps[n]))]
             for n in counts
         ],
         figure=plots.interval_lines(
-            {name: [as_point(n, of[n]) for n in counts] for name, of in (("ViT", vits), ("CNN", cnns))},
+            {name: [(n, estimate(100 * of[n])) for n in counts] for name, of in (("ViT", vits), ("CNN", cnns))},
             "training images",
             "test accuracy, %",
             log=True,

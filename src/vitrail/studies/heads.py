@@ -13,24 +13,13 @@ from torch import Tensor
 from vitrail import plots
 from vitrail.classifier import load
 from vitrail.data.splits import spread_over
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.heads import UNNAMED, name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_point,
-    interval,
-    number,
-    percent,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, percent, verdict
 
 Head = tuple[int, int]
 _IMAGES = 400
@@ -103,24 +92,24 @@ def conclude(results: Results) -> Finding:
     least, most = (results.values("vit", name) for name in ("least_first", "most_first"))
     removable = results.values("vit", "removable")
     count = least.shape[1] - 1
-    named = [sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"]]
+    named = estimate(sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"])
     half = count // 2
     return Finding(
-        verdict=verdict(interval(removable - 0.5)) if results.learned else "undecided",
+        verdict=verdict(estimate(removable - 0.5)) if results.learned else "undecided",
         sentence=(
-            f"{percent(interval(removable))} of the {count} heads can go, the least important first, before test "
-            f"accuracy falls by more than a point from {percent(interval(least[:, 0]))}; without the {half} most "
-            f"important it is {percent(interval(most[:, half]))}. By what they mainly do, "
-            f"{number(interval(np.array(named, dtype=np.float64)), 1)} of the {count} can be named." + results.reserve
+            f"{percent(estimate(removable))} of the {count} heads can be removed, the least important first, before "
+            f"test accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} "
+            f"most important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be "
+            "named by what they mainly do." + results.caveat
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[
-            [str(n), percent(interval(least[:, n])), percent(interval(most[:, n]))]
+            [str(n), percent(estimate(least[:, n])), percent(estimate(most[:, n]))]
             for n in sorted({0, count // 4, half, 3 * count // 4, count})
         ],
         figure=plots.interval_lines(
             {
-                title: [as_point(100 * n / count, of[:, n]) for n in range(count + 1)]
+                title: curve(np.linspace(0, 100, count + 1), 100 * of)
                 for title, of in (("least important first", least), ("most important first", most))
             },
             "heads removed, %",

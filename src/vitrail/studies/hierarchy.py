@@ -14,23 +14,12 @@ from vitrail import plots
 from vitrail.classifier import load
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.features import feature_maps
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import shapes_cells
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_point,
-    interval,
-    percent,
-    points,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, percent, points, verdict
 
 _MARGIN = 0.05
 """By so much, a target "is not read better" with depth."""
@@ -98,29 +87,29 @@ def guessed(target: Int[ndarray, " n"]) -> float:
 def conclude(results: Results) -> Finding:
     found = {(name, target): results.values(name, target) for name in results.cells for target in TARGETS}
     gained = {key: of[:, -1] - of[:, 0] for key, of in found.items()}
-    later = [interval(gained[name, "shape"]) for name in results.cells]
-    not_later = [interval(_MARGIN - gained[name, of]) for name in results.cells for of in ("orientation", "colour")]
+    later = [estimate(gained[name, "shape"]) for name in results.cells]
+    not_later = [estimate(_MARGIN - gained[name, of]) for name in results.cells for of in ("orientation", "colour")]
     titles = {"vit": "ViT", "cnn": "CNN"}
     by_guessing = results.values(next(iter(results.cells)), "guessed").mean(axis=0)
 
     def told(name: str) -> str:
-        parts = (f"{target} by {points(interval(gained[name, target]))}" for target in TARGETS)
+        parts = (f"{target} by {points(estimate(gained[name, target]))}" for target in TARGETS)
         return f"in the {titles[name]} {', '.join(parts)}"
 
     return Finding(
         verdict=verdict(*later, *not_later) if results.learned else "undecided",
         sentence=(
-            "From the first features to the logits' input, linear probes change: "
-            f"{'; '.join(told(name) for name in results.cells)}. Guessing the most frequent one is right in "
+            "From the first features to the input of the logits, the accuracy of linear probes changes: "
+            f"{'; '.join(told(name) for name in results.cells)}. Always guessing the most frequent value is right in "
             + ", ".join(f"{100 * share:.1f} % ({of})" for share, of in zip(by_guessing, TARGETS, strict=True))
-            + ": what is hardly read better can hardly fall."
-            + results.reserve
+            + "; what is read hardly better than that can hardly get worse."
+            + results.caveat
         ),
         head=("model and depth", *TARGETS),
         rows=[
             [
                 f"{titles[name]}, {depth} of {found[name, 'shape'].shape[1] - 1}",
-                *(percent(interval(found[name, target][:, depth])) for target in TARGETS),
+                *(percent(estimate(found[name, target][:, depth])) for target in TARGETS),
             ]
             for name in results.cells
             for depth in range(found[name, "shape"].shape[1])
@@ -128,9 +117,7 @@ def conclude(results: Results) -> Finding:
         + [["guessing the most frequent", *(f"{100 * share:.1f} %" for share in by_guessing)]],
         figure=plots.interval_lines(
             {
-                f"{titles[name]}: {target}": [
-                    as_point(depth / (of.shape[1] - 1), of[:, depth]) for depth in range(of.shape[1])
-                ]
+                f"{titles[name]}: {target}": curve(np.linspace(0, 1, of.shape[1]), 100 * of)
                 for (name, target), of in found.items()
             },
             "depth, share of the model",

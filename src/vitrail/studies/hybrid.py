@@ -8,7 +8,7 @@ from vitrail import plots
 from vitrail.configs import ViTConfig
 from vitrail.models.summary import summarize
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, percent, points, verdict
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, percent, points, verdict
 
 LINEAR, CONV = "linear-stem", "conv-stem"
 
@@ -33,8 +33,8 @@ def _at_equal_cost(hybrid: ViTConfig, of: ViTConfig) -> ViTConfig:
 
 def conclude(results: Results) -> Finding:
     gain = results.difference(CONV, LINEAR, "test_accuracy")
-    costs = {name: results.interval(name, "multiply_adds").mean / 1e6 for name in (LINEAR, CONV)}
-    found = {name: results.interval(name, "test_accuracy") for name in (LINEAR, CONV)}
+    costs = {name: results.estimate(name, "multiply_adds").mean / 1e6 for name in (LINEAR, CONV)}
+    found = {name: results.estimate(name, "test_accuracy") for name in (LINEAR, CONV)}
     return Finding(
         verdict=verdict(gain),
         sentence=(
@@ -47,7 +47,7 @@ def conclude(results: Results) -> Finding:
             for name in (LINEAR, CONV)
         ],
         figure=plots.interval_dots(
-            {"test accuracy, %": {name: as_dot(results.values(name, "test_accuracy")) for name in found}}
+            {"test accuracy, %": {name: results.in_percent(name, "test_accuracy") for name in found}}
         ),
     )
 

@@ -9,25 +9,13 @@ import torch
 from vitrail import plots
 from vitrail.classifier import load
 from vitrail.configs import ModelConfig
+from vitrail.estimate import Estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import available_cores
-from vitrail.inspection.measures import Interval
 from vitrail.models.build import build_model
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_dot,
-    number,
-    percent,
-    points,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, number, percent, points, verdict
 
 _BATCH = 8
 
@@ -76,12 +64,12 @@ def conclude(results: Results) -> Finding:
 
     def exponent(measure: str) -> float:
         cost, tokens = (
-            results.interval(fine, name).mean / results.interval(coarse, name).mean for name in (measure, "tokens")
+            results.estimate(fine, name).mean / results.estimate(coarse, name).mean for name in (measure, "tokens")
         )
         return math.log(cost) / math.log(tokens)
 
-    beyond = Interval(exponent("multiply_adds") - 1, 0.0)
-    tokens = {name: int(results.interval(name, "tokens").mean) for name in results.cells}
+    beyond = Estimate(exponent("multiply_adds") - 1, half=0.0)
+    tokens = {name: int(results.estimate(name, "tokens").mean) for name in results.cells}
     return Finding(
         verdict=verdict(gain, beyond),
         sentence=(
@@ -94,20 +82,17 @@ def conclude(results: Results) -> Finding:
             [
                 name.removeprefix("patch"),
                 str(tokens[name]),
-                percent(results.interval(name, "test_accuracy")),
-                f"{results.interval(name, 'multiply_adds').mean / 1e6:.2f}",
-                number(results.interval(name, "milliseconds")),
-                f"{results.interval(name, 'bytes').mean / 1e3:,.0f}",
+                percent(results.estimate(name, "test_accuracy")),
+                f"{results.estimate(name, 'multiply_adds').mean / 1e6:.2f}",
+                number(results.estimate(name, "milliseconds")),
+                f"{results.estimate(name, 'bytes').mean / 1e3:,.0f}",
             ]
             for name in results.cells
         ],
         figure=plots.interval_dots(
             {
-                "test accuracy, %": {name: as_dot(results.values(name, "test_accuracy")) for name in results.cells},
-                "training ms per image": {
-                    name: (i.mean, i.half)
-                    for name, i in ((n, results.interval(n, "milliseconds")) for n in results.cells)
-                },
+                "test accuracy, %": {name: results.in_percent(name, "test_accuracy") for name in results.cells},
+                "training ms per image": {name: results.estimate(name, "milliseconds") for name in results.cells},
             }
         ),
     )

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail import plots
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection import positions
 from vitrail.models.build import Model
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, interval, number, verdict
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, verdict
 
 _PAIRS = {"same_row": "in the same row", "same_column": "in the same column", "apart": "in neither"}
 
@@ -58,10 +59,7 @@ def conclude(results: Results) -> Finding:
     curves = {name: results.values("learned", name) for name in (*_PAIRS, "correlation")}
     before, after = ({name: curve[:, i] for name, curve in curves.items()} for i in (0, -1))
     figure = plots.interval_lines(
-        {
-            title: [(float(i), of.mean, of.half) for i, of in enumerate(map(interval, curves[name].T))]
-            for name, title in _PAIRS.items()
-        },
+        {title: curve(range(curves[name].shape[1]), curves[name]) for name, title in _PAIRS.items()},
         "epochs",
         "mean similarity (cosine)",
     )
@@ -72,8 +70,8 @@ def structure_finding(
     before: Mapping[str, NDArray[np.float64]], after: Mapping[str, NDArray[np.float64]], when: str, figure: Figure
 ) -> Finding:
     """What a model's positions were like before training and after: `structure_measures`, each over (seed,)."""
-    gained = [interval(after[name] - after["apart"]) for name in ("same_row", "same_column")]
-    start, end = interval(before["correlation"]), interval(after["correlation"])
+    gained = [estimate(after[name] - after["apart"]) for name in ("same_row", "same_column")]
+    start, end = estimate(before["correlation"]), estimate(after["correlation"])
     return Finding(
         verdict=verdict(*gained, end),
         sentence=(
@@ -83,7 +81,7 @@ def structure_finding(
         ),
         head=("pairs of patches", "before training", "after"),
         rows=[
-            [title, number(interval(before[name])), number(interval(after[name]))]
+            [title, number(estimate(before[name])), number(estimate(after[name]))]
             for name, title in {**_PAIRS, "correlation": "correlation with nearness"}.items()
         ],
         figure=figure,

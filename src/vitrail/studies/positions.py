@@ -6,23 +6,12 @@ import torch
 
 from vitrail import plots
 from vitrail.classifier import load
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.positions import accuracy_by_moved
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_dot,
-    interval,
-    percent,
-    points,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, percent, points, verdict
 
 _KINDS = {"none": "none", "learned": "learned, 1-D", "learned2d": "learned, 2-D", "sincos": "sine and cosine, 2-D"}
 _MARGIN = 0.01
@@ -43,30 +32,30 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
 def conclude(results: Results) -> Finding:
     whole, shuffled = ({kind: results.values(kind, name) for kind in results.cells} for name in ("whole", "shuffled"))
-    needed = interval(whole["learned"] - whole["none"])
+    needed = estimate(whole["learned"] - whole["none"])
     rivals = ("learned2d", "sincos")
     behind = {kind: whole[kind] - whole["learned"] for kind in rivals}
-    lost = {kind: interval(whole[kind] - shuffled[kind]) for kind in results.cells}
+    lost = {kind: estimate(whole[kind] - shuffled[kind]) for kind in results.cells}
     return Finding(
         verdict=verdict(
             needed,
-            interval(_MARGIN - (whole["none"] - shuffled["none"])),
-            *(interval(_MARGIN - of) for of in behind.values()),
+            estimate(_MARGIN - (whole["none"] - shuffled["none"])),
+            *(estimate(_MARGIN - of) for of in behind.values()),
         ),
         sentence=(
-            f"Without position embeddings, shuffling all patches costs {points(lost['none'])} of test accuracy, with "
-            f"learned ones {points(lost['learned'])}. On whole images learned 1-D positions add {points(needed)} to "
-            f"none; {_KINDS['learned2d']} ones minus these are {points(interval(behind['learned2d']))}, "
-            f"{_KINDS['sincos']} ones {points(interval(behind['sincos']))}."
+            f"Without position embeddings, shuffling all patches costs {points(lost['none'])} of test accuracy, and "
+            f"with learned ones {points(lost['learned'])}. On whole images learned 1-D positions gain {points(needed)} "
+            f"over none; {_KINDS['learned2d']} ones gain {points(estimate(behind['learned2d']))} over learned 1-D "
+            f"ones, and {_KINDS['sincos']} ones {points(estimate(behind['sincos']))}."
         ),
         head=("position embeddings", "whole images", "patches shuffled", "lost"),
         rows=[
-            [name, percent(interval(whole[kind])), percent(interval(shuffled[kind])), points(lost[kind])]
+            [name, percent(estimate(whole[kind])), percent(estimate(shuffled[kind])), points(lost[kind])]
             for kind, name in _KINDS.items()
         ],
         figure=plots.interval_dots(
             {
-                title: {name: as_dot(of[kind]) for kind, name in _KINDS.items()}
+                title: {name: estimate(100 * of[kind]) for kind, name in _KINDS.items()}
                 for title, of in (("accuracy on whole images, %", whole), ("on shuffled patches, %", shuffled))
             }
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitrail import plots
 from vitrail.configs import NO_AUGMENTATION, AugmentConfig
 from vitrail.studies.setups import images, mirrored, training, vit
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_dot, percent, points, verdict
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, percent, points, verdict
 
 _IMAGES, _QUICK_IMAGES = 1000, 300
 _NONE = "none"
@@ -37,30 +37,29 @@ def plan(setting: Setting) -> list[Cell]:
 
 
 def conclude(results: Results) -> Finding:
-    found = {name: results.interval(name, "test_accuracy") for name in results.cells}
+    found = {name: results.estimate(name, "test_accuracy") for name in results.cells}
     titles = {**_TITLES, "augment": _TITLES["mirrored" if results.cells["augment"].train.augment.flip else "augment"]}
     gains = {name: results.difference(name, _NONE, "test_accuracy") for name in results.cells if name != _NONE}
     count = results.cells[_NONE].data.train_subset
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
-            f"On {count:,} training images test accuracy is {percent(found[_NONE])} with none of it. Changes: "
-            + "; ".join(f"{titles[name]}: {points(gain)}" for name, gain in gains.items())
-            + "."
+            f"On {count:,} training images test accuracy is {percent(found[_NONE])} without any of it. The change with "
+            "each: " + "; ".join(f"{titles[name]}: {points(gain)}" for name, gain in gains.items()) + "."
         ),
         head=("regularisation", "test accuracy", "training accuracy", "gain"),
         rows=[
             [
                 titles[name],
                 percent(found[name]),
-                percent(results.interval(name, "train_accuracy")),
+                percent(results.estimate(name, "train_accuracy")),
                 points(gains[name]) if name in gains else "",
             ]
             for name in results.cells
         ],
         figure=plots.interval_dots(
             {
-                title: {titles[name]: as_dot(results.values(name, measure)) for name in results.cells}
+                title: {titles[name]: results.in_percent(name, measure) for name in results.cells}
                 for title, measure in (
                     ("test accuracy, %", "test_accuracy"),
                     ("training accuracy, %", "train_accuracy"),

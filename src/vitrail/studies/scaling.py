@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vitrail import plots
-from vitrail.studies.setups import extent, images, training, vit
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, as_point, percent, points, verdict
+from vitrail.studies.setups import images, training, training_set_size, vit
+from vitrail.studies.study import Cell, Finding, Results, Setting, Study, percent, points, verdict
 
 _DEPTHS, _QUICK_DEPTHS = (1, 3, 6), (1, 4)
 _SHARES, _QUICK_SHARES = (25, 100), (30, 100)
@@ -12,7 +12,7 @@ _SHARES, _QUICK_SHARES = (25, 100), (30, 100)
 
 def plan(setting: Setting) -> list[Cell]:
     """Every depth with every share of the training images for two numbers of epochs."""
-    whole, _ = extent(setting)
+    whole, _ = training_set_size(setting)
     usual = training(setting).epochs
     assert usual is not None
     depths, shares = (_QUICK_DEPTHS, _QUICK_SHARES) if setting.quick else (_DEPTHS, _SHARES)
@@ -46,19 +46,19 @@ def conclude(results: Results) -> Finding:
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
-            "With the other two at their most, test accuracy changes by "
+            "With the other two factors at their largest, test accuracy changes by "
             + "; ".join(f"{points(gains[factor])} from {told[factor]}" for factor in every)
             + "."
         ),
         head=("depth", "% of the data", "epochs", "test accuracy"),
         rows=[
-            [*(str(level[factor]) for factor in every), percent(results.interval(_name(level), "test_accuracy"))]
+            [*(str(level[factor]) for factor in every), percent(results.estimate(_name(level), "test_accuracy"))]
             for level in levels
         ],
         figure=plots.interval_lines(
             {
                 f"{share} % of the data, {epochs} epochs": [
-                    as_point(d, results.values(_name({"depth": d, "data": share, "epochs": epochs}), "test_accuracy"))
+                    (d, results.in_percent(_name({"depth": d, "data": share, "epochs": epochs}), "test_accuracy"))
                     for d in every["depth"]
                 ]
                 for share in every["data"]

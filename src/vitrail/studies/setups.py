@@ -34,7 +34,7 @@ def images(setting: Setting, **changes: Any) -> DataConfig:
     return DataConfig(setting.data, **changes)
 
 
-def extent(setting: Setting) -> tuple[int, int]:
+def training_set_size(setting: Setting) -> tuple[int, int]:
     """How many training images the data has, without those that validate, and how many classes."""
     source = open_source(setting.data, setting.data_dir)
     return len(split(source.labels, source.split, images(setting), source.class_names).train), len(source.class_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vitrail import numbers
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.estimate import MEAN_AND_HALF, Estimate, estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.experiments.run import Observer
-from vitrail.inspection.measures import Interval, mean_interval
 from vitrail.plots.style import save_svg
 from vitrail.runs.directory import Run
+from vitrail.text import plural
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 Measured = dict[str, Any]
@@ -51,27 +53,29 @@ class Results:
 
     @property
     def learned(self) -> bool:
-        """Whether every model is right more often than not: of one that is not, the inside says nothing."""
-        return all(self.interval(cell, "test_accuracy").mean > 0.5 for cell in self.cells)
+        """Whether every model is right more often than not; the inside of one that is not says nothing."""
+        return all(self.estimate(cell, "test_accuracy").mean > 0.5 for cell in self.cells)
 
     @property
-    def reserve(self) -> str:
+    def caveat(self) -> str:
         """What a sentence about the inside of models ends with where one of them has learned too little."""
-        return "" if self.learned else " A model is right in half of the images or fewer: its inside says little."
+        return "" if self.learned else " One model is right on half of the images or fewer, so its inside says little."
 
     def values(self, cell: str, measure: str) -> NDArray[np.float64]:
         """(seed, ...)."""
         return np.array([measured[measure] for measured in self.measured[cell]], dtype=np.float64)
 
-    def interval(self, cell: str, measure: str) -> Interval:
-        """Mean and 95 % interval over seeds of a number."""
-        return interval(self.values(cell, measure))
+    def estimate(self, cell: str, measure: str) -> Estimate:
+        """Of a number, over seeds."""
+        return estimate(self.values(cell, measure))
 
-    def difference(self, more: str, less: str, measure: str) -> Interval:
-        """Mean and 95 % interval of `more` - `less`, seed by seed: with the same data and batches, these come in the
-        same order for both.
-        """
-        return interval(self.values(more, measure) - self.values(less, measure))
+    def in_percent(self, cell: str, measure: str) -> Estimate:
+        """Of a share, over seeds, for a figure."""
+        return estimate(100 * self.values(cell, measure))
+
+    def difference(self, more: str, less: str, measure: str) -> Estimate:
+        """Of `more` - `less`, seed by seed: with the same data, batches come in the same order for both."""
+        return estimate(self.values(more, measure) - self.values(less, measure))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,53 +114,38 @@ class Study:
     """The data that it can be done on, where that is not any."""
 
 
-def interval(values: NDArray[np.float64]) -> Interval:
-    """Mean over seeds and 95 % interval. Seeds without a value are left out; NaN where none has one."""
-    return mean_interval(values) or Interval(float("nan"), None)
+def curve(at: Iterable[float], values: NDArray[np.float64]) -> list[tuple[float, Estimate]]:
+    """Values (seed, point) as points of a line, for `plots.interval_lines`."""
+    return [(float(x), estimate(of)) for x, of in zip(at, values.T, strict=True)]
 
 
-def verdict(*differences: Interval) -> Verdict:
+def verdict(*differences: Estimate) -> Verdict:
     """A claim that these are all positive: supported where every interval is, contradicted where one is negative.
 
     The more there are, the likelier one of them is negative by chance: to contradict, intervals are widened for it.
     """
-    if any(d.half is None or not np.isfinite(d.mean) for d in differences):
+    if any(d.half is None or not d.known for d in differences):
         return "undecided"
     if all(d.low > 0 for d in differences):
         return "supported"
     return "contradicted" if any(d.among(len(differences)).high < 0 for d in differences) else "undecided"
 
 
-def as_point(at: float, shares: NDArray[np.float64]) -> tuple[float, float, float | None]:
-    """Shares by seed as a point in percent, for `plots.interval_lines`."""
-    found = interval(100 * shares)
-    return at, found.mean, found.half
+def over_seeds(count: int) -> str:
+    """What the numbers of a finding are of: `3 seeds, mean ± half of the 95 % interval`."""
+    return plural(count, "seed") + (f", {MEAN_AND_HALF}" if count > 1 else "")
 
 
-def as_dot(shares: NDArray[np.float64]) -> tuple[float, float | None]:
-    """Shares by seed as a dot in percent, for `plots.interval_dots`."""
-    found = interval(100 * shares)
-    return found.mean, found.half
+def percent(share: Estimate) -> str:
+    """`71.2 ± 0.8 %` of a share: as all that a study prints, with half of the 95 % interval."""
+    return numbers.percent(share.mean, share.half)
 
 
-def percent(share: Interval) -> str:
-    """`71.2 ± 0.8 %` of a share."""
-    return f"{_with_half(100 * share.mean, share.half and 100 * share.half, 1)} %"
-
-
-def points(difference: Interval) -> str:
+def points(difference: Estimate) -> str:
     """`4.1 ± 0.9 points` of a difference of shares."""
-    return f"{_with_half(100 * difference.mean, difference.half and 100 * difference.half, 1)} points"
+    return numbers.points(difference.mean, difference.half)
 
 
-def number(of: Interval, digits: int = 2) -> str:
+def number(of: Estimate, digits: int = 2) -> str:
     """`0.42 ± 0.03`."""
-    return _with_half(of.mean, of.half, digits)
-
-
-def _with_half(mean: float, half: float | None, digits: int) -> str:
-    if not np.isfinite(mean):
-        return "–"
-    # Adding zero makes of a negative zero a plain one.
-    shown = f"{round(mean, digits) + 0.0:,.{digits}f}".replace("-", "−")
-    return shown if half is None else f"{shown} ± {half:,.{digits}f}"
+    return numbers.number(of.mean, of.half, digits)

@@ -11,22 +11,11 @@ from vitrail import plots
 from vitrail.classifier import Classifier, load
 from vitrail.configs import AugmentConfig
 from vitrail.data.splits import spread_over
+from vitrail.estimate import estimate
 from vitrail.experiments.resolve import Prepared
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
-from vitrail.studies.study import (
-    Cell,
-    Finding,
-    Measured,
-    Results,
-    Setting,
-    Study,
-    as_point,
-    interval,
-    percent,
-    points,
-    verdict,
-)
+from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, percent, points, verdict
 
 _IMAGES = 400
 _SHIFTS = (0, 1, 2, 3, 4)
@@ -70,21 +59,21 @@ def _predicted(classifier: Classifier, images: UInt8[ndarray, "n c h w"]) -> np.
 def conclude(results: Results) -> Finding:
     stable = {name: results.values(name, "stable") for name in results.cells}
     at = _SHIFTS.index(2)
-    built_in = interval(stable["cnn"][:, at] - stable["vit"][:, at])
-    learned, also = (interval(stable[f"{name}-crops"][:, at] - stable[name][:, at]) for name in ("vit", "cnn"))
+    built_in = estimate(stable["cnn"][:, at] - stable["vit"][:, at])
+    learned, also = (estimate(stable[f"{name}-crops"][:, at] - stable[name][:, at]) for name in ("vit", "cnn"))
     return Finding(
         verdict=verdict(built_in, learned),
         sentence=(
-            f"When images shift by 2 pixels, {percent(interval(stable['cnn'][:, at]))} of the CNN's predictions stay "
-            f"and {percent(interval(stable['vit'][:, at]))} of the ViT's, a difference of {points(built_in)}; training "
+            f"When images shift by 2 pixels, {percent(estimate(stable['cnn'][:, at]))} of the CNN's predictions stay "
+            f"and {percent(estimate(stable['vit'][:, at]))} of the ViT's, a difference of {points(built_in)}; training "
             f"on random crops changes the ViT's share by {points(learned)}, the CNN's by {points(also)}."
         ),
         head=("shift, pixels", *(_TITLES[name] for name in stable)),
         rows=[
-            [str(shift), *(percent(interval(of[:, i])) for of in stable.values())] for i, shift in enumerate(_SHIFTS)
+            [str(shift), *(percent(estimate(of[:, i])) for of in stable.values())] for i, shift in enumerate(_SHIFTS)
         ],
         figure=plots.interval_lines(
-            {_TITLES[name]: [as_point(s, of[:, i]) for i, s in enumerate(_SHIFTS)] for name, of in stable.items()},
+            {_TITLES[name]: curve(_SHIFTS, 100 * of) for name, of in stable.items()},
             "shift, pixels",
             "predictions that stay, %",
         ),

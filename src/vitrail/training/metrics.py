@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("loss", "accuracy", "top5", "auroc", "f1", "precision", "recall")
+from vitrail.metrics import EPOCH_METRICS
+
 _AUROC_SAMPLE = 100_000
 _CALIBRATION_BINS = 15
 
@@ -55,7 +56,7 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
     from sklearn.metrics import precision_recall_fscore_support
 
     if len(labels) == 0 or not np.isfinite(logits).all():
-        return dict.fromkeys(METRICS)
+        return dict.fromkeys(EPOCH_METRICS)
     classes = logits.shape[1]
     predicted = logits.argmax(axis=1)
     top5 = None

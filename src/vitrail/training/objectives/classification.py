@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vitrail.classifier import Precision, predict_logits
 from vitrail.configs import RunConfig
 from vitrail.data.augment import augment, mix
+from vitrail.metrics import EPOCH_METRICS
 from vitrail.models.build import Model
 from vitrail.training import metrics
 from vitrail.training.data import TrainingData
@@ -71,7 +72,7 @@ class Classification:
 
     def epoch_metrics(self, results: dict[str, Tensor]) -> dict[str, float | None]:
         if not results:
-            return dict.fromkeys(metrics.METRICS)
+            return dict.fromkeys(EPOCH_METRICS)
         return metrics.measure(results["logits"].numpy(), results["labels"].numpy())
 
     def validate(self, model: Model, advance: Callable[[int], None]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Attention through training as a film that plays by style sheet alone."""
+"""Attention through training as an animation that plays by style sheet alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from vitrail import plots
 from vitrail.plots.pictures import shrink
-from vitrail.report import looks
+from vitrail.report import overlays
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import data_uri, inline_svg, is_small, picture_uri
 
@@ -38,7 +38,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Film:
+class AttentionAnimation:
     still: str
     """The image itself."""
     epochs: tuple[int, ...]
@@ -57,7 +57,7 @@ class Film:
 
     @property
     def seconds(self) -> float:
-        """Of one showing: the frames, then the last of them for a while."""
+        """Of one cycle: the frames, then the last of them for a while."""
         return self.steps / _PER_SECOND + _LAST_FOR
 
     @property
@@ -71,9 +71,9 @@ class Film:
         return 100 * self.steps / len(self.epochs)
 
 
-def film(
+def animate(
     image: UInt8[ndarray, "c h w"], epochs: Int[ndarray, " epoch"], maps: Float[ndarray, "epoch head row column"]
-) -> Film:
+) -> AttentionAnimation:
     """At most 40 evenly chosen epochs, the first and the last among them, all on one scale."""
     chosen = np.unique(np.linspace(0, len(epochs) - 1, min(_MOST_FRAMES, len(epochs))).round().astype(int))
     heads = maps.shape[1]
@@ -85,7 +85,7 @@ def film(
     names = ["mean over heads", *(f"head {i}" for i in range(heads))]
     # One head alone is its own mean.
     strips = _strips(frames, width)[: 1 + heads if shown.shape[1] > 1 else 1]
-    return Film(
+    return AttentionAnimation(
         still=data_uri(cell),
         epochs=numbers,
         strips=tuple(
@@ -95,7 +95,7 @@ def film(
         width=width,
         height=height,
         small=is_small(cell),
-        bar=Drawing(inline_svg(plots.attention_bar(shown), "film-bar", f"Colour scale: {looks.MULTIPLES}.")),
+        bar=Drawing(inline_svg(plots.attention_bar(shown), "animation-bar", f"Colour scale: {overlays.MULTIPLES}.")),
         complete=len(chosen) == len(epochs),
     )
 
@@ -104,8 +104,8 @@ def _strips(frames: UInt8[ndarray, "epoch y x 4"], width: int) -> list[str]:
     """The cells of all frames, parted from each other by transparent pixels, as one picture for each place."""
     opaque = frames[0, 0, :, 3] > 0
     starts = np.flatnonzero(opaque & ~np.concatenate([[False], opaque[:-1]]))
-    reels = [rearrange(frames[:, :, at : at + width, :3], "epoch y x c -> (epoch y) x c") for at in starts]
-    return [picture_uri(Image.fromarray(np.ascontiguousarray(reel)), exact=width <= _EXACT) for reel in reels]
+    columns = [rearrange(frames[:, :, at : at + width, :3], "epoch y x c -> (epoch y) x c") for at in starts]
+    return [picture_uri(Image.fromarray(np.ascontiguousarray(column)), exact=width <= _EXACT) for column in columns]
 
 
 def _listed(epochs: Sequence[int]) -> str:

@@ -25,7 +25,7 @@ _LEAST = 2.0
 
 
 @dataclass(frozen=True)
-class Look:
+class Overlay:
     """A map laid over an image."""
 
     name: str
@@ -55,10 +55,10 @@ def over_images(
     maps: Float[ndarray, "sample row column"],
     scale: Scale,
     alts: Sequence[str],
-) -> list[Look]:
+) -> list[Overlay]:
     """Every map over its image, a side of at most 112 pixels."""
     return [
-        Look(name, _laid_over(image, values, scale), alt, is_small(image))
+        Overlay(name, _laid_over(image, values, scale), alt, is_small(image))
         for image, values, alt in zip(images, maps, alts, strict=True)
     ]
 

@@ -31,10 +31,10 @@ from safetensors.numpy import save_file
 
 from vitrail.errors import InputError
 from vitrail.inspection.summaries import store
-from vitrail.report import looks, write_report
-from vitrail.report.film import film
+from vitrail.report import overlays, write_report
+from vitrail.report.animation import animate
 from vitrail.report.heads import head_summary
-from vitrail.report.inside import check_shapes
+from vitrail.report.model_section import check_shapes
 
 SMALL = Recipe(epochs=1, steps_per_epoch=4, samples=3, mistakes=2)
 SECTIONS = ("Where it looks", "What its heads do", "Positions and patches", "Whether to believe the maps")
@@ -64,7 +64,7 @@ def comparison(directory: Path) -> Path:
 
 
 def watched(directory: Path, epochs: int) -> Page:
-    """The film alone."""
+    """The animation alone."""
     write_inside(run(directory), SMALL, epochs=epochs)
     (directory / "inspection.safetensors").unlink()
     return page(directory)
@@ -98,9 +98,9 @@ def test_what_is_stored_in_part_is_shown_in_part(tmp_path: Path) -> None:
         SECTIONS[3],
         "Patch filters",
     ]
-    only_film = watched(tmp_path / "c", 3)
-    assert [title for title in SECTIONS if only_film.says(title)] == [SECTIONS[0]]
-    assert not only_film.says("In every layer and head")
+    only_animation = watched(tmp_path / "c", 3)
+    assert [title for title in SECTIONS if only_animation.says(title)] == [SECTIONS[0]]
+    assert not only_animation.says("In every layer and head")
 
 
 def test_heads_are_named_and_numbered(vit: Page) -> None:
@@ -149,35 +149,35 @@ def test_without_a_class_token_patches_do_the_looking(tmp_path: Path, vit: Page)
 def test_maps_of_a_kind_share_one_scale() -> None:
     images = np.full((2, 3, 8, 8), 128, np.uint8)
     shares = np.stack([np.full((4, 4), 1 / 16), np.full((4, 4), 1 / 64)])
-    multiples = looks.attention_multiples(shares)
+    multiples = overlays.attention_multiples(shares)
     np.testing.assert_allclose(multiples, np.stack([np.ones((4, 4)), np.full((4, 4), 0.25)]))
-    scale = looks.common_scale(multiples, "")
-    one, quarter = (pixels(look.uri) for look in looks.over_images("a", images, multiples, scale, ["", ""]))
+    scale = overlays.common_scale(multiples, "")
+    one, quarter = (pixels(overlay.uri) for overlay in overlays.over_images("a", images, multiples, scale, ["", ""]))
     assert (one != quarter).any(axis=-1).all()
-    [alone] = looks.over_images("a", images[1:], multiples[1:], scale, [""])
+    [alone] = overlays.over_images("a", images[1:], multiples[1:], scale, [""])
     np.testing.assert_array_equal(pixels(alone.uri), quarter)
 
 
 def test_attributions_are_compared_by_their_shape() -> None:
     maps = np.random.default_rng(0).normal(size=(1, 8, 8))
-    both = looks.strengths(np.concatenate([maps, 1000 * maps]))
+    both = overlays.strengths(np.concatenate([maps, 1000 * maps]))
     np.testing.assert_allclose(both[0], both[1], rtol=1e-5)
     np.testing.assert_allclose(np.abs(both).mean(axis=(1, 2)), 1, rtol=1e-5)
-    assert (looks.strengths(np.zeros((1, 2, 2))) == 0).all()
+    assert (overlays.strengths(np.zeros((1, 2, 2))) == 0).all()
 
 
 def test_a_map_without_negative_values_has_the_colours_of_the_others() -> None:
     images = np.full((2, 3, 4, 4), 128, np.uint8)
     maps = np.stack([np.full((4, 4), 1.0), np.linspace(-1, 1, 16).reshape(4, 4)])
-    scale = looks.common_scale(maps, "")
-    first, second = (pixels(look.uri) for look in looks.over_images("a", images, maps, scale, ["", ""]))
+    scale = overlays.common_scale(maps, "")
+    first, second = (pixels(overlay.uri) for overlay in overlays.over_images("a", images, maps, scale, ["", ""]))
     np.testing.assert_array_equal(first[0, 0], second[3, 3])
 
 
 @pytest.mark.parametrize(("epochs", "frames"), [(1, 1), (7, 7), (40, 40), (200, 40)])
-def test_a_film_has_few_frames_and_both_ends(epochs: int, frames: int) -> None:
+def test_an_animation_has_few_frames_and_both_ends(epochs: int, frames: int) -> None:
     maps = uniform_attention(epochs, 2, 4, 4)
-    made = film(np.full((3, 16, 16), 99, np.uint8), np.arange(1, epochs + 1), maps)
+    made = animate(np.full((3, 16, 16), 99, np.uint8), np.arange(1, epochs + 1), maps)
     assert len(made.epochs) == frames
     assert (made.epochs[0], made.epochs[-1], made.complete) == (1, epochs, frames == epochs)
     assert [strip.name for strip in made.strips] == ["mean over heads", "head 0", "head 1"]
@@ -187,18 +187,18 @@ def test_a_film_has_few_frames_and_both_ends(epochs: int, frames: int) -> None:
 def test_frames_follow_each_other_in_time() -> None:
     """One head looks at one patch after another: its strip is brightest there, frame by frame."""
     maps = np.eye(4, dtype=np.float32).reshape(4, 1, 2, 2)
-    made = film(np.full((3, 8, 8), 255, np.uint8), np.arange(1, 5), maps)
+    made = animate(np.full((3, 8, 8), 255, np.uint8), np.arange(1, 5), maps)
     assert [strip.name for strip in made.strips] == ["mean over heads"]
     frames = pixels(made.strips[0].uri).reshape(4, 2, 4, 2, 4, 3).astype(int).sum(axis=(2, 4, 5)).reshape(4, 4)
     assert frames.argmax(axis=1).tolist() == [0, 1, 2, 3]
 
 
 def test_many_heads_are_played_as_their_mean() -> None:
-    made = film(np.zeros((1, 8, 8), np.uint8), np.arange(1, 4), uniform_attention(3, 12, 2, 2))
+    made = animate(np.zeros((1, 8, 8), np.uint8), np.arange(1, 4), uniform_attention(3, 12, 2, 2))
     assert [strip.name for strip in made.strips] == ["mean over heads"]
 
 
-def test_the_film_plays_at_eight_frames_a_second_and_can_be_held(tmp_path: Path) -> None:
+def test_the_animation_plays_at_eight_frames_a_second_and_can_be_paused(tmp_path: Path) -> None:
     found = watched(tmp_path, 17)
     assert re.findall(r"<li>epoch (\d+)</li>", found.text) == [str(i) for i in range(1, 18)]
     assert "steps(16, end)" in found.text
@@ -207,8 +207,8 @@ def test_the_film_plays_at_eight_frames_a_second_and_can_be_held(tmp_path: Path)
     assert float(share[0]) / 100 * seconds == pytest.approx(16 / 8, abs=0.01)
     assert float(share[1]) == pytest.approx(100 * 16 / 17, abs=0.01)
     assert seconds - 2 >= 2
-    assert [(i["type"], i["id"]) for i in found.all("input")] == [("checkbox", "hold")]
-    assert found.all("label")[0]["for"] == "hold"
+    assert [(i["type"], i["id"]) for i in found.all("input")] == [("checkbox", "pause")]
+    assert found.all("label")[0]["for"] == "pause"
     assert "prefers-reduced-motion" in found.text
 
 
@@ -248,7 +248,7 @@ def test_what_was_measured_is_shown_or_how_to_measure_it(tmp_path: Path, vit: Pa
     assert f"0.30 ± {half:.2f}" in rows[2]
     assert found.says("The mean probability of the explained class is 90.0 % for whole images")
     assert found.says("10.0 % with everything hidden (mean)")
-    assert found.says("Not to be taken for what the model learned: occlusion, since")
+    assert found.says("These methods do not show what the model has learned: occlusion. Their maps")
 
 
 def test_names_of_the_inside_are_inert(tmp_path: Path) -> None:
@@ -352,11 +352,11 @@ def test_a_comparison_shows_layers_and_explanations_side_by_side(tmp_path: Path)
         ["embed", "–", "0.22", "0.33"],
         ["blocks.0", "0.44", "0.87", "0.66"],
     ]
-    assert found.says("Most alike are blocks.0 of vit-small and stages.1 of cnn-plain, with 0.87.")
+    assert found.says("The most similar pair is blocks.0 of vit-small and stages.1 of cnn-plain, with 0.87.")
     alts = [image["alt"] for image in found.all("img")]
     for alt in ("relevancy of vit-small", "grad-cam of cnn-plain", "occlusion of vit-small", "occlusion of cnn-plain"):
         assert alts.count(alt) == 3
-    said = re.findall(r'class="said (right|wrong)">(.) <bdi>(\w+)</bdi>', found.text)
+    said = re.findall(r'class="prediction (right|wrong)">(.) <bdi>(\w+)</bdi>', found.text)
     right, wrong = ("right", "✓", "cat"), ("wrong", "✗", "dog")
     assert said == [right, right, right, wrong, right, wrong]
 

@@ -13,11 +13,11 @@ from numpy import ndarray
 from vitrail import plots
 from vitrail.errors import InputError
 from vitrail.files import checked
-from vitrail.report import looks
+from vitrail.report import overlays
+from vitrail.report.animation import AttentionAnimation, animate
 from vitrail.report.elements import Drawing
 from vitrail.report.embedding import draw
-from vitrail.report.film import Film, film
-from vitrail.report.looks import Look
+from vitrail.report.overlays import Overlay
 from vitrail.report.trust import Trust, measured_trust
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import ATTENTION, FAITHFULNESS, INSPECTION, SAMPLES
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Inside:
+class ModelSection:
     """Each part is None where the run has not stored it."""
 
     model: ModelSummary | None = None
@@ -38,25 +38,25 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Looks:
+class SampleOverlays:
     """Maps of the sample images, in their order, and the scales that they share."""
 
-    by_sample: tuple[tuple[Look, ...], ...]
+    by_sample: tuple[tuple[Overlay, ...], ...]
     bars: tuple[Drawing, ...]
     method: str
 
 
 @dataclass(frozen=True)
-class Gaze:
+class AttentionSection:
     """Where the model looks in one image: in every layer and head, and in the last layer through training."""
 
     query: str
     """Whose attention, with its verb."""
     grid: Drawing | None
-    film: Film | None
+    animation: AttentionAnimation | None
 
 
-def read_inside(run: Run) -> Inside:
+def read_model_section(run: Run) -> ModelSection:
     """Raises InputError for a file that is there but damaged."""
     views, watched, measured = (run.directory / name for name in (INSPECTION, ATTENTION, FAITHFULNESS))
     model = samples = None
@@ -66,7 +66,7 @@ def read_inside(run: Run) -> Inside:
 
         model = checked(views, lambda: _checked_model(read(views, ModelSummary)))
         samples = checked(views, lambda: _checked_samples(read(views, SampleSummary), run))
-    return Inside(
+    return ModelSection(
         model=model,
         samples=samples,
         watched=_read_watched(watched) if watched.is_file() else None,
@@ -86,34 +86,34 @@ def check_shapes(arrays: Mapping[str, tuple[ndarray | None, str]]) -> None:
             raise ValueError(f"{name} has the shape {array.shape}")
 
 
-def gallery_looks(run: Run, view: SampleSummary | None) -> Looks | None:
+def sample_overlays(run: Run, view: SampleSummary | None) -> SampleOverlays | None:
     """Attention (of a ViT) and attribution over every sample image, each on one scale for all of them."""
     if view is None or run.samples is None:
         return None
     images, count = run.samples.images, len(run.samples.images)
-    maps = looks.strengths(view.maps)
-    scale = looks.common_scale(maps, f"{view.method}, {looks.STRENGTHS}")
-    rows = [looks.over_images(view.method, images, maps, scale, [f"{view.method} over this image"] * count)]
-    bars = [looks.bar(scale, "scale-attribution")]
+    maps = overlays.strengths(view.maps)
+    scale = overlays.common_scale(maps, f"{view.method}, {overlays.STRENGTHS}")
+    rows = [overlays.over_images(view.method, images, maps, scale, [f"{view.method} over this image"] * count)]
+    bars = [overlays.bar(scale, "scale-attribution")]
     if view.attention is not None:
-        shares = looks.attention_multiples(view.attention)
-        scale = looks.common_scale(shares, looks.MULTIPLES)
-        rows.insert(0, looks.over_images("attention", images, shares, scale, ["attention over this image"] * count))
-        bars.insert(0, looks.bar(scale, "scale-attention"))
-    return Looks(tuple(zip(*rows, strict=True)), tuple(bars), view.method)
+        shares = overlays.attention_multiples(view.attention)
+        scale = overlays.common_scale(shares, overlays.MULTIPLES)
+        rows.insert(0, overlays.over_images("attention", images, shares, scale, ["attention over this image"] * count))
+        bars.insert(0, overlays.bar(scale, "scale-attention"))
+    return SampleOverlays(tuple(zip(*rows, strict=True)), tuple(bars), view.method)
 
 
-def gaze(run: Run, inside: Inside) -> Gaze | None:
+def attention_section(run: Run, stored: ModelSection) -> AttentionSection | None:
     """None where the run has stored neither."""
-    view, watched = inside.samples, inside.watched
+    view, watched = stored.samples, stored.watched
     grid = None
     if view is not None and view.first_attention is not None and run.samples is not None:
         depth, heads = view.first_attention.shape[:2]
         figure = plots.attention_grid(run.samples.images[0], view.first_attention)
         alt = f"Attention over the first sample image in {depth} layers (rows) and {heads} heads (columns)."
         grid = draw(figure, "attention-grid", alt)
-    played = film(watched.image, watched.epochs, watched.maps) if watched is not None else None
-    return Gaze(query_name(run), grid, played) if grid or played else None
+    animation = animate(watched.image, watched.epochs, watched.maps) if watched is not None else None
+    return AttentionSection(query_name(run), grid, animation) if grid or animation else None
 
 
 def query_name(run: Run) -> str:
