@@ -98,8 +98,8 @@ def conclude(results: Results) -> Finding:
         sentence=(
             f"{percent(estimate(removable))} of the {count} heads can be removed, the least important first, before "
             f"test accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} most "
-            f"important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be named by "
-            "what they mainly do." + results.caveat
+            f"important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be named "
+            "by what they mainly do." + results.caveat
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[
