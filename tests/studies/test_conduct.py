@@ -37,7 +37,9 @@ def test_the_record_holds_what_the_runs_measured(conducted):
     assert [len(rows) for rows in observed] == [13, 13]
     assert [row["epoch"] for row in observed[0]] == list(range(13))
     assert cell["correlation"]["values"] == [[row["correlation"] for row in rows] for rows in observed]
-    assert record["sentence"].startswith(f"{record['verdict'].capitalize()} on digits (quick, 2 seeds): ")
+    assert record["sentence"].startswith(
+        f"{record['verdict'].capitalize()} on digits (quick, 2 seeds, mean ± half of the 95 % interval): "
+    )
     text = (conducted / "finding.md").read_text()
     assert record["sentence"] in text
     assert {path.name for path in conducted.iterdir()} >= {"figure.png", "figure.svg", "plan.json"}

@@ -159,7 +159,7 @@ def test_a_model_that_has_learned_nothing_decides_nothing():
     measured = accuracy(0.13, layers=[[0.1, 0.1], [0.2, 0.2]], centre=0.3, area=0.1)
     finding = attention_on_object.conclude(results(vit=measured))
     assert finding.verdict == "undecided"
-    assert "right in half of the images or fewer" in finding.sentence
+    assert "right on half of the images or fewer" in finding.sentence
 
 
 def test_of_one_seed_no_spread_is_told():

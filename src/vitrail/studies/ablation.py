@@ -130,7 +130,7 @@ def conclude(results: Results) -> Finding:
                 if paying
                 else "No change makes it worse by more than the spread of seeds"
                 if known
-                else "One seed shows no spread to compare a change with"
+                else "One seed has no spread to compare a change with"
             )
             + (f". Better than the recipe is {told(gained)}" if better else "")
             + ". Each change was tried at one setting."

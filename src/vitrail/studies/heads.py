@@ -98,9 +98,9 @@ def conclude(results: Results) -> Finding:
         verdict=verdict(estimate(removable - 0.5)) if results.learned else "undecided",
         sentence=(
             f"{percent(estimate(removable))} of the {count} heads can be removed, the least important first, before "
-            f"test accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} "
-            f"most important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be "
-            "named by what they mainly do." + results.caveat
+            f"test accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} most "
+            f"important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be named "
+            "by what they mainly do." + results.caveat
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[

@@ -43,10 +43,10 @@ def conclude(results: Results) -> Finding:
             *(estimate(_MARGIN - of) for of in behind.values()),
         ),
         sentence=(
-            f"Without position embeddings, shuffling all patches costs {points(lost['none'])} of test accuracy, and "
-            f"with learned ones {points(lost['learned'])}. On whole images learned 1-D positions gain {points(needed)} "
-            f"over none; {_KINDS['learned2d']} ones gain {points(estimate(behind['learned2d']))} over learned 1-D "
-            f"ones, and {_KINDS['sincos']} ones {points(estimate(behind['sincos']))}."
+            f"Without position embeddings, shuffling all patches costs {points(lost['none'])} of test accuracy, with "
+            f"learned ones {points(lost['learned'])}. On whole images learned 1-D positions gain {points(needed)} "
+            f"over none; {_KINDS['learned2d']} ones gain {points(estimate(behind['learned2d']))} over these, and "
+            f"{_KINDS['sincos']} ones {points(estimate(behind['sincos']))}."
         ),
         head=("position embeddings", "whole images", "patches shuffled", "lost"),
         rows=[
