@@ -7,8 +7,7 @@ from small_run import STEPS_PER_EPOCH, data, interrupting_after, run_config
 
 from vitrail import checkpoint, files
 from vitrail.errors import Interrupted
-from vitrail.training.recorders import run_recorders
-from vitrail.training.recorders.recorder import Recorder
+from vitrail.training.recorders import Recorder, run_recorders
 from vitrail.training.trainer import Trainer
 
 

@@ -24,7 +24,7 @@ from vitrail.training.cost import cumulative_cost
 from vitrail.training.learner import Learner
 from vitrail.training.objectives import classification
 from vitrail.training.optim import moving_average
-from vitrail.training.recorders.display import Display, duration
+from vitrail.training.recorders import Display, duration
 from vitrail.training.trainer import Trainer
 
 VARIANTS = {
@@ -110,7 +110,7 @@ def test_an_epoch_without_a_timed_step_is_shown(capsys):
 
 def test_the_time_left_knows_that_small_images_come_first(capsys, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("vitrail.training.recorders.display.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vitrail.training.recorders.time.monotonic", lambda: clock[0])
     train = run_config(small_side=4, small_until=0.5).train
     small, full = (summarize(dataclasses.replace(VIT, image_size=side)).multiply_adds for side in (4, 8))
     display = Display("a run", 1, 100, 8, functools.partial(cumulative_cost, model=VIT, train=train))
@@ -129,7 +129,7 @@ def test_whitened_tokens_of_training_images_are_uncorrelated(tmp_path):
     trainer = Trainer(run_config(wide, whiten_patches=True), data(), tmp_path, lambda: None)
     train, preprocessing = trainer.data.train, trainer.data.preprocessing
     images = preprocessing.normalize(torch.from_numpy(trainer.data.dataset.read(train)))
-    tokens = trainer.model.patch_embed(images).detach().flatten(0, 1)
+    tokens = trainer.learner.model.patch_embed(images).detach().flatten(0, 1)
     torch.testing.assert_close(tokens.mean(dim=0), torch.zeros(32), atol=1e-4, rtol=0)
     spread = torch.linalg.eigvalsh(torch.cov(tokens.mT))[-16:]
     patches = patchify(images, 4).flatten(0, 1)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from vitrail.configs import TrainConfig
 from vitrail.models.build import Model
 from vitrail.training.objectives import Objective
-from vitrail.training.optim import build_optimizers, set_learning_rate
+from vitrail.training.optim import (
+    build_optimizers,
+    load_state_tensors,
+    moving_average,
+    set_learning_rate,
+    state_tensors,
+)
 
 
 class Stepped(NamedTuple):
@@ -27,12 +35,12 @@ class Stepped(NamedTuple):
 
 
 class Learner:
-    """Forward, backward and update of a model and of its objective's modules."""
+    """Forward, backward and update of a model and of its objective's modules, and the moving average of the model."""
 
     def __init__(self, model: Model, objective: Objective, train: TrainConfig) -> None:
         self.model, self.objective, self.train_config = model, objective, train
         self.device = torch.device(train.device)
-        # Together they are trained, undone and saved.
+        # Trained, and where a batch is skipped undone, together.
         self.modules = nn.ModuleList([model, objective.modules]).to(self.device)
         self.channels_last = model.config.channels_last
         if self.channels_last:
@@ -46,6 +54,16 @@ class Learner:
             if group["params"]:
                 decay = train.weight_decay if matrices else 0.0
                 self.optimizers[-1].add_param_group({**group, "weight_decay": decay})
+
+        self.average: AveragedModel | None = None
+        if train.ema_decay is not None:
+            average = functools.partial(moving_average, decay=train.ema_decay)
+            self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+
+    @property
+    def final_model(self) -> Model:
+        """The weights to use: the moving average where it is on."""
+        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
 
     def forward(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         """The model, compiled where the run is, on inputs laid out as it likes them."""
@@ -74,6 +92,8 @@ class Learner:
             for optimizer in self.optimizers:
                 optimizer.step()
             objective.after_step(self.model)
+            if self.average is not None:
+                self.average.update_parameters(self.model)
         else:
             # What the batch did to running statistics is undone.
             with torch.no_grad():
@@ -81,3 +101,26 @@ class Learner:
                     buffer.copy_(buffers[name])
         self.modules.zero_grad(set_to_none=True)
         return Stepped(value, outputs, finite, config.compile == "on" and len(self.compiled_for) > sizes)
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """As a checkpoint has it: the weights to use, and all else that a step changes."""
+        optimizer = {f"optimizer.{k}": v for k, v in state_tensors(self.optimizers).items()}
+        optimizer |= {f"objective.{k}": v for k, v in self.objective.modules.state_dict().items()}
+        if self.average is not None:
+            optimizer |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
+            optimizer["n_averaged"] = self.average.n_averaged
+        return {"model": dict(self.final_model.state_dict()), "optimizer": optimizer}
+
+    def load_state(self, stored: dict[str, dict[str, Tensor]]) -> None:
+        """Inverse of `state`. Raises RuntimeError, KeyError or IndexError where it is another model's."""
+        tensors = stored["optimizer"]
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+        self.final_model.load_state_dict(stored["model"])
+        if self.average is not None:
+            self.model.load_state_dict(under("model."))
+            self.average.n_averaged.copy_(tensors["n_averaged"])
+        self.objective.modules.load_state_dict(under("objective."))
+        load_state_tensors(self.optimizers, under("optimizer."))

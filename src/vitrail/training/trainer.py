@@ -6,7 +6,6 @@ so a position in training is two integers and needs no generator state.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from vitrail import checkpoint, hardware
 from vitrail.configs import RunConfig
@@ -28,7 +26,7 @@ from vitrail.training.data import TrainingData
 from vitrail.training.initial import initial_model
 from vitrail.training.learner import Learner
 from vitrail.training.objectives import Objective, build_objective
-from vitrail.training.optim import learning_rate, load_state_tensors, moving_average, state_tensors
+from vitrail.training.optim import learning_rate
 from vitrail.training.recorders import Recorder
 
 _TOLERATED_BATCHES = 3
@@ -74,13 +72,9 @@ class Trainer:
         self.steps_per_epoch = len(data.train) // train.batch_size
         self.total_steps = train.epochs * self.steps_per_epoch
         hardware.settle(torch.device(train.device), train.threads)
-        self.model = initial_model(config, data)
-        self.objective = objective(config, data, self.model)
-        self.learner = Learner(self.model, self.objective, train)
-        self.average: AveragedModel | None = None
-        if train.ema_decay is not None:
-            average = functools.partial(moving_average, decay=train.ema_decay)
-            self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        model = initial_model(config, data)
+        self.objective = objective(config, data, model)
+        self.learner = Learner(model, self.objective, train)
         self.position = Position()
         self.saved: Position | None = None
         self.results: list[dict[str, Tensor]] = []
@@ -90,20 +84,16 @@ class Trainer:
         """Steps done."""
         return self.position.epochs * self.steps_per_epoch + self.position.batch
 
-    @property
-    def final_model(self) -> Model:
-        """The weights to use: the moving average where it is on."""
-        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
-
     def fit(self) -> None:
         """Train to the end. Raises Interrupted, saved, after a signal, and RunError after a fourth bad batch."""
         self.restore()
+        model = self.learner.final_model
         if self.train_config.compile == "on" and self.position.epochs < self.epochs:
             again = ", and so does the first one of full size" if self.small_side(self.step) else ""
             say(f"compiling: the first step takes up to a minute{again}")
         with ExitStack() as stack:
             for recorder in self.recorders:
-                stack.enter_context(recorder.recording(self.step, self.position.epochs, self.final_model))
+                stack.enter_context(recorder.recording(self.step, self.position.epochs, model))
             try:
                 while self.position.epochs < self.epochs:
                     if self.position.batch < self.steps_per_epoch:
@@ -118,7 +108,7 @@ class Trainer:
                             recorder.validating(len(self.data.val))
                         row = self.finish_epoch()
                         for recorder in self.recorders:
-                            recorder.epoch(row, self.final_model)
+                            recorder.epoch(row, model)
                         self.save()
                     self.check()
             except Interrupted:
@@ -146,8 +136,6 @@ class Trainer:
         loss, outputs, finite, compiled = self.learner.step(batch, lr)
         if not finite:
             self.skip(step)
-        elif self.average is not None:
-            self.average.update_parameters(self.model)
 
         results = self.objective.results(outputs, batch)
         measured = {"loss": loss, **self.objective.step_metrics(results)}
@@ -179,7 +167,7 @@ class Trainer:
         """Validate; the epoch's row of `metrics.jsonl`. Interrupted, it leaves the epoch to be finished again."""
         position = self.position
         try:
-            val = self.objective.validate(self.final_model, lambda n: self.check())
+            val = self.objective.validate(self.learner.final_model, lambda n: self.check())
         except FloatingPointError as error:
             raise self.diverged(f"after epoch {position.epochs + 1} {error} are not finite") from error
         train = self.objective.epoch_metrics(self.joined_results())
@@ -204,16 +192,9 @@ class Trainer:
     def save(self) -> None:
         for recorder in self.recorders:
             recorder.flush()
-        optimizer = {f"optimizer.{k}": v for k, v in state_tensors(self.learner.optimizers).items()}
-        optimizer |= {f"objective.{k}": v for k, v in self.objective.modules.state_dict().items()}
-        if self.average is not None:
-            optimizer |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
-            optimizer["n_averaged"] = self.average.n_averaged
-        model = dict(self.final_model.state_dict())
-        tensors = {"model": model, "optimizer": optimizer, "epoch": self.joined_results()}
-        checkpoint.save(
-            self.directory / "checkpoints", checkpoint.Checkpoint(self.step, asdict(self.position), tensors)
-        )
+        tensors = {**self.learner.state(), "epoch": self.joined_results()}
+        saved = checkpoint.Checkpoint(self.step, asdict(self.position), tensors)
+        checkpoint.save(self.directory / "checkpoints", saved)
         self.saved = replace(self.position)
 
     def restore(self) -> None:
@@ -227,26 +208,12 @@ class Trainer:
                 found.path.rename(found.path.with_name(f"damaged-{found.path.name}-{time.time_ns()}"))
                 continue
             try:
-                self.take(found)
+                self.learner.load_state(found.tensors)
+                self.position = Position(**found.state)
             except (RuntimeError, KeyError, IndexError, TypeError) as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(
                     f"{self.directory / 'run.json'} does not fit its checkpoint (another version's?): {reason}"
                 ) from error
+            self.results = [found.tensors["epoch"]] if found.tensors["epoch"] else []
             break
-
-    def take(self, found: checkpoint.Checkpoint) -> None:
-        """Inverse of `save`."""
-        stored = found.tensors["optimizer"]
-
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
-
-        self.final_model.load_state_dict(found.tensors["model"])
-        if self.average is not None:
-            self.model.load_state_dict(under("model."))
-            self.average.n_averaged.copy_(stored["n_averaged"])
-        self.objective.modules.load_state_dict(under("objective."))
-        load_state_tensors(self.learner.optimizers, under("optimizer."))
-        self.position = Position(**found.state)
-        self.results = [found.tensors["epoch"]] if found.tensors["epoch"] else []
