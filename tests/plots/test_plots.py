@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from vitrail import plots
 from vitrail.plots.style import plain_texts
+from vitrail.text import plain_text
 
 DOLLAR = r"$\frac{$"
 
@@ -101,9 +102,9 @@ def test_names_are_never_read_as_mathematics() -> None:
 
 
 def test_control_characters_in_names_are_replaced() -> None:
-    assert plots.plain_text("a\x00b\u202ec\udc80") == "a\ufffdb\ufffdc\ufffd"
-    assert plots.plain_text("猫 é 👩‍🚀") == "猫 é 👩‍🚀"
-    assert plots.plain_text("x" * 99, 10) == "x" * 9 + "…"
+    assert plain_text("a\x00b\u202ec\udc80") == "a\ufffdb\ufffdc\ufffd"
+    assert plain_text("猫 é 👩‍🚀") == "猫 é 👩‍🚀"
+    assert plain_text("x" * 99, 10) == "x" * 9 + "…"
 
 
 def test_curves_with_gaps_and_single_points() -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from vitrail.plots.series import mean_and_std, smooth, thin
@@ -27,6 +26,7 @@ from vitrail.plots.style import (
     line,
     plain_texts,
     rgb,
+    whole_numbers,
 )
 from vitrail.text import plain_text
 
@@ -36,8 +36,7 @@ def metric_curves(epochs: Float[ndarray, " e"], curves: Mapping[str, Float[ndarr
     figure, axes = chart(title)
     for i, (name, values) in enumerate(curves.items()):
         axes.plot(epochs, values, **line(i, len(epochs)), label=plain_text(name))
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
+    whole_numbers(axes, "epoch", 7)
     legend(figure, axes)
     return figure
 
@@ -55,8 +54,7 @@ def comparison_curves(
         mean, std = mean_and_std(values)
         axes.plot(epochs, mean, **line(i, len(epochs)), label=plain_text(name))
         axes.fill_between(epochs, mean - std, mean + std, color=SERIES[i % len(SERIES)], alpha=0.18, linewidth=0)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
+    whole_numbers(axes, "epoch", 7)
     legend(figure, axes)
     return figure
 
@@ -170,6 +168,5 @@ def seed_values(values: Mapping[str, Sequence[float]], title: str, most: float =
 
 
 def _step_axis(axes: Axes) -> None:
-    axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    whole_numbers(axes, "step", 6)
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")

@@ -9,26 +9,24 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from vitrail.plots.maps import fill
 from vitrail.plots.panels import (
-    DARK,
-    LIGHT,
     Scale,
     as_bytes,
     balanced,
     counted,
     heat_map,
     in_means,
+    map_scale,
+    outline,
     scale_of,
     sheet,
     write,
 )
 from vitrail.plots.pictures import as_colors
-from vitrail.plots.style import INK, SERIES, SOFT, chart, charts, legend, line
+from vitrail.plots.style import INK, SERIES, SOFT, chart, charts, legend, line, whole_numbers
 from vitrail.text import plain_text
 
 _MOST_NAMED = 5
@@ -75,10 +73,7 @@ def token_colors(
 ) -> Figure:
     """An image beside its patch tokens at each depth, coloured by their first three principal components.
 
-    Args:
-        image: what the tokens are of.
-        pictures: red, green and blue in 0..1, one patch per pixel.
-        names: of the depths; "embedding", "layer 0", "layer 1", ... by default.
+    `pictures` have red, green and blue in 0..1, a patch per pixel; `names` are `depths` by default.
     """
     rows, columns = balanced(len(pictures) + 1, 7)
     made = sheet(
@@ -107,20 +102,14 @@ def feature_maps(
     """An image, and below it the first `most` channels at each depth, a row for each.
 
     All are on one scale; to make that possible, each depth is divided by the mean of its absolute values, over all
-    channels given. Depths need not agree in channels, height and width.
-
-    Args:
-        image: what the maps are of.
-        maps: by depth.
-        names: of the depths; "embedding", "layer 0", "layer 1", ... by default.
-        most: channels to show.
-        channels: how many each depth has, if that is more than the maps given.
+    channels given. Depths need not agree in channels, height and width; `names` are `depths` by default, and
+    `channels` is how many each depth has, if that is more than the maps given.
     """
     names = [plain_text(name, 16) for name in names or depths(len(maps))]
     shown = [in_means(depth)[:most] for depth in maps]
     columns = max(map(len, shown))
     every = np.concatenate([np.ravel(channels) for channels in shown])
-    scale = scale_of(every, "activation, in multiples of its depth's mean strength", 0.995, 2.0, root=True)
+    scale = map_scale(every, "activation, in multiples of its depth's mean strength")
     ratio = image.shape[1] / image.shape[2]
     made = sheet(len(maps) + 1, columns, ratio, row_names=["image", *names], largest=0.95, scale=scale)
     fill(made, 0, 0, image)
@@ -152,7 +141,7 @@ def token_norms(
             around those of the last depth.
         prefix: names of the tokens before the patches.
         grid: height and width, in patches.
-        names: of the depths; "embedding", "layer 0", "layer 1", ... by default.
+        names: `depths` by default.
     """
     height, width = grid
     last = names[-1] if names else depths(len(norms))[-1]
@@ -185,9 +174,7 @@ def token_norms(
     for token in boxed:
         if token >= len(prefix):
             row, column = divmod(token - len(prefix), width)
-            for color, thick in ((DARK, 2.4), (LIGHT, 1.2)):
-                box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=thick)
-                right.add_patch(box)
+            outline(right, column - 0.5, row - 0.5, (1, 1), 1.2)
     bar = figure.colorbar(shown, ax=right, aspect=25, pad=0.04)
     bar.outline.set_visible(False)
     bar.ax.tick_params(color=SOFT, labelcolor=SOFT, labelsize=8, length=2)
@@ -211,10 +198,7 @@ def cka_heatmap(
 ) -> Figure:
     """Similarity of the layers of two models by linear CKA (Kornblith et al. 2019), on the scale 0 to 1.
 
-    Args:
-        matrix: rows are layers of the first model, columns of the second; an unbiased estimate may leave 0 to 1.
-        layers: their names.
-        models: names of the two.
+    Rows are layers of the first model, columns of the second; an unbiased estimate may leave 0 to 1.
     """
     first, second = ([plain_text(name, 20) for name in names] for names in layers)
     scale = Scale(0.0, 1.0, "CKA (1: the same up to rotation and size)")
@@ -230,16 +214,10 @@ def logit_lens(
     target: int | None = None,
     most: int = 5,
 ) -> Figure:
-    """The probabilities that the head gives when it is applied at each depth, the last of them the model's answer.
+    """The probabilities that the head gives at the embedding and after each layer, the last of them the model's answer.
 
-    Shown are the class that wins in the end, the explained class `target`, and of the others those that reach most at
-    any depth, together `most`.
-
-    Args:
-        probabilities: first of the embedding, then after each layer.
-        class_names: of all classes.
-        target: the explained class, to be marked.
-        most: lines.
+    Shown are the class that wins in the end, the explained class `target`, which is marked, and of the others those
+    that reach most at any depth, together `most`.
     """
     first = [int(np.argmax(probabilities[-1]))]
     first += [target] if target is not None and target not in first else []
@@ -260,8 +238,7 @@ def logit_lens(
 
 def _depth_axis(axes: Axes, count: int) -> None:
     axes.set_xlim(-0.4, count - 0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
-    axes.set_xlabel("blocks passed (0: the embedding)")
+    whole_numbers(axes, "blocks passed (0: the embedding)", 12)
 
 
 def _sizes(

@@ -14,8 +14,6 @@ from vitrail.text import plain_text
 Point = tuple[float, Estimate]
 """Where, and what was found there."""
 
-_SIZE = (6.4, 3.6)
-
 
 def interval_lines(
     lines: Mapping[str, Sequence[Point]],
@@ -24,16 +22,11 @@ def interval_lines(
     log: bool = False,
     reference: Mapping[str, float] | None = None,
 ) -> Figure:
-    """A line for each series, with a band for its 95 % interval over seeds.
+    """A line for each series, with a band for its 95 % interval over seeds, and `reference` levels to compare with.
 
-    Args:
-        lines: by name, points from left to right.
-        x: what the horizontal axis shows, with its unit.
-        y: what the vertical axis shows, with its unit.
-        log: whether the horizontal axis is logarithmic.
-        reference: levels to compare with, by name.
+    `x` and `y` are what the axes show, with their units; `log` makes the horizontal one logarithmic.
     """
-    figure, axes = chart("", _SIZE)
+    figure, axes = chart("", (6.4, 3.6))
     for i, (name, points) in enumerate(lines.items()):
         at = [x for x, _ in points]
         axes.plot(at, [of.mean for _, of in points], label=plain_text(name, 40), **line(i, len(at)))
@@ -41,16 +34,8 @@ def interval_lines(
         axes.fill_between(at, low, high, color=SERIES[i % len(SERIES)], alpha=0.15, linewidth=0)
     for name, level in (reference or {}).items():
         axes.axhline(level, color=SOFT, linewidth=1.2, linestyle=(0, (2, 2)))
-        beside = ("axes fraction", "data")
-        axes.annotate(
-            plain_text(name, 40),
-            (1.01, level),
-            xycoords=beside,
-            va="center",
-            color=SOFT,
-            size="small",
-            parse_math=False,
-        )
+        beside = axes.text(1.01, level, plain_text(name, 40), transform=axes.get_yaxis_transform(), va="center")
+        beside.set(color=SOFT, size="small", parse_math=False)
     if log:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
@@ -66,11 +51,7 @@ def interval_lines(
 
 
 def interval_dots(values: Mapping[str, Mapping[str, Estimate]]) -> Figure:
-    """A panel for each measure, with a dot and its 95 % interval over seeds for each variant.
-
-    Args:
-        values: by measure (with its unit), by variant.
-    """
+    """A panel for each measure (named with its unit), with a dot and its 95 % interval over seeds for each variant."""
     names = list(dict.fromkeys(name for of in values.values() for name in of))
     size = (2.0 + 2.6 * len(values), 0.9 + 0.3 * len(names))
     figure, every = charts(["" for _ in values], size, sharey=True)

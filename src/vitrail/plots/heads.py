@@ -6,27 +6,22 @@ Layers and heads are counted from 0, as `Capture.attention` and `--layer` count 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
-from vitrail.plots.panels import DARK, LIGHT, Scale, counted, heat_map, scale_of, sheet
-from vitrail.plots.style import SERIES, SOFT, chart, legend
+from vitrail.plots.panels import Scale, counted, heat_map, outline, scale_of, sheet
+from vitrail.plots.style import SERIES, SOFT, chart, legend, whole_numbers
 
 
 def attention_distance(distances: Float[ndarray, "layer head"], uniform: float | None = None) -> Figure:
     """How far each head looks, by layer (Dosovitskiy et al. 2021, figure 7 right).
 
-    Args:
-        distances: mean distance of what a patch attends to, in pixels; NaN is left out.
-        uniform: the distance that uniform attention has.
+    The mean distance of what a patch attends to, in pixels, NaN left out; `uniform` is that of uniform attention.
     """
     figure, axes = chart("mean attention distance")
     depth, heads = distances.shape
@@ -41,9 +36,8 @@ def attention_distance(distances: Float[ndarray, "layer head"], uniform: float |
         axes.axhline(uniform, color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)), label="uniform attention")
     axes.set_ylim(bottom=0)
     axes.set_xlim(-0.4, depth - 0.6)
-    axes.set_xlabel("layer")
     axes.set_ylabel("pixels")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+    whole_numbers(axes, "layer", 12)
     legend(figure, axes)
     return figure
 
@@ -64,7 +58,7 @@ def class_dependence(shares: Float[ndarray, "layer head"]) -> Figure:
     return _by_head(shares, Scale(0.0, 1.0, "share of variance explained by the class"), "what the class decides", 2)
 
 
-def head_offsets(profiles: Float[ndarray, "layer head row column"], layers: Sequence[int] | None = None) -> Figure:
+def head_offsets(profiles: Float[ndarray, "layer head row column"]) -> Figure:
     """Which neighbour each head looks at: mean attention to the patch so many rows and columns away.
 
     The middle, outlined, is the patch itself, and NaN is left open. One scale for all, by the square root.
@@ -75,7 +69,7 @@ def head_offsets(profiles: Float[ndarray, "layer head row column"], layers: Sequ
         depth,
         heads,
         rows / columns,
-        row_names=counted("layer", depth, layers),
+        row_names=counted("layer", depth),
         column_names=counted("head", heads),
         largest=0.9,
         scale=scale,
@@ -86,18 +80,14 @@ def head_offsets(profiles: Float[ndarray, "layer head row column"], layers: Sequ
     for layer, head in np.ndindex(depth, heads):
         made.picture(layer, head, profiles[layer, head], scale)
         x, y = made.corner(layer, head)
-        middle = (x + columns // 2 * width, y + rows // 2 * height)
-        for color, thick in ((DARK, 2 * line), (LIGHT, line)):
-            made.axes.add_patch(Rectangle(middle, width, height, fill=False, edgecolor=color, linewidth=thick))
+        outline(made.axes, x + columns // 2 * width, y + rows // 2 * height, (width, height), line)
     return made.figure
 
 
 def head_similarity(matrix: Float[ndarray, "every_head every_head"], heads: int) -> Figure:
     """How alike the attention of any two heads is: a block for each pair of layers, in it all pairs of their heads.
 
-    Args:
-        matrix: correlations, heads ordered layer by layer.
-        heads: how many each layer has.
+    The matrix has correlations of heads ordered layer by layer, `heads` of them in each.
     """
     blocks = rearrange(matrix, "(a h) (b g) -> a b h g", h=heads, g=heads)
     depth = len(blocks)

@@ -11,17 +11,26 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from vitrail.plots.panels import Scale, Sheet, as_bytes, balanced, color_bar, counted, in_means, scale_of, sheet
+from vitrail.plots.panels import (
+    Scale,
+    Sheet,
+    as_bytes,
+    balanced,
+    counted,
+    evenly,
+    in_means,
+    lone_bar,
+    map_scale,
+    multiples,
+    scale_of,
+    sheet,
+)
 from vitrail.plots.pictures import as_colors, block_means, shrink
 from vitrail.plots.style import INK
 from vitrail.text import plain_text
 
 _DARKEST = 0.5
 """What is left of a colour where the image is black."""
-_WITHIN = 0.995
-"""The share of all values that lies within the scale."""
-_LEAST = 2.0
-"""Scales of multiples end no earlier, so that a nearly even map looks even."""
 _SHADES = 24
 """Steps from dark to light; few enough that a grid of many cells stays small as a file."""
 
@@ -56,7 +65,7 @@ def attention_grid(
     depth, heads = maps.shape[:2]
     if head is not None:
         rows = counted("layer", depth, layers)
-        return _grid(image, _multiples(maps), _attention_scale(maps), 1.1, rows, [f"head {head}"])
+        return _grid(image, multiples(maps), _attention_scale(maps), 1.1, rows, [f"head {head}"])
     cells = np.roll(_mean_and_heads(maps), -1, axis=1)
     columns = [*counted("head", heads), "mean"]
     return _grid(image, cells, _attention_scale(maps), 1.1, counted("layer", depth, layers), columns)
@@ -70,14 +79,8 @@ def map_row(
 ) -> Figure:
     """An image beside maps of it by several methods, on one scale.
 
-    Methods have no common unit, so each map is divided by the mean of its absolute values. If any map has negative
-    values, all are in purple (against), white and orange (for).
-
-    Args:
-        image: what the maps are of.
-        maps: by name; per pixel, or coarser.
-        notes: a line below the map of that name.
-        title: above everything.
+    Methods have no common unit, so each map, per pixel or coarser, is divided by the mean of its absolute values. If
+    any map has negative values, all are in purple (against), white and orange (for). `notes` are lines below the maps.
     """
     shown = {name: in_means(values) for name, values in maps.items()}
     return _beside(image, shown, "in multiples of each map's mean strength", title, notes or {})
@@ -88,34 +91,27 @@ def rollout_map(image: UInt8[ndarray, "c h w"], maps: Mapping[str, Float[ndarray
 
     The maps are shares of a query's row of the rollout, shown as multiples of 1 / (number of patches).
     """
-    shown = {name: _multiples(values) for name, values in maps.items()}
+    shown = {name: multiples(values) for name, values in maps.items()}
     return _beside(image, shown, "share of rollout; 1: shared evenly by the patches", "attention rollout", {})
 
 
 def training_frames(
     image: UInt8[ndarray, "c h w"], maps: Float[ndarray, "epoch head y x"], most_pixels: int = 96
-) -> UInt8[ndarray, "epoch rows columns 4"]:
-    """One picture for each epoch, to be played: the mean over heads, then each head, side by side; RGBA.
+) -> UInt8[ndarray, "epoch cell h w 3"]:
+    """Pictures for each epoch, to be played: the mean over heads, then each head.
 
-    Colours are those of `attention_bar(maps)` in all of them. A cell is as large as the image, or as its means over
-    blocks of pixels where a side has more than `most_pixels`; between cells are transparent pixels, a sixteenth of
-    the cell's width and at least one.
+    Colours are those of `attention_bar(maps)` in all of them. A picture is as large as the image, or as its means over
+    blocks of pixels where a side has more than `most_pixels`.
     """
     scale = _attention_scale(maps)
-    cells = np.stack(
-        [[_panel(image, values, scale, most_pixels) for values in of_heads] for of_heads in _mean_and_heads(maps)]
-    )
-    gap = max(1, round(cells.shape[3] / 16))
-    spread = np.zeros((*cells.shape[:3], cells.shape[3] + gap, 4), dtype=np.uint8)
-    spread[..., :-gap, :3], spread[..., :-gap, 3] = cells, 255
-    return rearrange(spread, "epoch cell h w c -> epoch h (cell w) c")[:, :, :-gap]
+    cells = rearrange(_mean_and_heads(maps), "epoch cell y x -> (epoch cell) y x")
+    frames = np.stack([_panel(image, values, scale, most_pixels) for values in cells])
+    return rearrange(frames, "(epoch cell) h w c -> epoch cell h w c", epoch=len(maps))
 
 
 def attention_bar(maps: Float[ndarray, "epoch head y x"]) -> Figure:
     """The colour bar of `training_frames`, by itself."""
-    figure = Figure(figsize=(3.6, 0.6), facecolor="none")
-    color_bar(figure, _attention_scale(maps), 0.15, 0.08, 3.2)
-    return figure
+    return lone_bar(_attention_scale(maps))
 
 
 def training_strip(
@@ -125,7 +121,7 @@ def training_strip(
 
     The upper row is the mean over heads, those below are the heads; colours as in `training_frames`.
     """
-    chosen = np.unique(np.linspace(0, len(epochs) - 1, min(most, len(epochs))).round().astype(int))
+    chosen = evenly(len(epochs), most)
     names = counted("epoch", len(chosen), [epochs[i] for i in chosen])
     cells = _mean_and_heads(maps)[chosen].swapaxes(0, 1)
     return _grid(image, cells, _attention_scale(maps), 1.0, ["mean", *counted("head", maps.shape[1])], names)
@@ -162,7 +158,7 @@ def _beside(
     notes: Mapping[str, str],
 ) -> Figure:
     every = np.concatenate([np.zeros(1), *(values.ravel() for values in maps.values())])
-    scale = scale_of(every, label, _WITHIN, _LEAST, root=True)
+    scale = map_scale(every, label)
     rows, columns = balanced(len(maps) + 1, 5)
     ratio = image.shape[1] / image.shape[2]
     footer = ["orange speaks for the class, purple against it"] if scale.low < 0 else []
@@ -223,13 +219,9 @@ def _light(image: UInt8[ndarray, "c h w"]) -> Float[ndarray, "h w"]:
 
 
 def _attention_scale(maps: Float[ndarray, "a b y x"]) -> Scale:
-    return scale_of(_multiples(maps), "share of attention; 1: shared evenly by the patches", _WITHIN, _LEAST, root=True)
-
-
-def _multiples(maps: Float[ndarray, "*n y x"]) -> Float[ndarray, "*n y x"]:
-    return maps * (maps.shape[-2] * maps.shape[-1])
+    return map_scale(multiples(maps), "share of attention; 1: shared evenly by the patches")
 
 
 def _mean_and_heads(maps: Float[ndarray, "n head y x"]) -> Float[ndarray, "n cell y x"]:
     """The mean over heads, then the heads, in multiples of an even share."""
-    return _multiples(np.concatenate([maps.mean(axis=1, keepdims=True), maps], axis=1))
+    return multiples(np.concatenate([maps.mean(axis=1, keepdims=True), maps], axis=1))

@@ -15,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, FuncNorm, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from numpy import ndarray
 
 from vitrail.plots.style import INK, SOFT, font_families
@@ -76,6 +77,12 @@ def scale_of(
     return Scale(-high if signed else 0.0, high, label, root, bool((strength > high).any()))
 
 
+def map_scale(values: Num[ndarray, "..."], label: str) -> Scale:
+    """The scale of maps in multiples of a mean: by the square root, the few largest values beyond its end."""
+    # It ends no earlier than at 2, so that a nearly even map looks even.
+    return scale_of(values, label, 0.995, 2.0, root=True)
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A figure of cells in rows and columns. Its one pair of axes covers it and counts inches from the upper left."""
@@ -125,22 +132,11 @@ def sheet(
     scale: Scale | None = None,
     notes: Sequence[str] = (),
 ) -> Sheet:
-    """An empty sheet, with its title, names, colour bar and notes already written.
+    """An empty sheet, with its title, names, colour bar of `scale` and notes at the foot already written.
 
-    Args:
-        rows: of cells.
-        columns: of cells.
-        ratio: height of a cell by its width.
-        title: above everything.
-        row_names: to the left of each row; thinned where there is no room.
-        column_names: above each column; upright where they are too wide.
-        row_axis: what the rows are, to the left of their names.
-        column_axis: what the columns are, above their names.
-        largest: width or height of a cell in inches, unless the sheet would become too large.
-        gap: inches between cells.
-        under: inches for text below each cell.
-        scale: what the colour bar at the foot shows; None for no bar.
-        notes: lines at the very foot.
+    A cell is `ratio` times as high as wide, its longer side `largest` inches unless the sheet would become too large,
+    with `gap` inches between cells and `under` inches for text below each. Names of rows are thinned where there is no
+    room, those of columns upright where they are too wide; `row_axis` and `column_axis` say what they are names of.
     """
     title = plain_text(title, 60)
     left = 0.1 + (0.2 if row_axis else 0) + max((_length(name, 9) for name in row_names), default=0.0)
@@ -182,6 +178,19 @@ def sheet(
     for i, note in enumerate(notes):
         write(axes, 0.1, total_tall - 0.16 * (len(notes) - i) + 0.05, note, 8)
     return made
+
+
+def outline(axes: Axes, left: float, top: float, size: tuple[float, float], line: float) -> None:
+    """A box that is seen on any colour: light, with dark edges."""
+    for color, thick in ((DARK, 2 * line), (LIGHT, line)):
+        axes.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=color, linewidth=thick))
+
+
+def lone_bar(scale: Scale) -> Figure:
+    """The colour bar of a scale, by itself."""
+    figure = Figure(figsize=(3.6, 0.6), facecolor="none")
+    color_bar(figure, scale, 0.15, 0.08, 3.2)
+    return figure
 
 
 def color_bar(figure: Figure, scale: Scale, left: float, top: float, width: float) -> None:
@@ -243,11 +252,21 @@ def counted(what: str, count: int, numbers: Sequence[int] | None = None) -> list
     return [f"{what} {i}" for i in (range(count) if numbers is None else numbers)]
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many of 0 ... count - 1, evenly spaced, the first and the last among them."""
+    return [int(i) for i in np.linspace(0, count - 1, min(most, count)).round()]
+
+
 def in_means(values: Float[ndarray, "*n"]) -> Float[ndarray, "*n"]:
     """In multiples of the mean of the absolute values, NaN left out; all zeros stay as they are."""
     known = np.abs(values[np.isfinite(values)])
     mean = known.mean() if known.size else 0.0
     return values / mean if mean > 0 else values
+
+
+def multiples(shares: Float[ndarray, "*n row column"]) -> Float[ndarray, "*n row column"]:
+    """Shares of patches in multiples of what each would have if all had the same."""
+    return shares * (shares.shape[-2] * shares.shape[-1])
 
 
 def as_bytes(colors: Float[ndarray, "*n"]) -> UInt8[ndarray, "*n"]:

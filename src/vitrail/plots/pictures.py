@@ -46,16 +46,8 @@ def patches(image: UInt8[ndarray, "c h w"], patch_size: int) -> Figure:
     bottom.text(-0.02, 0.5, "patches", transform=bottom.transAxes, rotation=90, ha="right", va="center", color=SOFT)
     bottom.text(0.5, -0.04, "the numbers of each patch", transform=bottom.transAxes, ha="center", va="top", color=SOFT)
     whole = f"{h} × {w} × {c}  →  {n} patches of {p} × {p} × {c}  =  {n} vectors of {d}"
-    figure.text(
-        0.5,
-        1 - 0.03 / height,
-        whole,
-        ha="center",
-        va="top",
-        fontsize=min(10.5, 590 / len(whole)),
-        color=INK,
-        weight="bold",
-    )
+    headline = figure.text(0.5, 1 - 0.03 / height, whole, ha="center", va="top", color=INK, weight="bold")
+    headline.set_fontsize(min(10.5, 590 / len(whole)))
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy import ndarray
 
 from vitrail.plots.maps import fill
-from vitrail.plots.panels import Scale, fit, sheet, write
+from vitrail.plots.panels import Scale, evenly, fit, sheet, write
 from vitrail.plots.style import INK, RIGHT, SOFT, WRONG, chart, legend, line
 from vitrail.text import plain_text
 
@@ -26,7 +26,7 @@ def position_similarity(similarity: Float[ndarray, "height width row column"]) -
     -1 to 1 for any model.
     """
     height, width, rows, columns = similarity.shape
-    chosen_rows, chosen_columns = _spaced(height), _spaced(width)
+    chosen_rows, chosen_columns = evenly(height, _MOST_MAPS), evenly(width, _MOST_MAPS)
     maps, patches = len(chosen_rows) * len(chosen_columns), height * width
     every = "every patch has" if maps == patches else f"{maps} of {patches} patches have"
     scale = Scale(-1.0, 1.0, "cosine similarity of position embeddings")
@@ -54,13 +54,9 @@ def position_effect(
     probabilities: Float[ndarray, "image class"],
     class_names: Sequence[str],
 ) -> Figure:
-    """An image and altered copies of it side by side, each with its three most probable classes.
+    """An image, first, and altered copies of it side by side, each with its three most probable classes.
 
-    Args:
-        images: the original first.
-        names: what was done to each, such as "16 patches moved".
-        probabilities: of each image.
-        class_names: as many as there are classes.
+    `names` say what was done to each, such as "16 patches moved".
     """
     of = images[0]
     guesses = min(_GUESSES, len(class_names))
@@ -76,14 +72,11 @@ def position_effect(
         for k, guess in enumerate(np.argsort(-probabilities[i], kind="stable")[:guesses]):
             at = y + made.cell_height + 0.46 + 0.2 * k
             share = float(probabilities[i, guess])
-            bar = (x, at - 0.08), share * made.cell_width, 0.16
-            made.axes.add_patch(
-                Rectangle(*bar, color=RIGHT if guess == predicted[0] else WRONG, alpha=0.35, linewidth=0)
-            )
-            label, percent = plain_text(class_names[guess]), f"{100 * share:.1f} %"
-            room = made.cell_width - 0.55
-            write(made.axes, x + 0.04, at, label, fit(label, room, 9), color=INK)
-            write(made.axes, x + made.cell_width, at, percent, 8, ha="right")
+            color, label = RIGHT if guess == predicted[0] else WRONG, plain_text(class_names[guess])
+            bar = Rectangle((x, at - 0.08), share * made.cell_width, 0.16, color=color, alpha=0.35, linewidth=0)
+            made.axes.add_patch(bar)
+            write(made.axes, x + 0.04, at, label, fit(label, made.cell_width - 0.55, 9), color=INK)
+            write(made.axes, x + made.cell_width, at, f"{100 * share:.1f} %", 8, ha="right")
     return made.figure
 
 
@@ -107,7 +100,3 @@ def accuracy_by_moved(
     axes.set_ylabel("accuracy, in %")
     legend(figure, axes)
     return figure
-
-
-def _spaced(count: int) -> list[int]:
-    return [int(i) for i in np.linspace(0, count - 1, min(count, _MOST_MAPS)).round()]

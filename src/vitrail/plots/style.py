@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from matplotlib.ticker import MaxNLocator
 
 from vitrail.text import plain_text
 
@@ -40,7 +41,6 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": GRID,
     "ytick.labelcolor": SOFT,
 }
-CHART = (4.3, 2.7)
 _FEW_POINTS = 15
 _OTHER_SCRIPTS = (
     "Noto Sans CJK JP",
@@ -77,7 +77,7 @@ def font_families() -> list[str]:
     return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
 
 
-def chart(title: str, size: tuple[float, float] = CHART) -> tuple[Figure, Axes]:
+def chart(title: str, size: tuple[float, float] = (4.3, 2.7)) -> tuple[Figure, Axes]:
     """A figure with one pair of axes; `size` is width and height in inches."""
     figure, [axes] = charts([title], size)
     return figure, axes
@@ -103,6 +103,12 @@ def bare(size: tuple[float, float]) -> tuple[Figure, Axes]:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     return figure, axes
+
+
+def whole_numbers(axes: Axes, label: str, most: int) -> None:
+    """A horizontal axis of whole numbers, at most so many of them marked."""
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
 
 
 def line(i: int, points: int) -> dict[str, Any]:
