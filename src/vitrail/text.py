@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -31,6 +31,11 @@ def listed(names: Iterable[str], limit: int = 3) -> str:
     names = list(names)
     text = ", ".join(shown(name) for name in names[:limit])
     return text if len(names) <= limit else f"{text} and {len(names) - limit:,} more"
+
+
+def joined(names: Sequence[str]) -> str:
+    """All names: `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

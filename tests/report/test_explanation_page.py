@@ -18,7 +18,7 @@ def shown(*explanations: object, patch_size: int | None = 8, **options: object) 
     settled = {"class_names": CLASSES, "measured": None, "layer": None, "head": None, **options}
     names, measured, *place = settled.values()
     images = [
-        show_explanation(str(i), one, explanation_figures(one, names, patch_size, *place), names, measured, *place)
+        show_explanation(str(i), one, explanation_figures(one, names, patch_size, *place), names, measured)
         for i, one in enumerate(explanations)
     ]
     found = Page(
@@ -56,7 +56,7 @@ def test_of_many_classes_the_explained_one_is_among_those_shown() -> None:
     found = shown(one, class_names=names)
     assert found.says("class 30 (explained)")
     assert len([a for a in found.all("span") if a.get("class") == "probability"]) == 5
-    assert "class 30 (explained)" in texts(explanation_figures(one, names, 8)["lens"])
+    assert "class 30 (explained)" in texts(explanation_figures(one, names, 8)["lens"][0])
 
 
 def test_methods_have_their_trust_on_this_image_and_on_many(vit: Page) -> None:
@@ -83,7 +83,7 @@ def test_a_map_that_is_zero_everywhere_has_no_trust() -> None:
     one.maps[0] = 0
     found = shown(one, patch_size=None)
     assert [row[2] for row in found.rows(METHODS)] == ["zero everywhere", "−0.05"]
-    assert "zero everywhere" in texts(explanation_figures(one, CLASSES, None)["attributions"])
+    assert "zero everywhere" in texts(explanation_figures(one, CLASSES, None)["attributions"][0])
 
 
 def test_each_kind_of_model_has_its_figures(vit: Page) -> None:
@@ -109,7 +109,7 @@ def test_what_a_picture_shows_is_also_said(vit: Page) -> None:
 
 def test_one_layer_or_head_alone() -> None:
     one = explanation(attention=uniform_attention(3, 2, 4, 4))
-    rows = lambda **chosen: texts(explanation_figures(one, CLASSES, 8, **chosen)["attention"])  # noqa: E731
+    rows = lambda **chosen: texts(explanation_figures(one, CLASSES, 8, **chosen)["attention"][0])  # noqa: E731
     assert {"layer 0", "layer 1", "layer 2", "head 0", "head 1", "mean"} <= set(rows())
     assert {"layer 1", "head 0", "head 1"} <= set(rows(layer=1))
     assert not {"layer 0", "layer 2"} & set(rows(layer=1))

@@ -31,8 +31,9 @@ from safetensors.numpy import save_file
 
 from vitrail.errors import InputError
 from vitrail.inspection.summaries import store
+from vitrail.plots.panels import map_scale, multiples
 from vitrail.report import overlays, write_report
-from vitrail.report.animation import animate
+from vitrail.report.animation import attention_animation
 from vitrail.report.heads import head_summary
 from vitrail.report.model_section import check_shapes
 
@@ -63,7 +64,7 @@ def comparison(directory: Path) -> Path:
     return directory
 
 
-def watched(directory: Path, epochs: int) -> Page:
+def of_history(directory: Path, epochs: int) -> Page:
     """The animation alone."""
     write_inside(run(directory), SMALL, epochs=epochs)
     (directory / "inspection.safetensors").unlink()
@@ -98,7 +99,7 @@ def test_what_is_stored_in_part_is_shown_in_part(tmp_path: Path) -> None:
         SECTIONS[3],
         "Patch filters",
     ]
-    only_animation = watched(tmp_path / "c", 3)
+    only_animation = of_history(tmp_path / "c", 3)
     assert [title for title in SECTIONS if only_animation.says(title)] == [SECTIONS[0]]
     assert not only_animation.says("In every layer and head")
 
@@ -139,7 +140,7 @@ def test_a_cnn_shows_what_it_has(tmp_path: Path) -> None:
 
 def test_without_a_class_token_patches_do_the_looking(tmp_path: Path, vit: Page) -> None:
     assert vit.says("how much of it the class token gives to each patch")
-    watched(tmp_path, 1)
+    of_history(tmp_path, 1)
     info = json.loads((tmp_path / "run.json").read_text())
     info["config"]["model"]["readout"] = ["mean"]
     (tmp_path / "run.json").write_text(json.dumps(info))
@@ -149,12 +150,12 @@ def test_without_a_class_token_patches_do_the_looking(tmp_path: Path, vit: Page)
 def test_maps_of_a_kind_share_one_scale() -> None:
     images = np.full((2, 3, 8, 8), 128, np.uint8)
     shares = np.stack([np.full((4, 4), 1 / 16), np.full((4, 4), 1 / 64)])
-    multiples = overlays.attention_multiples(shares)
-    np.testing.assert_allclose(multiples, np.stack([np.ones((4, 4)), np.full((4, 4), 0.25)]))
-    scale = overlays.common_scale(multiples, "")
-    one, quarter = (pixels(overlay.uri) for overlay in overlays.over_images("a", images, multiples, scale, ["", ""]))
+    shown = multiples(shares)
+    np.testing.assert_allclose(shown, np.stack([np.ones((4, 4)), np.full((4, 4), 0.25)]))
+    scale = map_scale(shown, "")
+    one, quarter = (pixels(overlay.uri) for overlay in overlays.over_images("a", images, shown, scale, ""))
     assert (one != quarter).any(axis=-1).all()
-    [alone] = overlays.over_images("a", images[1:], multiples[1:], scale, [""])
+    [alone] = overlays.over_images("a", images[1:], shown[1:], scale, "")
     np.testing.assert_array_equal(pixels(alone.uri), quarter)
 
 
@@ -169,37 +170,37 @@ def test_attributions_are_compared_by_their_shape() -> None:
 def test_a_map_without_negative_values_has_the_colours_of_the_others() -> None:
     images = np.full((2, 3, 4, 4), 128, np.uint8)
     maps = np.stack([np.full((4, 4), 1.0), np.linspace(-1, 1, 16).reshape(4, 4)])
-    scale = overlays.common_scale(maps, "")
-    first, second = (pixels(overlay.uri) for overlay in overlays.over_images("a", images, maps, scale, ["", ""]))
+    scale = map_scale(maps, "")
+    first, second = (pixels(overlay.uri) for overlay in overlays.over_images("a", images, maps, scale, ""))
     np.testing.assert_array_equal(first[0, 0], second[3, 3])
 
 
 @pytest.mark.parametrize(("epochs", "frames"), [(1, 1), (7, 7), (40, 40), (200, 40)])
 def test_an_animation_has_few_frames_and_both_ends(epochs: int, frames: int) -> None:
     maps = uniform_attention(epochs, 2, 4, 4)
-    made = animate(np.full((3, 16, 16), 99, np.uint8), np.arange(1, epochs + 1), maps)
-    assert len(made.epochs) == frames
-    assert (made.epochs[0], made.epochs[-1], made.complete) == (1, epochs, frames == epochs)
-    assert [strip.name for strip in made.strips] == ["mean over heads", "head 0", "head 1"]
-    assert {pixels(strip.uri).shape for strip in made.strips} == {(16 * frames, 16, 3)}
+    made = attention_animation(np.full((3, 16, 16), 99, np.uint8), np.arange(1, epochs + 1), maps)
+    assert len(made["epochs"]) == frames
+    assert (made["epochs"][0], made["epochs"][-1], made["complete"]) == (1, epochs, frames == epochs)
+    assert [strip.name for strip in made["strips"]] == ["mean over heads", "head 0", "head 1"]
+    assert {pixels(strip.uri).shape for strip in made["strips"]} == {(16 * frames, 16, 3)}
 
 
 def test_frames_follow_each_other_in_time() -> None:
     """One head looks at one patch after another: its strip is brightest there, frame by frame."""
     maps = np.eye(4, dtype=np.float32).reshape(4, 1, 2, 2)
-    made = animate(np.full((3, 8, 8), 255, np.uint8), np.arange(1, 5), maps)
-    assert [strip.name for strip in made.strips] == ["mean over heads"]
-    frames = pixels(made.strips[0].uri).reshape(4, 2, 4, 2, 4, 3).astype(int).sum(axis=(2, 4, 5)).reshape(4, 4)
+    made = attention_animation(np.full((3, 8, 8), 255, np.uint8), np.arange(1, 5), maps)
+    assert [strip.name for strip in made["strips"]] == ["mean over heads"]
+    frames = pixels(made["strips"][0].uri).reshape(4, 2, 4, 2, 4, 3).astype(int).sum(axis=(2, 4, 5)).reshape(4, 4)
     assert frames.argmax(axis=1).tolist() == [0, 1, 2, 3]
 
 
 def test_many_heads_are_played_as_their_mean() -> None:
-    made = animate(np.zeros((1, 8, 8), np.uint8), np.arange(1, 4), uniform_attention(3, 12, 2, 2))
-    assert [strip.name for strip in made.strips] == ["mean over heads"]
+    made = attention_animation(np.zeros((1, 8, 8), np.uint8), np.arange(1, 4), uniform_attention(3, 12, 2, 2))
+    assert [strip.name for strip in made["strips"]] == ["mean over heads"]
 
 
 def test_the_animation_plays_at_eight_frames_a_second_and_can_be_paused(tmp_path: Path) -> None:
-    found = watched(tmp_path, 17)
+    found = of_history(tmp_path, 17)
     assert re.findall(r"<li>epoch (\d+)</li>", found.text) == [str(i) for i in range(1, 18)]
     assert "steps(16, end)" in found.text
     [share] = re.findall(r"([\d.]+)%, to \{ transform: translateY\(-([\d.]+)%\)", found.text)
@@ -227,7 +228,7 @@ def test_a_stem_of_convolutions_has_kernels(stem: str, tmp_path: Path) -> None:
 
 
 def test_one_epoch_is_a_picture(tmp_path: Path) -> None:
-    found = watched(tmp_path, 1)
+    found = of_history(tmp_path, 1)
     assert found.text.count("<li>epoch 1</li>") == 1
     assert not found.all("input")
     assert "@keyframes" not in found.text
@@ -304,7 +305,7 @@ def test_shapes_are_checked_by_the_names_of_their_axes(
         check_shapes({**arrays, "absent": (None, "layer")})
 
 
-def test_a_watched_record_without_an_epoch_is_refused(tmp_path: Path) -> None:
+def test_an_attention_history_without_an_epoch_is_refused(tmp_path: Path) -> None:
     directory = run(tmp_path)
     nothing = {"image": np.zeros((3, 8, 8), np.uint8), "epochs": np.zeros(0, np.int64), "maps": np.zeros((0, 2, 4, 4))}
     save_file(nothing, directory / "attention.safetensors")

@@ -106,12 +106,12 @@ def explain(
     with track("drawing figures", len(explanations), "images") as advance:
         for stem, explanation in zip(stems, explanations, strict=True):
             drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
-            for name, figure in drawn.items():
+            for name, (figure, _) in drawn.items():
                 path = directory / FIGURES / stem / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
                 figures.append(path)
-            shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured, layer, head))
+            shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured))
             advance()
     title = names[0] if len(names) == 1 else f"{len(names)} images"
     page = directory / PAGE

@@ -84,7 +84,7 @@ class PairSummary:
     layers_b: tuple[str, ...]
     cka: Float[ndarray, "layer_a layer_b"]
     images_compared: int
-    images: UInt8[ndarray, "sample c h w"]
+    images: UInt8[ndarray, "sample channel height width"]
     """Samples as pictures."""
     labels: Int[ndarray, " sample"]
     predicted_a: Int[ndarray, " sample"]

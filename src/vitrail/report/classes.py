@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
 
 from vitrail import numbers, plots
-from vitrail.report.elements import Drawing
-from vitrail.report.embedding import inline_svg
-from vitrail.runs.directory import ClassResult, Evaluation
+from vitrail.report.elements import Context, Drawing
+from vitrail.report.embedding import draw, inline_svg
+from vitrail.runs.directory import Evaluation
 from vitrail.tables import Table
 from vitrail.text import plural
 
@@ -19,49 +18,29 @@ _MOST_PAIRS = 10
 _LARGEST_TABLE = 30
 
 
-@dataclass(frozen=True)
-class Classes:
-    drawing: Drawing
-    drawn: int
-    """How many of the classes are drawn: the hardest ones."""
-    table: Table
-
-
-@dataclass(frozen=True)
-class Confusions:
-    drawing: Drawing
-    pairs: Table | None
-    matrix: Table | None
-    """None where it would be too large to read as a table."""
-
-
-def class_results(evaluation: Evaluation) -> Classes:
-    """Hardest class first: by F1, undefined ones last."""
+def class_results(evaluation: Evaluation) -> Context:
+    """Hardest class first: by F1, undefined ones last. The chart has no more than the 20 hardest."""
     ranked = sorted(evaluation.per_class, key=lambda c: (c.f1 is None, c.f1 or 0.0))
     shown = ranked[:_MOST_DRAWN]
-    figure = plots.per_class(
-        [c.name for c in shown], np.array([_nan(c.precision) for c in shown]), np.array([_nan(c.recall) for c in shown])
-    )
+    # None becomes NaN.
+    scores = np.array([[c.precision, c.recall] for c in shown], dtype=np.float64).reshape(-1, 2)
     alt = f"Precision and recall of {len(shown)} classes, hardest first."
     if shown and shown[0].f1 is not None:
         alt += f" Lowest F1: {shown[0].name}, {numbers.percent(shown[0].f1)}."
     rows = [
-        [
-            c.name,
-            numbers.count(c.images),
-            numbers.percent(c.precision),
-            numbers.percent(c.recall),
-            numbers.percent(c.f1),
-        ]
+        [c.name, numbers.count(c.images), *(numbers.percent(score) for score in (c.precision, c.recall, c.f1))]
         for c in ranked
     ]
-    table = Table(
-        "Test results of each class, hardest first", ["class", "test images", "precision", "recall", "F1"], rows
-    )
-    return Classes(Drawing(inline_svg(figure, "classes", alt)), len(shown), table)
+    head = ["class", "test images", "precision", "recall", "F1"]
+    return {
+        "count": len(ranked),
+        "drawn": len(shown),
+        "drawing": draw(plots.per_class([c.name for c in shown], *scores.T), "classes", alt),
+        "table": Table("Test results of each class, hardest first", head, rows),
+    }
 
 
-def confusions(evaluation: Evaluation) -> Confusions:
+def confusions(evaluation: Evaluation) -> Context:
     """The matrix, its most frequent confusions, and all of it as a table for up to 30 classes."""
     names = [c.name for c in evaluation.per_class]
     matrix = evaluation.confusion
@@ -72,39 +51,30 @@ def confusions(evaluation: Evaluation) -> Confusions:
         true, predicted = pairs[0]
         often = plural(int(matrix[true, predicted]), "time")
         alt += f" Most frequent confusion: {names[true]} taken for {names[predicted]}, {often}."
-    drawing = Drawing(inline_svg(plots.confusion_matrix(matrix, names), "confusion", alt), wide=len(names) > 12)
-    return Confusions(drawing, _pair_table(evaluation.per_class, matrix, pairs), _matrix_table(names, matrix))
+    svg = inline_svg(plots.confusion_matrix(matrix, names), "confusion", alt)
+    return {
+        "drawing": Drawing(svg, wide=len(names) > 12),
+        "pairs": _pair_table(names, matrix, pairs) if pairs else None,
+        "matrix": _matrix_table(names, matrix) if len(names) <= _LARGEST_TABLE else None,
+    }
 
 
-def _pairs(matrix: np.ndarray) -> list[tuple[int, int]]:
+def _pairs(matrix: Int[ndarray, "true predicted"]) -> list[tuple[int, int]]:
     wrong = matrix * (1 - np.eye(len(matrix), dtype=np.int64))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
     at = [divmod(int(flat), len(matrix)) for flat in order]
     return [(true, predicted) for true, predicted in at if wrong[true, predicted] > 0]
 
 
-def _pair_table(per_class: tuple[ClassResult, ...], matrix: np.ndarray, pairs: list[tuple[int, int]]) -> Table | None:
-    if not pairs:
-        return None
-    totals = matrix.sum(axis=1)
+def _pair_table(names: list[str], matrix: Int[ndarray, "true predicted"], pairs: list[tuple[int, int]]) -> Table:
+    counts = [(true, predicted, int(matrix[true, predicted])) for true, predicted in pairs]
     rows = [
-        [
-            per_class[true].name,
-            per_class[predicted].name,
-            numbers.count(int(matrix[true, predicted])),
-            numbers.percent(matrix[true, predicted] / totals[true]),
-        ]
-        for true, predicted in pairs
+        [names[true], names[predicted], numbers.count(count), numbers.percent(count / matrix[true].sum())]
+        for true, predicted, count in counts
     ]
     return Table("The most frequent confusions", ["true class", "taken for", "images", "share of the class"], rows)
 
 
-def _matrix_table(names: list[str], matrix: np.ndarray) -> Table | None:
-    if len(names) > _LARGEST_TABLE:
-        return None
+def _matrix_table(names: list[str], matrix: Int[ndarray, "true predicted"]) -> Table:
     rows = [[name, *(numbers.count(int(cell)) for cell in row)] for name, row in zip(names, matrix, strict=True)]
     return Table("Test images by true class (rows) and prediction (columns)", ["true \\ predicted", *names], rows)
-
-
-def _nan(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -11,13 +11,13 @@ from vitrail import numbers, plots
 from vitrail.estimate import MEAN_AND_STD
 from vitrail.metrics import EPOCH_METRICS, METRICS
 from vitrail.report import curves, settings
-from vitrail.report.elements import Drawing, Notice, render
-from vitrail.report.embedding import inline_svg
-from vitrail.report.pairs import read_pair
+from vitrail.report.elements import Context, Drawing, notice, render
+from vitrail.report.embedding import draw
+from vitrail.report.pairs import pair_section
 from vitrail.report.run_page import data_name, missing, resume_command
 from vitrail.runs.comparison import Comparison, ModelResults
 from vitrail.tables import Table
-from vitrail.text import plural
+from vitrail.text import joined, plural
 
 _MAIN = ("accuracy", "loss")
 
@@ -32,7 +32,7 @@ def comparison_page(comparison: Comparison) -> str:
     return render(
         "comparison.html",
         {
-            "title": f"{_listed(names)} on {_data_name(comparison)}",
+            "title": f"{joined(names)} on {_data_name(comparison)}",
             "lede": _lede(comparison),
             "test_is_validation": any(run.validates_on_test for run in comparison.runs),
             "notices": _notices(comparison),
@@ -45,7 +45,7 @@ def comparison_page(comparison: Comparison) -> str:
             "main_table": curves.comparison_table(models, _MAIN) if main_drawings else None,
             "other_drawings": [d for metric in others for d in curves.comparison_drawings(models, metric)],
             "meanings": [(METRICS[m].title, METRICS[m].meaning) for m in EPOCH_METRICS],
-            "pair": read_pair(comparison.directory),
+            "pair": pair_section(comparison.directory),
             "shared": shared,
             "different": different,
             "model_settings": settings.model_tables(comparison),
@@ -76,22 +76,18 @@ def _seeds(model: ModelResults) -> int:
     return max([len(model.runs), *(len(spread.values) for spread in model.test.values())])
 
 
-def _notices(comparison: Comparison) -> list[Notice]:
+def _notices(comparison: Comparison) -> list[Context]:
     notices = []
     unfinished = [run for run in comparison.runs if missing(run)]
     if unfinished:
-        names = _listed([run.directory.name for run in unfinished])
+        names = joined([run.directory.name for run in unfinished])
         text = f"Incomplete: {names}. This continues them:"
-        notices.append(Notice("Some runs are not complete", text, resume_command(comparison.directory)))
+        notices.append(notice("Some runs are not complete", text, resume_command(comparison.directory)))
     without = [model.name for model in comparison.results if not model.runs]
     if without:
-        text = f"No run directories of {_listed(without)} are here, so their curves and settings are not shown."
-        notices.append(Notice("Some curves are missing", text))
+        text = f"No run directories of {joined(without)} are here, so their curves and settings are not shown."
+        notices.append(notice("Some curves are missing", text))
     return notices
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
 
 
 def _results(models: tuple[ModelResults, ...]) -> list[Table]:
@@ -149,7 +145,7 @@ def _seed_drawings(models: tuple[ModelResults, ...]) -> list[Drawing]:
                 f"{m.name}: {numbers.metric_spread(metric, m.test[metric])}." for m in models if m.name in values
             )
             figure = plots.seed_values(values, title, 100 if known.unit == "%" else math.inf)
-            drawings.append(Drawing(inline_svg(figure, f"seeds-{metric}", alt)))
+            drawings.append(draw(figure, f"seeds-{metric}", alt))
     return drawings
 
 

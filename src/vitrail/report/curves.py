@@ -9,7 +9,7 @@ from numpy import ndarray
 from vitrail import numbers, plots
 from vitrail.metrics import EPOCH_METRICS, METRICS
 from vitrail.report.elements import Drawing
-from vitrail.report.embedding import inline_svg
+from vitrail.report.embedding import draw
 from vitrail.runs.comparison import ModelResults
 from vitrail.runs.directory import Run
 from vitrail.tables import Table
@@ -32,7 +32,7 @@ def epoch_drawings(run: Run, validation: str) -> list[Drawing]:
             alt = f"{METRICS[metric].title} over {plural(len(epochs), 'epoch')}. " + " ".join(
                 _in_words(name, metric, epochs, values) for name, values in curves.items()
             )
-            drawings.append(Drawing(inline_svg(figure, f"epoch-{metric}", alt)))
+            drawings.append(draw(figure, f"epoch-{metric}", alt))
     return drawings
 
 
@@ -60,19 +60,17 @@ def step_drawings(run: Run) -> list[Drawing]:
     steps = run.steps
     drawings = []
     many = f"over {numbers.count(len(steps.step))} training steps"
-    if np.isfinite(steps.loss).any():
-        ends = plots.smooth(steps.loss, max(1, len(steps.loss) // 50))[[0, -1]]
-        alt = f"Training loss {many}: smoothed, it goes from {ends[0]:.3f} to {ends[1]:.3f} nats."
-        figure = plots.loss_over_steps(steps.step, steps.loss, "training loss (nats)")
-        drawings.append(Drawing(inline_svg(figure, "step-loss", alt)))
-    if np.isfinite(steps.accuracy).any():
-        figure = plots.loss_over_steps(steps.step, 100 * steps.accuracy, "training accuracy (%)")
-        ends = plots.smooth(steps.accuracy, max(1, len(steps.loss) // 50))[[0, -1]]
-        alt = f"Training accuracy {many}: smoothed, it goes from {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %."
-        drawings.append(Drawing(inline_svg(figure, "step-accuracy", alt)))
+    for metric, values in (("loss", steps.loss), ("accuracy", steps.accuracy)):
+        if np.isfinite(values).any():
+            known = METRICS[metric]
+            first, last = known.scale * plots.smooth(values, max(1, len(values) // 50))[[0, -1]]
+            ends = f"from {first:.{known.digits}f} to {last:.{known.digits}f} {known.unit}"
+            figure = plots.loss_over_steps(steps.step, known.scale * values, f"training {known.label}")
+            alt = f"Training {known.title} {many}: smoothed, it goes {ends}."
+            drawings.append(draw(figure, f"step-{metric}", alt))
     if np.isfinite(steps.lr).any():
         alt = f"Learning rate {many}: highest {np.nanmax(steps.lr):.3g}."
-        drawings.append(Drawing(inline_svg(plots.learning_rate(steps.step, steps.lr), "step-lr", alt)))
+        drawings.append(draw(plots.learning_rate(steps.step, steps.lr), "step-lr", alt))
     return drawings
 
 
@@ -106,7 +104,7 @@ def comparison_drawings(models: tuple[ModelResults, ...], metric: str) -> list[D
                 for model, (epochs, values) in curves.items()
             )
             figure = plots.comparison_curves(scaled, title)
-            drawings.append(Drawing(inline_svg(figure, f"compare-{split}-{metric}", alt)))
+            drawings.append(draw(figure, f"compare-{split}-{metric}", alt))
     return drawings
 
 

@@ -9,6 +9,9 @@ from markupsafe import Markup
 
 from vitrail.tables import to_html
 
+Context = dict[str, Any]
+"""What a template, or the part of it that shows a section, is given: by the names that it uses."""
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -20,21 +23,20 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Notice:
-    title: str
-    text: str
-    command: str = ""
-    """What to type to mend it."""
+class Picture:
+    uri: str
+    alt: str
+    small: bool
+    """Shown with its pixels as squares."""
+    name: str = ""
 
 
-@dataclass(frozen=True)
-class Highlight:
-    label: str
-    value: str
-    note: str = ""
+def notice(title: str, text: str, command: str = "") -> Context:
+    """What stands above a page; the command mends what it says."""
+    return {"title": title, "text": text, "command": command}
 
 
-def render(template: str, context: dict[str, Any]) -> str:
+def render(template: str, context: Context) -> str:
     """A page from a template of this package. Everything but drawn figures is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

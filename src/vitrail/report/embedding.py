@@ -17,7 +17,7 @@ from numpy import ndarray
 from PIL import Image, features
 
 from vitrail.plots import as_colors, style
-from vitrail.report.elements import Drawing
+from vitrail.report.elements import Drawing, Picture
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -110,22 +110,22 @@ def _smaller(uri: str) -> str:
     return f"data:image/webp;base64,{base64.b64encode(smaller).decode()}"
 
 
-def data_uri(image: UInt8[ndarray, "c h w"]) -> str:
+def embed(image: UInt8[ndarray, "c h w"], alt: str) -> Picture:
     """A small image exactly, as PNG; one above 64 pixels as JPEG of at most 256, to keep the page small."""
     picture = Image.fromarray(np.ascontiguousarray(as_colors(image)))
-    exact = max(picture.size) <= _SMALL
-    if not exact:
+    small = is_small(image)
+    if not small:
         picture.thumbnail((256, 256))
-    return picture_uri(picture, exact)
-
-
-def picture_uri(picture: Image.Image, exact: bool) -> str:
-    """As PNG, or as JPEG."""
-    written, kind = io.BytesIO(), "png" if exact else "jpeg"
-    picture.save(written, format=kind.upper(), optimize=True, **({} if exact else {"quality": 85}))
-    return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"
+    return Picture(data_uri(picture, small), alt, small)
 
 
 def is_small(image: UInt8[ndarray, "c h w"]) -> bool:
     """Whether an image is shown with its pixels as squares."""
     return bool(max(image.shape[-2:]) <= _SMALL)
+
+
+def data_uri(picture: Image.Image, exact: bool) -> str:
+    """As PNG, or as JPEG."""
+    written, kind = io.BytesIO(), "png" if exact else "jpeg"
+    picture.save(written, format=kind.upper(), optimize=True, **({} if exact else {"quality": 85}))
+    return f"data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +12,9 @@ from numpy import ndarray
 
 from vitrail import numbers, plots
 from vitrail.plots.features import depths, token_name
-from vitrail.report.elements import Drawing, render
-from vitrail.report.embedding import data_uri, draw, is_small
-from vitrail.report.gallery import Guess
+from vitrail.report.elements import Context, render
+from vitrail.report.embedding import draw, embed
+from vitrail.report.gallery import guesses
 from vitrail.report.trust import measured_trust
 from vitrail.tables import Table
 from vitrail.text import plural, shown_name
@@ -29,25 +28,9 @@ _MOST_GUESSES = 5
 _GAP = "lerf_minus_morf_mean"
 
 
-@dataclass(frozen=True)
-class ExplainedImage:
-    """An image with all that is shown of it; a drawing that does not apply is None."""
-
-    name: str
-    uri: str
-    small: bool
-    target: str
-    is_predicted: bool
-    sure: str
-    """The target's probability."""
-    guesses: tuple[Guess, ...]
-    methods: Table
-    drawings: dict[str, Drawing | None]
-
-
 def explanation_page(
     title: str,
-    images: Sequence[ExplainedImage],
+    images: Sequence[Context],
     has: Collection[str],
     measured: Faithfulness | None,
     layer: int | None = None,
@@ -63,12 +46,11 @@ def explanation_page(
         layer: the only one of which attention is shown; all of them by default.
         head: the only one of which attention is shown; all of them by default.
     """
-    count = plural(len(images), "image")
     return render(
         "explanation.html",
         {
             "title": shown_name(title),
-            "lede": f"What the model bases its answer on in {count}.",
+            "lede": f"What the model bases its answer on in {plural(len(images), 'image')}.",
             "test_is_validation": False,
             "notices": [],
             "images": images,
@@ -85,47 +67,57 @@ def explanation_figures(
     patch_size: int | None,
     layer: int | None = None,
     head: int | None = None,
-) -> dict[str, Figure]:
-    """Every figure that applies to an image, by its name in `FIGURES`, which can be a file's.
+) -> dict[str, tuple[Figure, str]]:
+    """Every figure that applies to an image, and what it shows in words, by its name in `FIGURES` (also a file's).
 
     Raises:
         InputError: a layer or head that there is not.
     """
-    one, names = explanation, [shown_name(name) for name in class_names]
-    labels = [_label(name) for name in one.methods]
-    trust = {
-        label: f"trust {numbers.signed(gap)}" if shown.any() else "zero everywhere"
-        for label, shown, gap in zip(labels, one.maps, one.trust.tolist(), strict=True)
-    }
-    figures = {}
+    one, names, image = explanation, [shown_name(name) for name in class_names], shown_name(explanation.name)
+    target, figures = names[one.target], {}
     if patch_size is not None:
-        figures["patches"] = plots.patches(one.image, patch_size)
+        alt = f"{image} cut into patches, and the patches as rows of numbers."
+        figures["patches"] = plots.patches(one.image, patch_size), alt
     if one.methods:
-        maps = dict(zip(labels, one.maps, strict=True))
-        title = f"what speaks for {names[one.target]}, by each method"
-        figures["attributions"] = plots.map_row(one.image, maps, trust, title)
+        figures["attributions"] = _attributions(one, image, target)
     if one.attention is not None:
-        figures["attention"] = _attention(one, one.attention, layer, head)
+        alt = f"Attention over {image}{_chosen(layer, head)}."
+        figures["attention"] = _attention(one, one.attention, layer, head), alt
     if one.rollout is not None:
-        figures["rollout"] = plots.rollout_map(one.image, {"mean over heads": one.rollout})
+        figure = plots.rollout_map(one.image, {"mean over heads": one.rollout})
+        figures["rollout"] = figure, f"Attention rollout over {image}."
     if one.lens is not None:
-        figures["lens"] = plots.logit_lens(one.lens, names, one.target)
+        each = ", ".join(map(numbers.percent, one.lens[:, one.target].tolist()))
+        alt = f"Probability of {target} if the head reads the tokens at each depth: {each}."
+        figures["lens"] = plots.logit_lens(one.lens, names, one.target), alt
     if one.token_colors is not None:
-        figures["tokens"] = plots.token_colors(one.image, one.token_colors)
+        alt = f"The patch tokens of {image} as colours, as embedded and after every layer."
+        figures["tokens"] = plots.token_colors(one.image, one.token_colors), alt
     if one.token_norms is not None and one.rollout is not None:
-        rows, columns = one.rollout.shape
-        figures["norms"] = plots.token_norms(one.token_norms, one.outliers, one.token_names, (rows, columns))
+        figures["norms"] = _norms(one, one.token_norms, one.rollout.shape, image)
     if one.shuffled is not None and one.shuffled_probabilities is not None:
-        figures["shuffled"] = plots.position_effect(
-            [one.image, one.shuffled],
-            ["the image", "its patches shuffled"],
-            np.stack([one.probabilities, one.shuffled_probabilities]),
-            names,
-        )
+        both, after = ["the image", "its patches shuffled"], one.shuffled_probabilities
+        probabilities, now = np.stack([one.probabilities, after]), int(np.argmax(after))
+        alt = f"{image}, and the same with its patches shuffled: then predicted {names[now]}"
+        figure = plots.position_effect([one.image, one.shuffled], both, probabilities, names)
+        figures["shuffled"] = figure, f"{alt}, {numbers.percent(float(after[now]))}."
     if one.features:
         stages = None if one.attention is not None else [f"stage {i}" for i in range(len(one.features))]
-        figures["features"] = plots.feature_maps(one.image, one.features, stages, channels=one.channels)
+        alt = f"Feature maps of {image} at {plural(len(one.features), 'depth')}."
+        figures["features"] = plots.feature_maps(one.image, one.features, stages, channels=one.channels), alt
     return figures
+
+
+def _attributions(one: Explanation, image: str, target: str) -> tuple[Figure, str]:
+    labels, gaps = [_label(name) for name in one.methods], [numbers.signed(gap) for gap in one.trust.tolist()]
+    trust = {
+        label: f"trust {gap}" if shown.any() else "zero everywhere"
+        for label, shown, gap in zip(labels, one.maps, gaps, strict=True)
+    }
+    maps = dict(zip(labels, one.maps, strict=True))
+    said = ", ".join(f"{name} {gap}" for name, gap in zip(one.methods, gaps, strict=True))
+    alt = f"{image} beside each method's map of what speaks for {target}. Trust: {said}."
+    return plots.map_row(one.image, maps, trust, f"what speaks for {target}, by each method"), alt
 
 
 def _label(method: str) -> str:
@@ -147,49 +139,40 @@ def _attention(
     return plots.attention_grid(one.image, maps[layers][:, heads], layers, head)
 
 
+def _norms(
+    one: Explanation, norms: Float[ndarray, "depth token"], grid: tuple[int, int], image: str
+) -> tuple[Figure, str]:
+    by_token: dict[str, list[str]] = {}
+    for depth, token in one.outliers:
+        by_token.setdefault(token_name(token, one.token_names, grid), []).append(depths(len(norms))[depth])
+    outliers = "; ".join(f"{name} ({', '.join(where)})" for name, where in by_token.items())
+    alt = f"Length of the tokens of {image} by depth. Outliers: {outliers or 'none'}."
+    return plots.token_norms(norms, one.outliers, one.token_names, grid), alt
+
+
 def show_explanation(
     key: str,
     one: Explanation,
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, tuple[Figure, str]],
     class_names: Sequence[str],
     measured: Faithfulness | None,
-    layer: int | None = None,
-    head: int | None = None,
-) -> ExplainedImage:
-    """One image as the page shows it.
+) -> Context:
+    """One image as the page shows it; a drawing that does not apply is None.
 
-    Args:
-        key: what tells it from the others of the page.
-        one: what is known of the image.
-        figures: those of `explanation_figures`.
-        class_names: of all classes.
-        measured: as for `explanation_page`.
-        layer: as for `explanation_page`.
-        head: as for `explanation_page`.
+    `key` tells it from the others of the page, `figures` are those of `explanation_figures`, and `measured` is as for
+    `explanation_page`.
     """
     names = [shown_name(name) for name in class_names]
-    texts = _alts(one, names, layer, head)
-    return ExplainedImage(
-        name=shown_name(one.name),
-        uri=data_uri(one.image),
-        small=is_small(one.image),
-        target=names[one.target],
-        is_predicted=one.target == int(np.argmax(one.probabilities)),
-        sure=numbers.percent(float(one.probabilities[one.target])),
-        guesses=_guesses(one, names),
-        methods=_methods(one, measured),
-        drawings={
-            name: draw(figures[name], f"{name}-{key}", texts[name]) if name in figures else None for name in FIGURES
-        },
-    )
-
-
-def _guesses(one: Explanation, names: list[str]) -> tuple[Guess, ...]:
-    order = np.argsort(-one.probabilities, kind="stable")[:_MOST_GUESSES].tolist()
-    if one.target not in order:
-        order[-1] = one.target
-    shares = one.probabilities.tolist()
-    return tuple(Guess(names[k], numbers.percent(shares[k]), round(100 * shares[k], 1), k == one.target) for k in order)
+    drawings = {name: draw(figure, f"{name}-{key}", alt) for name, (figure, alt) in figures.items()}
+    return {
+        "image": embed(one.image, shown_name(one.name)),
+        "target": names[one.target],
+        "is_predicted": one.target == int(np.argmax(one.probabilities)),
+        "sure": numbers.percent(float(one.probabilities[one.target])),
+        "guesses": guesses(one.probabilities, names, one.target, _MOST_GUESSES),
+        "methods": _methods(one, measured),
+        "drawings": {**dict.fromkeys(FIGURES), **drawings},
+    }
 
 
 def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
@@ -210,37 +193,6 @@ def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
     if measured is not None:
         head.append(f"mean of {measured.num_images:,} images ± half of the 95 % interval")
     return Table("Methods, and how far to trust them", head, rows)
-
-
-def _alts(one: Explanation, names: list[str], layer: int | None, head: int | None) -> dict[str, str]:
-    image, target = shown_name(one.name), names[one.target]
-    gaps = ", ".join(f"{name} {numbers.signed(gap)}" for name, gap in zip(one.methods, one.trust.tolist(), strict=True))
-    alts = {
-        "patches": f"{image} cut into patches, and the patches as rows of numbers.",
-        "attributions": f"{image} beside each method's map of what speaks for {target}. Trust: {gaps}.",
-        "attention": f"Attention over {image}{_chosen(layer, head)}.",
-        "rollout": f"Attention rollout over {image}.",
-        "tokens": f"The patch tokens of {image} as colours, as embedded and after every layer.",
-        "features": f"Feature maps of {image} at {plural(len(one.features), 'depth')}.",
-    }
-    if one.lens is not None:
-        each = ", ".join(numbers.percent(float(p)) for p in one.lens[:, one.target])
-        alts["lens"] = f"Probability of {target} if the head reads the tokens at each depth: {each}."
-    if one.token_norms is not None and one.rollout is not None:
-        rows, columns = one.rollout.shape
-        by_token: dict[int, list[str]] = {}
-        for depth, token in one.outliers:
-            by_token.setdefault(token, []).append(depths(len(one.token_norms))[depth])
-        outliers = "; ".join(
-            f"{token_name(token, one.token_names, (rows, columns))} ({', '.join(where)})"
-            for token, where in by_token.items()
-        )
-        alts["norms"] = f"Length of the tokens of {image} by depth. Outliers: {outliers or 'none'}."
-    if one.shuffled_probabilities is not None:
-        now = int(np.argmax(one.shuffled_probabilities))
-        share = numbers.percent(float(one.shuffled_probabilities[now]))
-        alts["shuffled"] = f"{image}, and the same with its patches shuffled: then predicted {names[now]}, {share}."
-    return alts
 
 
 def _chosen(layer: int | None, head: int | None) -> str:

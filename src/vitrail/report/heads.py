@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +10,10 @@ from numpy import ndarray
 
 from vitrail import numbers, plots
 from vitrail.estimate import wilson_interval
-from vitrail.report.elements import Drawing
+from vitrail.report.elements import Context, Drawing
 from vitrail.report.embedding import draw
 from vitrail.tables import Table
-from vitrail.text import shown_name
+from vitrail.text import listed, shown_name
 
 if TYPE_CHECKING:
     from vitrail.inspection.summaries import ModelSummary
@@ -32,65 +30,41 @@ _POSITIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Heads:
-    images: int
-    names_classes: bool
-    """Whether it is known how far the class decides where a head looks."""
-    summary: Table
-    """What heads mainly do, and which."""
-    charts: tuple[Drawing, ...]
-    offsets: Drawing | None
-    similarity: Drawing | None
-    table: Table
-    """Every number of every head."""
-
-
-@dataclass(frozen=True)
-class PositionsSection:
-    positions: Drawing | None
-    moved: Drawing | None
-    moved_table: Table | None
-    filters: Drawing | None
-    are_kernels: bool
-
-
-def heads(view: ModelSummary) -> Heads | None:
-    """None for a model without heads."""
-    distances = view.attention_distance
+def heads(summary: ModelSummary) -> Context | None:
+    """What heads mainly do and which, and every number of every head; None for a model without heads."""
+    distances, dependence = summary.attention_distance, summary.class_dependence
     if distances is None:
         return None
-    charts = [_distance(distances, view.uniform_distance)]
-    if view.head_entropy is not None:
-        charts.append(_entropy(view.head_entropy, view.most_entropy))
-    if view.class_dependence is not None:
-        charts.append(_dependence(view.class_dependence))
-    return Heads(
-        images=view.images,
-        names_classes=view.class_dependence is not None,
-        summary=head_summary(view.head_names, distances.shape[1]),
-        charts=tuple(charts),
-        offsets=None if view.head_offsets is None else _offsets(view.head_offsets),
-        similarity=None if view.head_similarity is None else _similarity(view.head_similarity, distances.shape[1]),
-        table=_table(view),
-    )
+    charts = [_distance(distances, summary.uniform_distance)]
+    if summary.head_entropy is not None:
+        charts.append(_entropy(summary.head_entropy, summary.most_entropy))
+    if dependence is not None:
+        charts.append(_dependence(dependence))
+    offsets, similarity = summary.head_offsets, summary.head_similarity
+    return {
+        "images": summary.images,
+        "names_classes": dependence is not None,
+        "summary": head_summary(summary.head_names, distances.shape[1]),
+        "charts": charts,
+        "offsets": None if offsets is None else _offsets(offsets),
+        "similarity": None if similarity is None else _similarity(similarity, distances.shape[1]),
+        "table": _table(summary, distances),
+    }
 
 
-def positions_section(
-    view: ModelSummary, class_count: int, cuts_patches: bool, pos_embed: str
-) -> PositionsSection | None:
+def positions_section(summary: ModelSummary, class_count: int, cuts_patches: bool, pos_embed: str) -> Context | None:
     """None where nothing of it is stored. `cuts_patches`: the first layer sees patches, and is no convolution."""
     moved = table = None
-    if view.moved is not None and view.moved_accuracy is not None:
-        moved, table = _moved(view.moved, view.moved_accuracy, view.images, class_count)
-    made = PositionsSection(
-        positions=None if view.position_similarity is None else _positions(view.position_similarity, pos_embed),
-        moved=moved,
-        moved_table=table,
-        filters=_filters(view, cuts_patches),
-        are_kernels=not cuts_patches,
-    )
-    return made if made.positions or made.moved or made.filters else None
+    if summary.moved is not None and summary.moved_accuracy is not None:
+        moved, table = _moved(summary.moved, summary.moved_accuracy, summary.images, class_count)
+    similarity = summary.position_similarity
+    section = {
+        "positions": None if similarity is None else _positions(similarity, pos_embed),
+        "moved": moved,
+        "moved_table": table,
+        "filters": _filters(summary, cuts_patches),
+    }
+    return {**section, "are_kernels": not cuts_patches} if any(section.values()) else None
 
 
 def _distance(distances: Float[ndarray, "layer head"], uniform: float | None) -> Drawing:
@@ -153,33 +127,22 @@ def head_summary(names: tuple[str, ...], count: int) -> Table:
         main = _COPIES if main.startswith("copy of") else main
         groups.setdefault(main, []).append("{}.{}".format(*divmod(i, count)))
     ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
-    rows = [[name, f"{len(which)} of {len(names)}", _first(which)] for name, which in ranked]
+    rows = [[name, f"{len(which)} of {len(names)}", listed(which, _MOST_LISTED)] for name, which in ranked]
     return Table("What the heads mainly do", ["a head that", "heads", "which (layer.head)"], rows)
 
 
-def _first(which: list[str]) -> str:
-    more = len(which) - _MOST_LISTED
-    return ", ".join(which[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _table(view: ModelSummary) -> Table:
-    assert view.attention_distance is not None
+def _table(summary: ModelSummary, distances: Float[ndarray, "layer head"]) -> Table:
     columns = [
-        ("distance (pixels)", view.attention_distance, 1),
-        ("entropy (nats)", view.head_entropy, 2),
-        ("explained by class", view.class_dependence, 2),
+        ("distance (pixels)", distances, 1),
+        ("entropy (nats)", summary.head_entropy, 2),
+        ("explained by class", summary.class_dependence, 2),
     ]
     known = [(name, values.ravel(), digits) for name, values, digits in columns if values is not None]
-    count = view.attention_distance.shape[1]
-    rows = [
-        ["{}.{}".format(*divmod(i, count)), shown_name(name), *(_cell(v[i], digits) for _, v, digits in known)]
-        for i, name in enumerate(view.head_names)
-    ]
+    rows = []
+    for i, name in enumerate(summary.head_names):
+        cells = [numbers.number(values[i], digits=digits) for _, values, digits in known]
+        rows.append(["{}.{}".format(*divmod(i, distances.shape[1])), shown_name(name), *cells])
     return Table("Every head", ["layer.head", "mainly", *(name for name, _, _ in known)], rows)
-
-
-def _cell(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else numbers.NONE
 
 
 def _positions(similarity: Float[ndarray, "height width row column"], pos_embed: str) -> Drawing:
@@ -212,8 +175,8 @@ def _moved(
     return draw(figure, "moved", alt, caption), table
 
 
-def _filters(view: ModelSummary, cuts_patches: bool) -> Drawing | None:
-    filters, explained = view.patch_filters, view.explained
+def _filters(summary: ModelSummary, cuts_patches: bool) -> Drawing | None:
+    filters, explained = summary.patch_filters, summary.explained
     if filters is None or explained is None:
         return None
     count, _, tall, wide = filters.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,24 +11,26 @@ from vitrail import numbers
 from vitrail.configs.serialization import MODEL_KINDS
 from vitrail.estimate import wilson_interval
 from vitrail.metrics import EPOCH_METRICS, METRICS
-from vitrail.report import classes, curves, gallery, heads, model_section, settings, trust
-from vitrail.report.elements import Highlight, Notice, render
-from vitrail.report.model_section import ModelSection
+from vitrail.report import classes, curves, gallery, heads, settings
+from vitrail.report.elements import Context, notice, render
+from vitrail.report.model_section import attention_section, read_model_section, sample_overlays
 from vitrail.runs.directory import Run
 from vitrail.tables import Table
-from vitrail.text import plural, quoted, shown_name
+from vitrail.text import joined, plural, quoted, shown_name
 
-HELD_OUT = "validation"
-ON_TEST = "validation (test images)"
+if TYPE_CHECKING:
+    from vitrail.inspection.summaries import ModelSummary
 
 
 def run_page(run: Run) -> str:
     """The whole HTML text."""
-    validation = ON_TEST if run.validates_on_test else HELD_OUT
+    validation = "validation (test images)" if run.validates_on_test else "validation"
     evaluation = run.test
     measured = (*EPOCH_METRICS, "ece") if evaluation else EPOCH_METRICS
-    stored = model_section.read_model_section(run)
-    overlays = model_section.sample_overlays(run, stored.samples)
+    stored = read_model_section(run)
+    overlays = sample_overlays(run, stored.samples)
+    by_sample = overlays.by_sample if overlays else ()
+    measuring = f"vitrail explain {quoted(run.directory)} --faithfulness"
     return render(
         "run.html",
         {
@@ -46,17 +49,16 @@ def run_page(run: Run) -> str:
             "step_drawings": curves.step_drawings(run),
             "step_table": curves.step_table(run) if len(run.steps.step) else None,
             "classes": classes.class_results(evaluation) if evaluation else None,
-            "class_count": len(evaluation.per_class) if evaluation else 0,
             "confusions": classes.confusions(evaluation) if evaluation else None,
             "patches": gallery.patches(run),
-            "samples": gallery.samples(run, overlays),
-            "mistakes": gallery.mistakes(run, overlays),
+            "samples": gallery.samples(run, by_sample),
+            "mistakes": gallery.mistakes(run, by_sample),
             "has_samples": run.samples is not None,
             "overlays": overlays,
-            "attention": model_section.attention_section(run, stored),
+            "attention": attention_section(run, stored),
             "heads": heads.heads(stored.model) if stored.model else None,
-            "positions": _positions(run, stored),
-            "trust": _trust(run, stored),
+            "positions": _positions(run, stored.model) if stored.model else None,
+            "trust": stored.trust or ({"command": measuring} if stored.model or stored.samples else None),
             "settings": settings.run_tables(run),
             "choices": [str(choice) for choice in run.info.get("choices") or []],
             "command": str(run.info.get("command") or ""),
@@ -75,10 +77,7 @@ def resume_command(directory: Path) -> str:
     return f"vitrail resume {quoted(directory)}"
 
 
-_NO_SAMPLES = "no sample images have been saved"
-
-
-def missing(run: Run) -> list[Notice]:
+def missing(run: Run) -> list[Context]:
     """What a run lacks; one notice at most, since one command completes all of it."""
     done, planned = len(run.metrics), run.planned_epochs
     lacks = []
@@ -89,40 +88,18 @@ def missing(run: Run) -> list[Notice]:
     if run.test is None:
         lacks.append("the test images have not been measured")
     if run.samples is None:
-        lacks.append(_NO_SAMPLES)
+        lacks.append("no sample images have been saved")
     if not lacks:
         return []
-    finished = lacks == [_NO_SAMPLES]
-    text = f"{', '.join(lacks[:-1])} and {lacks[-1]}" if len(lacks) > 1 else lacks[0]
-    return [
-        Notice(
-            "This run is not complete",
-            f"{text[0].upper()}{text[1:]}. This {'saves them' if finished else 'continues it'}:",
-            f"vitrail evaluate {quoted(run.directory)}" if finished else resume_command(run.directory),
-        )
-    ]
+    text, cure = joined(lacks), "This continues it:"
+    command = resume_command(run.directory)
+    if run.samples is None and len(lacks) == 1:
+        cure, command = "This saves them:", f"vitrail evaluate {quoted(run.directory)}"
+    return [notice("This run is not complete", f"{text[0].upper()}{text[1:]}. {cure}", command)]
 
 
-def _positions(run: Run, stored: ModelSection) -> heads.PositionsSection | None:
-    if stored.model is None:
-        return None
-    return heads.positions_section(
-        stored.model, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed"))
-    )
-
-
-def _trust(run: Run, stored: ModelSection) -> trust.Trust | None:
-    """Nothing at all for a run of which nothing inside is stored."""
-    if stored.measured is not None:
-        return stored.measured
-    command = f"vitrail explain {quoted(run.directory)} --faithfulness"
-    return trust.Trust(command) if stored.model or stored.samples else None
-
-
-def training_seconds(run: Run) -> float | None:
-    """Wall time of all finished epochs."""
-    seconds = run.curve("seconds")
-    return float(np.nansum(seconds)) if np.isfinite(seconds).any() else None
+def _positions(run: Run, summary: ModelSummary) -> Context | None:
+    return heads.positions_section(summary, len(run.class_names), run.cuts_patches, str(run.model.get("pos_embed")))
 
 
 def _lede(run: Run) -> str:
@@ -141,7 +118,8 @@ def _lede(run: Run) -> str:
     return " ".join(parts) + "." + (f" {sentence[0].upper()}{sentence[1:]}." if sentence else "")
 
 
-def _highlights(run: Run) -> list[Highlight]:
+def _highlights(run: Run) -> list[tuple[str, str, str]]:
+    """What each is called, its value, and a note."""
     shown = []
     evaluation = run.test
     accuracy = evaluation.metrics.get("accuracy") if evaluation else None
@@ -150,21 +128,22 @@ def _highlights(run: Run) -> list[Highlight]:
         if evaluation.images > 0:
             low, high = wilson_interval(accuracy, evaluation.images)
             note = f"{100 * low:.1f} to {100 * high:.1f} % is the 95 % interval for {evaluation.images:,} images"
-        shown.append(Highlight("Test accuracy", numbers.percent(accuracy), note))
+        shown.append(("Test accuracy", numbers.percent(accuracy), note))
     elif run.last("val_accuracy") is not None:
         note = f"after epoch {len(run.metrics)}; the test is still to come"
-        shown.append(Highlight("Validation accuracy", numbers.percent(run.last("val_accuracy")), note))
+        shown.append(("Validation accuracy", numbers.percent(run.last("val_accuracy")), note))
     parameters, multiply_adds = run.info.get("parameters"), run.info.get("multiply_adds")
     if isinstance(parameters, int):
-        shown.append(Highlight("Parameters", numbers.short_count(parameters), "numbers learned"))
+        shown.append(("Parameters", numbers.short_count(parameters), "numbers learned"))
     if isinstance(multiply_adds, int):
-        shown.append(Highlight("Multiply-adds", numbers.short_count(multiply_adds), "to classify one image"))
-    seconds = training_seconds(run)
-    if seconds is not None:
-        shown.append(Highlight("Training time", numbers.duration(seconds), f"for {plural(len(run.metrics), 'epoch')}"))
+        shown.append(("Multiply-adds", numbers.short_count(multiply_adds), "to classify one image"))
+    seconds = run.curve("seconds")
+    if np.isfinite(seconds).any():
+        epochs = plural(len(run.metrics), "epoch")
+        shown.append(("Training time", numbers.duration(float(np.nansum(seconds))), f"for {epochs}"))
     speed = run.curve("images_per_second")
     if np.isfinite(speed).any():
-        shown.append(Highlight("Images per second", f"{np.nanmedian(speed):,.0f}", "in training, median over epochs"))
+        shown.append(("Images per second", f"{np.nanmedian(speed):,.0f}", "in training, median over epochs"))
     return shown
 
 

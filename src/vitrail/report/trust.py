@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitrail import numbers, plots
-from vitrail.report.elements import Drawing
+from vitrail.report.elements import Context, Drawing
 from vitrail.report.embedding import draw
 from vitrail.tables import Table
 from vitrail.text import shown_name
@@ -15,13 +14,8 @@ from vitrail.text import shown_name
 if TYPE_CHECKING:
     from vitrail.inspection.faithfulness import Faithfulness
 
-_CHARTED = {
-    "lerf_minus_morf_mean": "LeRF − MoRF (higher is better)",
-    "saco_mean": "SaCo (higher is better)",
-    "pointing": "pointing (higher is better)",
-    "inside": "inside (higher is better)",
-    "response": "response (higher is better)",
-}
+_CHARTED = ("lerf_minus_morf_mean", "saco_mean", "pointing", "inside", "response")
+"""More is better."""
 _MEANINGS = {
     "deletion_mean": (
         "deletion, insertion",
@@ -52,43 +46,28 @@ _MEANINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Trust:
-    """Only `command` is there where nothing has been measured."""
-
-    command: str = ""
-    table: Table | None = None
-    chart: Drawing | None = None
-    meanings: tuple[tuple[str, str], ...] = ()
-    controls: tuple[str, ...] = ()
-    facts: tuple[str, ...] = ()
-    """Sentences: on what it was measured, and what to compare with."""
-
-
-def measured_trust(measured: Faithfulness) -> Trust:
-    """Every method's numbers beside those of the controls."""
+def measured_trust(measured: Faithfulness) -> Context:
+    """Every method's numbers beside those of the controls, on what they were measured, and what to compare with."""
     from vitrail.inspection.faithfulness import table
 
     head, rows = table(measured)
     known = {name for scores in measured.scores for name in scores.values}
-    return Trust(
-        table=Table(
-            "Means over images ± half of their 95 % interval",
-            list(head),
-            [[shown_name(c) for c in row] for row in rows],
-        ),
-        chart=_chart(measured),
-        meanings=tuple(meaning for name, meaning in _MEANINGS.items() if name in known),
-        controls=_controls(measured),
-        facts=tuple(_facts(measured)),
-    )
+    caption = "Means over images ± half of their 95 % interval"
+    return {
+        "table": Table(caption, head, [[shown_name(cell) for cell in row] for row in rows]),
+        "chart": _chart(measured),
+        "meanings": [meaning for name, meaning in _MEANINGS.items() if name in known],
+        "controls": _controls(measured),
+        "facts": _facts(measured),
+    }
 
 
 def _chart(measured: Faithfulness) -> Drawing | None:
     from vitrail.inspection.faithfulness import LEAST_RESPONSE
 
     scores: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for name, title in _CHARTED.items():
+    titles = {name: f"{_MEANINGS[name][0]} (higher is better)" for name in _CHARTED}
+    for name, title in titles.items():
         found = {shown_name(of.method): of.estimate(name) for of in measured.scores}
         of_methods = {method: (i.mean, i.low, i.high) for method, i in found.items() if i is not None}
         if of_methods:
@@ -101,7 +80,7 @@ def _chart(measured: Faithfulness) -> Drawing | None:
         f"{title.partition(' (')[0]}: highest for {method}, {scores[title][method][0]:.2f}."
         for title, method in best.items()
     )
-    least = {_CHARTED["response"]: LEAST_RESPONSE}
+    least = {titles["response"]: LEAST_RESPONSE}
     caption = "A method whose interval reaches into the band has not been shown to beat the best control (grey)."
     return draw(plots.trust_chart(scores, controls, least), "trust", alt, caption if controls else "")
 
