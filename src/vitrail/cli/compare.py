@@ -1,16 +1,25 @@
 """`vitrail compare`: several models on the same batches."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from vitrail.cli.ending import done
-from vitrail.cli.options import augmented, laid_over, option, parse_given, training_options
+from vitrail.cli.options import augmented, laid_over, offered, parse_given, training_options
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.configs.offered import EVERYDAY
+from vitrail.configs.offered import Everyday
 from vitrail.text import quoted
 
-_MODELS = ("vit-compare", "cnn-compare")
+
+@dataclass(frozen=True)
+class Runs:
+    """Which runs a comparison is of."""
+
+    models: Everyday[tuple[str, ...]] = ("vit-compare", "cnn-compare")
+    """Presets, see 'vitrail summary'"""
+    seeds: Everyday[int] = 1
+    """Runs per model, from --seed on"""
 
 
 def compare(argv: Sequence[str]) -> None:
@@ -18,18 +27,13 @@ def compare(argv: Sequence[str]) -> None:
 
     [In brackets: what is chosen without the option.] --help-all shows the rest.
     """
-    options = {
-        **training_options(TrainConfig()),
-        "models": Annotated[option(tuple[str, ...], "Presets, see 'vitrail summary'", _MODELS), EVERYDAY],
-        "seeds": Annotated[option(int, "Runs per model, from --seed on", 1), EVERYDAY],
-    }
-    given = parse_given(options, argv, compare)
-    data = laid_over(DataConfig(given["source"]), given)
+    given = parse_given(training_options(TrainConfig()) | offered(Runs, Runs()), argv, compare)
+    data, runs = laid_over(DataConfig(given["source"]), given), laid_over(Runs(), given)
     training = laid_over(augmented(TrainConfig(), given), given["train"] | given)
     from vitrail.experiments.comparison import by_name, start_comparison
 
-    models = by_name(given.get("models", _MODELS))
-    made = start_comparison(data, models, training, given.get("seeds", 1), given.get("out"), given.get("data_dir"))
+    models = by_name(runs.models)
+    made = start_comparison(data, models, training, runs.seeds, given.get("out"), given.get("data_dir"))
     show_comparison(made.directory)
 
 
