@@ -7,7 +7,8 @@ from PIL import Image
 
 from vitrail.cli import run
 
-SMALL = ["--model", "vit-digits", "--model.depth", "1", "--train-subset", "200", "--test-subset", "60"]
+TINY = ["--model", "vit-digits", "--model.depth", "1"]
+SMALL = [*TINY, "--train-subset", "200", "--test-subset", "60"]
 
 
 def images(folder: Path, classes=("grey cat", "<b>dog</b> & 'co'"), count=8, size=(20, 24)) -> Path:

@@ -2,7 +2,7 @@
 
 import shutil
 
-from command_lines import fails, images
+from command_lines import TINY, fails, images
 
 from vitrail import files
 from vitrail.cli import run
@@ -30,7 +30,7 @@ def test_evaluating_again_renews_the_maps_of_its_samples(finished, monkeypatch):
 
 def test_other_data_is_evaluated_by_class_name(tmp_path, capsys, plain):
     data = images(tmp_path / "two", classes=("a", "b"))
-    assert run(["train", str(data), "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
     other = images(tmp_path / "other", classes=("b", "a"), count=3)
     assert run(["evaluate", str(tmp_path / "run"), "--data", str(other)]) == 0
     assert files.read_json(tmp_path / "run" / "evaluation-other.json")["images"] == 6

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from command_lines import fails, images
+from command_lines import TINY, fails, images
 
 import vitrail
 from vitrail import files
@@ -67,7 +67,7 @@ def test_a_run_in_use_is_left_alone(finished, tmp_path, capsys, plain):
 def test_changed_data_is_not_resumed(tmp_path, capsys, plain):
     data = images(tmp_path / "data")
     out = tmp_path / "run"
-    assert run(["train", str(data), "--epochs", "1", "--out", str(out)]) == 0
+    assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(out)]) == 0
     (out / "evaluation.json").unlink()
     picture = data / "grey cat" / "0.png"
     renamed = picture.rename(picture.with_name("99.png"))
@@ -78,7 +78,7 @@ def test_changed_data_is_not_resumed(tmp_path, capsys, plain):
 
 def test_a_finished_run_is_completed_as_far_as_there_is_data(tmp_path, capsys):
     data, out = images(tmp_path / "data"), tmp_path / "run"
-    assert run(["train", str(data), "--epochs", "1", "--out", str(out)]) == 0
+    assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(out)]) == 0
     (out / "inspection.safetensors").unlink()
     (out / "report.html").unlink()
     data.rename(tmp_path / "elsewhere")
