@@ -1,11 +1,13 @@
 """What a command line becomes: configurations."""
 
+from dataclasses import replace
+
 import pytest
 from command_lines import fails
 
 import vitrail
 from vitrail.cli import run
-from vitrail.configs import NO_AUGMENTATION, AugmentConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig, ClassificationConfig, DataConfig, TrainConfig
 from vitrail.models.presets import preset
 from vitrail.recipes import recipe
 
@@ -62,6 +64,15 @@ def test_training_has_dotted_options(asked):
     assert train == TrainConfig(weight_decay=0.1, betas=(0.8, 0.9), whiten_patches=True, augment=augment)
 
 
+def test_what_is_learned_has_its_options_among_those_of_training(asked):
+    train = asked("digits --train.label-smoothing 0.1")[2]
+    assert train == TrainConfig(objective=ClassificationConfig(label_smoothing=0.1))
+    smoothed = recipe("cifar10-fast").train
+    assert asked("--recipe cifar10-fast")[2] == smoothed
+    hard = replace(smoothed, objective=ClassificationConfig(0.0))
+    assert asked("--recipe cifar10-fast --train.label-smoothing 0")[2] == hard
+
+
 def test_augmentation_is_switched_before_it_is_changed(asked):
     assert asked("digits --no-augment")[2].augment == NO_AUGMENTATION
     assert asked("digits --no-augment --augment")[2].augment == AugmentConfig()
@@ -71,8 +82,6 @@ def test_augmentation_is_switched_before_it_is_changed(asked):
 
 
 def test_a_model_is_a_preset_with_changes(asked):
-    from dataclasses import replace
-
     assert asked("digits --model vit-digits")[1::2] == (preset("vit-digits"), "vit-digits")
     changed = asked("digits --model vit-digits --model.depth 1 --model.readout mean cls --model.no-pos-prefix")[1]
     assert changed == replace(preset("vit-digits"), depth=1, readout=("mean", "cls"), pos_prefix=False)
