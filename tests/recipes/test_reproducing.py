@@ -205,7 +205,7 @@ def test_flags_beat_the_recipe_and_the_recipe_beats_what_is_chosen(monkeypatch):
     assert model == dataclasses.replace(recipe.model, depth=1)
     assert train == dataclasses.replace(recipe.train, lr=0.1, seed=3)
     data, model, train = parsed("--model", "vit-compare", "--image-size", "64", "--augment")
-    assert (data.image_size, model) == ((64, 64), preset("vit-compare"))
+    assert (data.image_size, model) == ((64, 64), dataclasses.replace(preset("vit-compare"), image_size=64))
     assert train == dataclasses.replace(recipe.train, augment=AugmentConfig())
     _, _, train = parsed("--augment", "--train.augment.policy", "trivialaugment")
     assert train.augment == AugmentConfig(policy="trivialaugment")
