@@ -87,7 +87,7 @@ def naive_weights(block, x, heads):
                 q, k = (t - t.mean(dim=-1, keepdim=True) for t in (q, k))
                 q, k = (t / (t.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() for t in (q, k))
                 q, k = q * attention.q_norm.weight, k * attention.k_norm.weight
-            scores = torch.exp(q @ k.T * attention.scale)
+            scores = torch.exp(q @ k.T * attention.scores["scale"])
             weights[i, h] = scores / scores.sum(dim=-1, keepdim=True)
     return weights
 
