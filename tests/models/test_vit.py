@@ -159,7 +159,9 @@ def test_the_weights_that_the_model_names_are_those_it_mixes_values_by(changes, 
     for i, block in enumerate(model.blocks):
         q, k, v, z = (seen[f"blocks.{i}.attn.{name}"].float() for name in "qkvz")
         weights = block.attn.weights(q, k)
-        torch.testing.assert_close(weights @ v, z, **({"atol": 0.05, "rtol": 0.05} if low else {"atol": 1e-5, "rtol": 1e-5}))
+        torch.testing.assert_close(
+            weights @ v, z, **({"atol": 0.05, "rtol": 0.05} if low else {"atol": 1e-5, "rtol": 1e-5})
+        )
         some = block.attn.weights(q, k, heads=[3, 1], queries=slice(2, 4))
         torch.testing.assert_close(some, weights[:, [3, 1], 2:4])
 

@@ -123,10 +123,9 @@ def _of_tokens(
 ) -> dict[str, object]:
     grid, tokens = capture.grid, capture.tokens
     norms = features.token_norms(tokens)
-    order = positions.patch_orders(1, (grid.height, grid.width), "all", seed) if grid.num_patches > 1 else None
     moved: dict[str, object] = {}
-    if order is not None:
-        shuffled = positions.reorder_patches(torch.from_numpy(pixels)[None], grid.patch_size, order)
+    if grid.num_patches > 1:
+        shuffled = positions.shuffle_patches(torch.from_numpy(pixels)[None], grid.patch_size, seed=seed)
         moved["shuffled"] = shuffled[0].numpy()
         moved["shuffled_probabilities"] = classifier.predict(classifier.preprocessing.normalize(shuffled))[0].numpy()
     return {
