@@ -207,12 +207,12 @@ def test_a_tensor_that_does_not_fit_is_an_input_error(shape):
 
 
 @pytest.mark.parametrize(
-    ("layers", "heads", "said"),
+    ("layers", "heads", "message"),
     [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")],
 )
-def test_a_layer_or_head_that_is_not_there_is_named(layers, heads, said):
+def test_a_layer_or_head_that_is_not_there_is_named(layers, heads, message):
     capture = vitrail.inspect(small_vit(), torch.randn(1, 3, 12, 12))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         capture.attention(layers, heads)
 
 

@@ -307,18 +307,8 @@ def test_mimetic_heads_with_sincos_positions_begin_by_looking_near():
     distances = {}
     for init in ("xavier", "mimetic"):
         torch.manual_seed(0)
-        config = ViTConfig(
-            32,
-            4,
-            embed_dim=64,
-            num_heads=4,
-            depth=2,
-            mlp_dim=64,
-            pos_embed="sincos",
-            qk_norm=True,
-            readout=("mean",),
-            attention_init=init,
-        )
+        sizes = {"image_size": 32, "patch_size": 4, "embed_dim": 64, "depth": 1, "num_heads": 4, "mlp_dim": 64}
+        config = ViTConfig(**sizes, pos_embed="sincos", qk_norm=True, readout=("mean",), attention_init=init)
         images = 0.1 * torch.randn(4, 3, 32, 32)
         distances[init] = vitrail.inspect(ViT(config), images).attention_distance()[0].mean()
     assert distances["mimetic"] < 0.9 * distances["xavier"]

@@ -113,7 +113,7 @@ def num_passes(num_cells: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class MaskedImages:
-    """Images whose cells can be hidden, and what a model says to that."""
+    """Images whose cells can be hidden, and what a model predicts then."""
 
     predict: Predict
     images: Float[Tensor, "batch channel height width"]
@@ -136,7 +136,7 @@ class MaskedImages:
     ) -> dict[str, NDArray[np.float64]]:
         """Deletion, insertion, LeRF - MoRF and SaCo of one map (by `cell_means`) for each image, each (batch,).
 
-        `seed` orders equally salient cells; `advance` hears of forward passes.
+        `seed` orders equally salient cells; `advance` is told how many forward passes were made.
         """
         ranked = ranks(salience, seed)
         morf, lerf = self.curves(ranked, advance)

@@ -74,10 +74,10 @@ def summarize(config: ModelConfig) -> Summary:
     )
 
 
-def _parts(module: nn.Module, place: str = "") -> list[tuple[str, nn.Module]]:
+def _parts(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
     """The rows people know: lists of blocks, stages and layers opened, everything else whole."""
     parts: list[tuple[str, nn.Module]] = []
     for name, child in module.named_children():
         opened = type(child) in (nn.ModuleList, nn.Sequential) and name != "pool"
-        parts += _parts(child, f"{place}{name}.") if opened else [(f"{place}{name}", child)]
+        parts += _parts(child, f"{prefix}{name}.") if opened else [(f"{prefix}{name}", child)]
     return parts
