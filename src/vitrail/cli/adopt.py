@@ -25,7 +25,7 @@ class Adopt:
     num_classes: Count = None
     """Another number than the source's means a new head, of random weights [the source's]"""
     num_heads: Count = None
-    """For a file whose width is no standard one [from the width]"""
+    """For a file whose width is not a standard one [from the width]"""
     pretrained: bool = True
     """Download the weights; with --no-pretrained they are random."""
     allow_pickle: bool = False
