@@ -22,7 +22,7 @@ from vitrail.experiments import run as runs
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes import reproducing as reproduction
-from vitrail.recipes.figures import DRAWINGS, _untrained
+from vitrail.recipes.figures import DRAWINGS, _models
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.runs.directory import Run
@@ -230,7 +230,7 @@ def test_before_training_a_figure_s_model_is_the_run_s(reproduced, tmp_path):
         return {}
 
     runs.begin(prepared, tmp_path, report=False, observe=observe)
-    before = _untrained(prepared).state_dict()
+    before = _models(Run(tmp_path), prepared)["before"].state_dict()
     assert before.keys() == first[0].keys()
     assert all(torch.equal(before[name], first[0][name]) for name in before)
     assert not all(torch.equal(before[name], first[-1][name]) for name in before)

@@ -12,7 +12,7 @@ from vitrail.cli.options import DataDir, Name, Out, parse
 from vitrail.text import quoted
 
 if TYPE_CHECKING:
-    from vitrail.studies.study import Finding
+    from vitrail.experiments.finding import Finding
 
 
 @dataclass(frozen=True)

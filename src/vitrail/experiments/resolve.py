@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, Size, TrainConfig
 from vitrail.data.argument import lasting
@@ -53,6 +56,10 @@ class Prepared(Resolved):
     @property
     def training_data(self) -> TrainingData:
         return TrainingData(self.dataset, self.splits.train, self.splits.val, self.preprocessing)
+
+    def inputs(self, indices: Indices) -> Float[Tensor, "n c h w"]:
+        """Images as the model takes them."""
+        return self.preprocessing.normalize(torch.from_numpy(self.dataset.read(indices)))
 
 
 class Loader:
