@@ -60,10 +60,8 @@ def explain(argv: Sequence[str]) -> None:
     from vitrail.runs.layout import FAITHFULNESS, FIGURES
 
     run, files = options.run, []
-    wanted: dict[str, Any] = {
-        **{"run": run, "images": options.images, "methods": options.methods, "target": options.target},
-        **{"layer": options.layer, "head": options.head, "out": options.out},
-    }
+    names = ("run", "images", "methods", "layer", "head", "target", "out")
+    wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
     if options.faithfulness:
         if options.images:
             explaining.check(**wanted)

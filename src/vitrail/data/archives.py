@@ -121,8 +121,7 @@ def decompressed(path: Path, plain: Path) -> Path:
 
     A compressed .tar can only be read from its start; the copy gives every image an address.
 
-    Raises:
-        InputError: the archive is damaged or expands beyond the limit, or the copy cannot be written.
+    Raises InputError for an archive that is damaged or expands beyond the limit, or a copy that cannot be written.
     """
     with path.open("rb") as file:
         start = file.read(6)

@@ -101,17 +101,9 @@ class OversizedImageError(UnreadableImageError):
 def decode(file: str | Path | bytes, framing: Framing, channels: int, name: str = "") -> NDArray[np.uint8]:
     """Read an encoded image at a size: turned upright by its EXIF tag, converted to grey or RGB, framed.
 
-    Args:
-        file: path or encoded bytes.
-        framing: the size, and how it is reached.
-        channels: 1 or 3.
-        name: what messages call the image.
+    Returns a uint8 array (channels, height, width), of 1 or 3 channels. Messages call the image `name`.
 
-    Returns:
-        uint8 array (channels, height, width).
-
-    Raises:
-        InputError: the file is missing, no image, damaged, or larger than `MAX_PIXELS`.
+    Raises InputError for a file that is missing, no image, damaged, or larger than `MAX_PIXELS`.
     """
     name = name or (shown(str(file)) if not isinstance(file, bytes) else "the image")
     try:
@@ -138,8 +130,7 @@ def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uin
 def read_through(data: bytes) -> Header:
     """Read an image to its end, at the least resolution its format offers, to learn its size and that it is whole.
 
-    Raises:
-        UnreadableImageError: with the reason.
+    Raises UnreadableImageError with the reason.
     """
     try:
         with warnings.catch_warnings(action="ignore"), _open(data) as image:
@@ -159,11 +150,7 @@ def read_through(data: bytes) -> Header:
 
 
 def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.uint8]:
-    """As `decode`, from an image Pillow has opened; a JPEG that is not loaded yet may be left at a lower resolution.
-
-    Returns:
-        uint8 array (channels, height, width).
-    """
+    """As `decode`, from an image Pillow has opened; a JPEG that is not loaded yet may be left at a lower resolution."""
     height, width = framing.size
     upright_size = image.size
     if image.format in ("JPEG", "MPO"):

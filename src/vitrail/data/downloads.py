@@ -66,9 +66,8 @@ PUBLISHED: dict[str, tuple[RemoteFile, ...]] = {
 def fetch(name: str, data_dir: Path) -> tuple[Path, ...]:
     """The files of a published data set, downloaded into `data_dir/name` unless they are there already.
 
-    Raises:
-        InputError: a file is not there and cannot be fetched (the message says what to place where), or what was
-            fetched is not what was published.
+    Raises InputError for a file that is not there and cannot be fetched, saying what to place where, and for one that
+    is not what was published.
     """
     folder = data_dir / name
     return tuple(_present(file, folder) or _download(name, file, folder) for file in PUBLISHED[name])

@@ -61,13 +61,10 @@ class Source:
         """All images at one size, in the order of `labels`.
 
         Images of folders and archives are decoded the first time and mapped from the data folder from then on.
+        `framing` is height and width in pixels (or one number for both), or also how they are reached.
 
-        Args:
-            framing: height and width in pixels (or one number for both), or also how they are reached.
-            channels: 1 or 3; as found where not given.
-
-        Raises:
-            InputError: an image has changed or gone since it was first read, or the data folder cannot be written to.
+        Raises InputError for an image that has changed or gone since it was first read, or a data folder that cannot
+        be written to.
         """
         framing = framing if isinstance(framing, Framing) else Framing(as_size(framing))
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
