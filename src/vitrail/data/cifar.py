@@ -27,7 +27,7 @@ def find(names: Sequence[str]) -> dict[str, str]:
 
 
 def read(found: Mapping[str, str], contents: Mapping[str, bytes]) -> LabelledArrays:
-    """Images and labels (of CIFAR-100 the fine ones), as `idx.read`. Raises InputError for a missing or damaged batch."""
+    """As `idx.read`; of CIFAR-100 the fine labels. Raises InputError for a batch that is missing or damaged."""
     hundred = "train.bin" in found
     train = ["train.bin"] if hundred else [f"data_batch_{k}.bin" for k in range(1, 6)]
     test = "test.bin" if hundred else "test_batch.bin"
