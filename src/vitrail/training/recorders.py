@@ -165,14 +165,14 @@ class TensorBoardRecorder(Recorder):
             yield
 
     def step(self, row: dict[str, Any]) -> None:
-        self._write("step", row, skip=("step",))
+        self._write("step", row)
 
     def epoch(self, row: dict[str, Any], model: Model) -> None:
-        self._write("epoch", row, skip=("step", "epoch"))
+        self._write("epoch", row)
 
-    def _write(self, group: str, row: dict[str, Any], skip: tuple[str, ...]) -> None:
+    def _write(self, group: str, row: dict[str, Any]) -> None:
         for name, value in row.items():
-            if name not in skip and value is not None:
+            if name not in ("step", "epoch") and value is not None:
                 self.writer.add_scalar(f"{group}/{name}", value, row["step"])
 
 
