@@ -115,7 +115,7 @@ class Classifier:
         stored = {
             "config": {"model_name": "custom", "model": model_to_json(self.model.config)},
             "class_names": list(self.class_names),
-            "preprocessing": self.preprocessing.to_json(),
+            "preprocessing": dataclasses.asdict(self.preprocessing),
         }
         files.write_json(directory / RUN, stored)
 

@@ -19,6 +19,7 @@ from vitrail.configs import AugmentConfig, ClassificationConfig, DataConfig, Run
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments import plan as plans
 from vitrail.experiments import run as runs
+from vitrail.experiments.automatic import resolve_training
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes import reproducing as reproduction
@@ -27,7 +28,6 @@ from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.runs.directory import Run
 from vitrail.runs.plan import read_plan
-from vitrail.training.choices import resolve_training
 
 
 def recipe_modules():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.cli.ending import done
+from vitrail.cli.ending import done, show
 from vitrail.cli.options import augmented, laid_over, offered, parse_given, training_options
 from vitrail.configs import DataConfig, TrainConfig
 from vitrail.configs.offered import Everyday
@@ -38,9 +38,6 @@ def compare(argv: Sequence[str]) -> None:
 
 
 def show_comparison(directory: Path) -> None:
-    from rich.table import Table
-
-    from vitrail.progress import console
     from vitrail.runs.comparison import Comparison
     from vitrail.runs.layout import COMPARISON
 
@@ -50,13 +47,9 @@ def show_comparison(directory: Path) -> None:
         mean = format(values["mean"], form)
         return mean if values["std"] is None else f"{mean} ± {format(values['std'], form)}"
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    for heading in ("test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"):
-        table.add_column(heading, justify="right", no_wrap=not heading.endswith("accuracy"))
     comparison = Comparison(directory)
-    for name, model in comparison.models.items():
-        table.add_row(
+    rows = [
+        [
             name,
             spread(model["test"]["accuracy"], ".2%"),
             spread(model["test"]["loss"], ".3f"),
@@ -64,6 +57,8 @@ def show_comparison(directory: Path) -> None:
             f"{model['parameters']:,}",
             spread(model["seconds"], ",.0f"),
             spread(model["images_per_second"], ",.0f"),
-        )
-    console.print(table)
+        ]
+        for name, model in comparison.models.items()
+    ]
+    show(["model", "test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"], rows)
     done(directory / COMPARISON, comparison.report, then=f"open {quoted(comparison.report)} in a browser")

@@ -20,11 +20,11 @@ from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
 from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Indices, Splits, split
 from vitrail.errors import InputError
+from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.progress import say
 from vitrail.text import plural
-from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.data import TrainingData
 
 
