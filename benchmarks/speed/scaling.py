@@ -18,7 +18,7 @@ import torch
 from benchmarks.speed import timing
 from benchmarks.speed.timing import Row
 from vitrail.configs import TrainConfig, ViTConfig
-from vitrail.training.choices import resolve_training
+from vitrail.experiments.automatic import resolve_training
 
 _BASE = ViTConfig(image_size=32, patch_size=4, num_classes=10, embed_dim=192, depth=4, num_heads=6, mlp_dim=384)
 _BATCH = 16

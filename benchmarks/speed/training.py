@@ -13,9 +13,9 @@ from benchmarks.speed import peers, timing
 from benchmarks.speed.timing import Action, Product, Row
 from vitrail import hardware
 from vitrail.configs import TrainConfig, ViTConfig
+from vitrail.experiments.automatic import resolve_training
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
-from vitrail.training.choices import resolve_training
 
 # What `auto` decides by: a run of CIFAR-10's length.
 _NUM_IMAGES, _EPOCHS = 45_000, 30

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from vitrail import plots
-from vitrail.estimate import Estimate
 from vitrail.numbers import metric_with_unit
 from vitrail.recipes import RECIPES
 from vitrail.recipes.published import REPRODUCTIONS
@@ -80,7 +80,7 @@ def results(records: Path) -> str:
 
 def curves(records: Path) -> Figure | None:
     """Validation accuracy over minutes of training, for the recipes of the data that most of them share."""
-    of_data: dict[str, dict[str, list[tuple[float, Estimate]]]] = {}
+    of_data: dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for made in RECIPES:
         if (path := records / f"{made}.json").is_file():
             record = _read(path)
@@ -91,11 +91,11 @@ def curves(records: Path) -> Figure | None:
     return plots.interval_lines(lines, f"minutes of training, {data}", "validation accuracy, %", log=True)
 
 
-def _curve(record: Mapping[str, Any]) -> list[tuple[float, Estimate]]:
-    """After every epoch: minutes and percent, means over seeds."""
+def _curve(record: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """After every epoch: minutes (epoch,) and percent (1, epoch), means over seeds."""
     epochs = [[(row["seconds"], row["val_accuracy"]) for row in seed["epochs"]] for seed in record["seeds"]]
     seconds, accuracy = np.array(epochs).mean(axis=0).T
-    return [(minutes, Estimate(100 * share)) for minutes, share in zip(seconds.cumsum() / 60, accuracy, strict=True)]
+    return seconds.cumsum() / 60, 100 * accuracy[None]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def predict_logits(
     precision: Precision = "fp32",
     advance: Callable[[int], None] = lambda n: None,
 ) -> NDArray[np.float32]:
-    """Logits (N, K) of the images at `indices`, in evaluation mode; `advance` hears of every batch."""
+    """Logits (N, K) of the images at `indices`, in evaluation mode; `advance` is told how many at a time."""
     device = next(model.parameters()).device
     parts = []
     with evaluating(model):
@@ -62,7 +62,7 @@ class Classifier:
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     frozen: FrozenModel | None = None
-    """Answers in the model's place, where the classifier was made `compiled`."""
+    """Answers instead of the model where the classifier is a `compiled` one."""
 
     def prepare(self, images: Picture | Tensor | Sequence[Picture]) -> Float[Tensor, "batch channel height width"]:
         """Model input: a float tensor (N, C, H, W) is taken as it is; pictures are decoded, resized, normalised.
@@ -115,7 +115,7 @@ class Classifier:
         stored = {
             "config": {"model_name": "custom", "model": model_to_json(self.model.config)},
             "class_names": list(self.class_names),
-            "preprocessing": self.preprocessing.to_json(),
+            "preprocessing": dataclasses.asdict(self.preprocessing),
         }
         files.write_json(directory / RUN, stored)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vitrail.text import plural
+
 MEAN_AND_STD = "mean ± standard deviation"
 MEAN_AND_HALF = "mean ± half of the 95 % interval"
 """What is printed, in the words that stand wherever it is: the first of runs that are described (a comparison, a recipe
@@ -60,6 +62,11 @@ def estimate(values: Iterable[float | None]) -> Estimate:
     std = known.std(ddof=1)
     half = _quantile(0.025, len(known)) * std / np.sqrt(len(known))
     return Estimate(float(known.mean()), float(std), float(half), stored)
+
+
+def over_seeds(count: int, spread: str) -> str:
+    """`3 seeds, mean ± standard deviation`, where `spread` is one of those above."""
+    return plural(count, "seed") + (f", {spread}" if count > 1 else "")
 
 
 def wilson_interval(fraction: float, images: int) -> tuple[float, float]:

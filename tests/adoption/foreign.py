@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vitrail import adoption
 from vitrail.adoption.optional import declare_missing_operators
 
 declare_missing_operators()
@@ -20,6 +21,20 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
 WIDTH, HEADS, CLASSES = 192, 3, 7
+
+
+def adopt_with_report(source: Any, **options: Any) -> Any:
+    """As `adopt`, and the rows of the report that it prints."""
+    models = []
+    with pytest.MonkeyPatch.context() as patch:
+        unpatched = adoption.changed
+        patch.setattr(adoption, "changed", lambda *args: models.append(unpatched(*args)) or models[-1])
+        classifier = adoption.adopt(source, **options)
+    return classifier, models[0].report
+
+
+def of_kind(report: Any, kind: str) -> list[Any]:
+    return [row for row in report if row.kind == kind]
 
 
 def noisy(model: Any, seed: int = 0) -> Any:

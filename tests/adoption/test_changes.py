@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from foreign import CLASSES, TIMM, hf_model, pictures, timm_vit, torchvision_vit
+from foreign import CLASSES, TIMM, adopt_with_report, hf_model, of_kind, pictures, timm_vit, torchvision_vit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.adoption import adopt, adopt_with_report
+from vitrail.adoption import adopt
 from vitrail.adoption.changes import changed, resize_patches
 from vitrail.adoption.sources import read
 from vitrail.errors import InputError
@@ -54,7 +54,7 @@ def test_sizes_as_timm_changes_them(kind, image_size, patch_size):
     assert ours.preprocessing.image_size == config.size
     images = pictures(config.size)
     torch.testing.assert_close(ours.model(images), theirs(images), **CLOSE)
-    assert len(report.of("resampled")) == (1 if patch_size is None else 2)
+    assert len(of_kind(report, "resampled")) == (1 if patch_size is None else 2)
 
 
 @torch.no_grad()
@@ -114,8 +114,8 @@ def test_the_conversion_report_says_all_of_it(capsys):
     theirs = timm_vit()
     ours, report = adopt_with_report(theirs, image_size=48, patch_size=16, in_channels=1, num_classes=3)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(report.rows) + 2 <= 12
-    assert [row.kind for row in report.rows] == [
+    assert len(lines) == 1 + len(report) + 2 <= 12
+    assert [row.kind for row in report] == [
         "copied", "assumed", "resampled", "resampled", "summed", "dropped", "newly initialised"
     ]  # fmt: skip
     changed_tensors = {
@@ -126,16 +126,16 @@ def test_the_conversion_report_says_all_of_it(capsys):
         "head.0.bias",
     }
     plain = [tensor for name, tensor in ours.model.state_dict().items() if name not in changed_tensors]
-    assert (report.rows[0].tensors, report.rows[0].numbers) == (len(plain), sum(t.numel() for t in plain))
+    assert (report[0].tensors, report[0].numbers) == (len(plain), sum(t.numel() for t in plain))
     assert "4 x 4 to 3 x 3" in "\n".join(lines)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        report.source = "another"
+        report[0].what = "another"
 
 
 def test_a_change_to_what_it_is_changes_nothing():
     theirs = timm_vit()
     ours, report = adopt_with_report(theirs, image_size=32, patch_size=8, in_channels=3, num_classes=CLASSES)
-    assert {row.kind for row in report.rows} == {"copied", "assumed"}
+    assert {row.kind for row in report} == {"copied", "assumed"}
     assert ours.model.config == adopt(theirs).model.config
 
 

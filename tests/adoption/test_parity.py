@@ -5,10 +5,21 @@ import re
 import foreign
 import pytest
 import torch
-from foreign import HF, TIMM, hf_model, hf_outputs, pictures, sizes, timm_vit, torchvision_vit
+from foreign import (
+    HF,
+    TIMM,
+    adopt_with_report,
+    hf_model,
+    hf_outputs,
+    of_kind,
+    pictures,
+    sizes,
+    timm_vit,
+    torchvision_vit,
+)
 
 import vitrail
-from vitrail.adoption import adopt, adopt_with_report
+from vitrail.adoption import adopt
 from vitrail.classifier import Classifier
 from vitrail.errors import InputError
 
@@ -16,7 +27,7 @@ CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
 def accounted(report):
-    return sum(row.numbers for kind in ("copied", "summed", "dropped") for row in report.of(kind))
+    return sum(row.numbers for kind in ("copied", "summed", "dropped") for row in of_kind(report, kind))
 
 
 @pytest.mark.parametrize("kind", TIMM)

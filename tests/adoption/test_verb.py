@@ -64,11 +64,15 @@ def test_what_cannot_be_adopted_leaves_nothing(npz, tmp_path, capsys):
     pickle = tmp_path / "model.pth"
     torch.save({"head.weight": torch.zeros(2)}, pickle)
     out = tmp_path / "out"
-    for source, said in ((str(pickle), "--allow-pickle"), (str(tmp_path / "absent.npz"), "absent.npz"), ("vit", "vit")):
+    for source, message in (
+        (str(pickle), "--allow-pickle"),
+        (str(tmp_path / "absent.npz"), "absent.npz"),
+        ("vit", "vit"),
+    ):
         assert run(["adopt", source, "--out", str(out)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert said in error
+        assert message in error
     assert not out.exists()
     out.mkdir()
     (out / "mine").touch()

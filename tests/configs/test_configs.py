@@ -16,8 +16,8 @@ from vitrail.configs import (
 )
 from vitrail.configs.serialization import model_from_json, model_to_json, run_from_json, run_to_json
 from vitrail.errors import InputError
+from vitrail.experiments.automatic import resolve_training
 from vitrail.models.presets import PRESETS, preset
-from vitrail.training.choices import resolve_training
 
 
 @pytest.mark.parametrize(

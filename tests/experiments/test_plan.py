@@ -63,7 +63,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
     plan = a_plan(tmp_path)
     plan.write()
     read = read_plan(plan.directory)
-    assert dataclasses.replace(read, choices={k: tuple(v) for k, v in read.choices.items()}) == plan
+    assert dataclasses.replace(read, notes={k: tuple(v) for k, v in read.notes.items()}) == plan
     assert [config.train.seed for config in read.runs.values()] == [3, 4, 3]
     assert read.groups == {"a-seed": ["a-seed-seed3", "a-seed-seed4"], "b": ["b-seed3"]}
 

@@ -34,7 +34,7 @@ class BiasedAttention(Attention):
         self.bias = 3 * torch.randn(config.num_heads, tokens, tokens)
 
     def weights(self, q, k, heads=slice(None), queries=slice(None)):
-        scores = (q[:, heads][:, :, queries] * self.scale) @ k[:, heads].mT
+        scores = (q[:, heads][:, :, queries] * self.scores["scale"]) @ k[:, heads].mT
         return (scores + self.bias[heads][:, queries]).softmax(dim=-1)
 
     def forward(self, x, tap=untapped):

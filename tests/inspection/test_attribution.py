@@ -208,7 +208,7 @@ def test_occlusion_of_a_side_that_is_prime_tells_its_cells_apart():
 
 
 @pytest.mark.parametrize(
-    ("model", "method", "target", "said"),
+    ("model", "method", "target", "message"),
     [
         (small_vit(), "gradcam", 0, "unknown attribution method 'gradcam': did you mean grad-cam"),
         (small_cnn(), "rollout", 0, "rollout does not apply to a CNN: use one of grad-cam"),
@@ -216,8 +216,8 @@ def test_occlusion_of_a_side_that_is_prime_tells_its_cells_apart():
         (small_vit(), "rollout", [0, 1, 2], "one for all images or one for each"),
     ],
 )
-def test_what_cannot_be_explained_is_said(model, method, target, said):
-    with pytest.raises(InputError, match=said):
+def test_what_cannot_be_explained_is_said(model, method, target, message):
+    with pytest.raises(InputError, match=message):
         attribute(model, torch.randn(2, 3, *model.config.size), method, target)
 
 

@@ -87,7 +87,7 @@ def naive_weights(block, x, heads):
                 q, k = (t - t.mean(dim=-1, keepdim=True) for t in (q, k))
                 q, k = (t / (t.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() for t in (q, k))
                 q, k = q * attention.q_norm.weight, k * attention.k_norm.weight
-            scores = torch.exp(q @ k.T * attention.scale)
+            scores = torch.exp(q @ k.T * attention.scores["scale"])
             weights[i, h] = scores / scores.sum(dim=-1, keepdim=True)
     return weights
 
@@ -207,12 +207,12 @@ def test_a_tensor_that_does_not_fit_is_an_input_error(shape):
 
 
 @pytest.mark.parametrize(
-    ("layers", "heads", "said"),
+    ("layers", "heads", "message"),
     [(3, 0, "no layer 3"), (0, -3, "no head -3"), ([0, 7], 0, "no layer 7")],
 )
-def test_a_layer_or_head_that_is_not_there_is_named(layers, heads, said):
+def test_a_layer_or_head_that_is_not_there_is_named(layers, heads, message):
     capture = vitrail.inspect(small_vit(), torch.randn(1, 3, 12, 12))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         capture.attention(layers, heads)
 
 

@@ -17,7 +17,7 @@ from vitrail.estimate import estimate
 from vitrail.inspection import faithfulness, masking
 from vitrail.inspection.attribution import METHODS, Method
 from vitrail.inspection.faithfulness import Faithfulness, table
-from vitrail.inspection.masking import by_hiding, cell_means, curve_points, curves, groups, probabilities, ranks
+from vitrail.inspection.masking import MaskedImages, cell_means, curve_points, groups, ranks
 from vitrail.inspection.measures import area_under, inside_mass, pointing, response, saco, widened
 from vitrail.inspection.measuring import measure, order_gap
 from vitrail.runs.layout import FAITHFULNESS
@@ -90,15 +90,16 @@ class TestOnPaper:
         share = (cell_means(images[:, 0], self.cells) * self.weights).sum(dim=1)
         return torch.where(targets == 0, share, 1 - share)
 
+    def masked(self, target=0):
+        return MaskedImages(self.predict, self.images, self.hiding, torch.tensor([target]), self.cells)
+
     def measured(self, salience, target=0):
-        args = (self.predict, self.images, self.hiding, torch.tensor([target]))
-        found = masking.ends(*args)
-        assert found == pytest.approx(self.ends if target == 0 else self.ends[:, ::-1])
-        return {name: float(values[0]) for name, values in by_hiding(*args, salience[None], self.cells, found).items()}
+        masked = self.masked(target)
+        assert masked.ends == pytest.approx(self.ends if target == 0 else self.ends[:, ::-1])
+        return {name: float(values[0]) for name, values in masked.measured(salience[None]).items()}
 
     def test_curves(self):
-        args = (self.predict, self.images, self.hiding, torch.tensor([0]), np.arange(8)[None], self.cells, self.ends)
-        morf, lerf = curves(*args)
+        morf, lerf = self.masked().curves(np.arange(8)[None])
         assert morf[0] * 36 == pytest.approx([36, 28, 21, 15, 10, 6, 3, 1, 0], abs=1e-5)
         assert lerf[0] * 36 == pytest.approx([36, 35, 33, 30, 26, 21, 15, 8, 0], abs=1e-5)
 
@@ -131,23 +132,21 @@ class TestOnPaper:
     def test_uneven_groups_give_random_maps_no_saco(self):
         """64 cells of equal weight in 10 groups: a group's drop is its size, which must not go with its rank."""
         draws = torch.from_numpy(np.random.default_rng(0).random((400, 64)))
-        found = by_hiding(
+        masked = MaskedImages(
             lambda images, targets: images.mean(dim=(1, 2, 3)),
             torch.ones(400, 1, 8, 8),
             torch.zeros(400, 1, 8, 8),
             torch.zeros(400, dtype=torch.long),
-            draws.float(),
             (8, 8),
-            np.array([[1.0, 0.0]]).repeat(400, axis=0),
         )
+        found = masked.measured(draws.float())
         interval = estimate(found["saco"])
         assert interval.low < 0 < interval.high
         assert interval.half < 0.02
 
     def test_the_count_of_passes_is_kept(self):
         told = []
-        args = (self.predict, self.images, self.hiding, torch.tensor([0]), self.weights[None], self.cells, self.ends)
-        by_hiding(*args, advance=told.append)
+        self.masked().measured(self.weights[None], advance=told.append)
         assert sum(told) == masking.num_passes(8) == 22
         assert masking.num_passes(64) == 40
 
@@ -162,7 +161,7 @@ class TestOnPaper:
             sizes.append(len(rows))
             return rows.sum(dim=(1, 2, 3)) + 100 * targets
 
-        found = probabilities(predict, images, -images, torch.arange(4), hidden, (2, 3))
+        found = MaskedImages(predict, images, -images, torch.arange(4), (2, 3)).probabilities(hidden)
         kept = 6 - 2 * hidden.sum(dim=2).numpy()
         numbers = np.arange(1, 5)[:, None]
         assert np.array_equal(found, 4 * kept * numbers + 100 * (numbers - 1))

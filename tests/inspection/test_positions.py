@@ -18,7 +18,6 @@ from vitrail.inspection.positions import (
     position_structure,
     reorder_patches,
     shuffle_patches,
-    swap_patches,
 )
 from vitrail.models.stems import patchify
 
@@ -100,22 +99,22 @@ def test_exactly_so_many_patches_are_moved_and_none_is_lost(data, height, width,
     moved = data.draw(st.integers(0, height * width).filter(lambda n: n != 1))
     seed = data.draw(st.integers(0, 1000))
     images = numbered(3, (height, width), patch)
-    swapped = swap_patches(images, patch, moved, seed)
+    swapped = shuffle_patches(images, patch, moved, seed)
     before, after = patchify(images, patch), patchify(swapped, patch)
     assert ((after[..., 0] != before[..., 0]).sum(dim=1) == moved).all()
     # Patches arrive whole, and each exactly once.
     order = after[..., 0].long()
     assert (order.sort(dim=1).values == torch.arange(height * width)).all()
     assert torch.equal(after, before.gather(1, order[..., None].expand_as(before)))
-    assert torch.equal(swapped, swap_patches(images, patch, moved, seed))
+    assert torch.equal(swapped, shuffle_patches(images, patch, moved, seed))
 
 
 def test_no_patch_moved_is_the_same_image_and_all_moved_is_a_shuffle():
     images = numbered(4, (3, 5), 2)
-    assert torch.equal(swap_patches(images, 2, 0), images)
-    assert torch.equal(shuffle_patches(images, 2, seed=3), swap_patches(images, 2, 15, seed=3))
+    assert torch.equal(shuffle_patches(images, 2, 0), images)
+    assert torch.equal(shuffle_patches(images, 2, seed=3), shuffle_patches(images, 2, 15, seed=3))
     bytes_ = (images * 255).to(torch.uint8)
-    assert swap_patches(bytes_, 2, 4).dtype == torch.uint8
+    assert shuffle_patches(bytes_, 2, 4).dtype == torch.uint8
     first, second = shuffle_patches(images, 2)[:2, 0]
     assert not torch.equal(first, second)
 
@@ -134,12 +133,12 @@ def test_every_patch_is_as_likely_to_be_moved():
 def test_numbers_and_sizes_that_do_not_fit_are_named():
     images = torch.zeros(1, 3, 12, 12)
     with pytest.raises(InputError, match="patches of 5 pixels do not tile an image of 12 x 12: use 4 or 6"):
-        swap_patches(images, 5, 2)
+        shuffle_patches(images, 5, 2)
     with pytest.raises(InputError, match="patches of 0 pixels"):
         shuffle_patches(images, 0)
     for number in (1, 10, -2):
         with pytest.raises(InputError, match=f"{number} of 9 patches cannot change places: move 0, or 2 to 9, or all"):
-            swap_patches(images, 4, number)
+            shuffle_patches(images, 4, number)
 
 
 @pytest.mark.parametrize("changes", BLIND.values(), ids=BLIND)
@@ -162,7 +161,7 @@ def test_the_effect_is_both_images_and_both_predictions(monkeypatch):
     effect = position_effect(model, images, moved=4, seed=1)
     assert model.training
     assert torch.equal(effect.images, images)
-    assert torch.equal(effect.altered, swap_patches(images, 4, 4, seed=1))
+    assert torch.equal(effect.altered, shuffle_patches(images, 4, 4, seed=1))
     model.eval()
     torch.testing.assert_close(effect.before, model(images).softmax(dim=1))
     torch.testing.assert_close(effect.after, model(effect.altered).softmax(dim=1))
@@ -208,6 +207,6 @@ def test_accuracy_by_share_of_patches_moved(monkeypatch):
         if model is blind:
             assert (found.accuracy == 1).all()
         else:
-            said = model(swap_patches(inputs, 4, 4, seed=5)).argmax(dim=1)
+            said = model(shuffle_patches(inputs, 4, 4, seed=5)).argmax(dim=1)
             assert torch.equal(found.correct[2], said == labels)
             assert found.accuracy[3] < 0.8

@@ -11,8 +11,8 @@ from vitrail.models.layers import Dropout, dropout
 from vitrail.models.stems import STEMS, ConvStem
 
 
-@settings(deadline=None)
-@given(st.floats(0.0, 0.95), st.integers(1, 300), st.sampled_from([torch.float32, torch.bfloat16]))
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.0, 0.95), st.integers(1, 100), st.sampled_from([torch.float32, torch.bfloat16]))
 def test_dropout_keeps_or_zeroes_and_keeps_the_mean(probability, size, dtype):
     torch.manual_seed(size)
     x = torch.ones(size, 257, dtype=dtype, requires_grad=True)

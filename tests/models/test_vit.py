@@ -1,6 +1,7 @@
 """The Vision Transformer: known answers on paper, and invariants of every variant."""
 
 import dataclasses
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
@@ -140,14 +141,27 @@ def test_identity_tap_changes_nothing_and_sees_everything(changes):
     assert seen == expected
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_the_weights_that_the_model_names_are_those_it_mixes_values_by(changes):
+# Also what is added to the configuration later: its weights must be those that are reported.
+CHOICES = VARIANTS | {
+    f"{name} {choice}": {name: choice, "num_classes": SMALL.embed_dim}
+    for name, kind in get_type_hints(ViTConfig).items()
+    if get_origin(kind) is Literal
+    for choice in get_args(kind)
+}
+
+
+@pytest.mark.parametrize("low", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("changes", CHOICES.values(), ids=CHOICES)
+def test_the_weights_that_the_model_names_are_those_it_mixes_values_by(changes, low):
     model, seen = small_vit(**changes).eval(), {}
-    model(images_for(model.config), lambda name, t: seen.setdefault(name, t))
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        model(images_for(model.config), lambda name, t: seen.setdefault(name, t))
     for i, block in enumerate(model.blocks):
-        q, k, v, z = (seen[f"blocks.{i}.attn.{name}"] for name in "qkvz")
+        q, k, v, z = (seen[f"blocks.{i}.attn.{name}"].float() for name in "qkvz")
         weights = block.attn.weights(q, k)
-        torch.testing.assert_close(weights @ v, z, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            weights @ v, z, **({"atol": 0.05, "rtol": 0.05} if low else {"atol": 1e-5, "rtol": 1e-5})
+        )
         some = block.attn.weights(q, k, heads=[3, 1], queries=slice(2, 4))
         torch.testing.assert_close(some, weights[:, [3, 1], 2:4])
 
@@ -186,8 +200,8 @@ def test_without_positions_the_order_of_patches_is_invisible():
 
 
 def test_scores_are_scaled_by_the_heads_width_or_the_models():
-    assert small_vit().blocks[0].attn.scale == pytest.approx(8**-0.5)
-    assert small_vit(attention_scale="model").blocks[0].attn.scale == pytest.approx(32**-0.5)
+    assert small_vit().blocks[0].attn.scores["scale"] == pytest.approx(8**-0.5)
+    assert small_vit(attention_scale="model").blocks[0].attn.scores["scale"] == pytest.approx(32**-0.5)
 
 
 def test_dropout_acts_in_training_only():
@@ -293,18 +307,8 @@ def test_mimetic_heads_with_sincos_positions_begin_by_looking_near():
     distances = {}
     for init in ("xavier", "mimetic"):
         torch.manual_seed(0)
-        config = ViTConfig(
-            32,
-            4,
-            embed_dim=64,
-            num_heads=4,
-            depth=2,
-            mlp_dim=64,
-            pos_embed="sincos",
-            qk_norm=True,
-            readout=("mean",),
-            attention_init=init,
-        )
+        sizes = {"image_size": 32, "patch_size": 4, "embed_dim": 64, "depth": 1, "num_heads": 4, "mlp_dim": 64}
+        config = ViTConfig(**sizes, pos_embed="sincos", qk_norm=True, readout=("mean",), attention_init=init)
         images = 0.1 * torch.randn(4, 3, 32, 32)
         distances[init] = vitrail.inspect(ViT(config), images).attention_distance()[0].mean()
     assert distances["mimetic"] < 0.9 * distances["xavier"]

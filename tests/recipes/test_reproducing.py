@@ -19,15 +19,15 @@ from vitrail.configs import AugmentConfig, ClassificationConfig, DataConfig, Run
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments import plan as plans
 from vitrail.experiments import run as runs
+from vitrail.experiments.automatic import resolve_training
 from vitrail.models.presets import preset
 from vitrail.recipes import RECIPES
 from vitrail.recipes import reproducing as reproduction
-from vitrail.recipes.figures import DRAWINGS, _untrained
+from vitrail.recipes.figures import DRAWINGS, _models
 from vitrail.recipes.published import REPRODUCTIONS, Reproduction
 from vitrail.recipes.recipe import Recipe
 from vitrail.runs.directory import Run
 from vitrail.runs.plan import read_plan
-from vitrail.training.choices import resolve_training
 
 
 def recipe_modules():
@@ -205,7 +205,7 @@ def test_flags_beat_the_recipe_and_the_recipe_beats_what_is_chosen(monkeypatch):
     assert model == dataclasses.replace(recipe.model, depth=1)
     assert train == dataclasses.replace(recipe.train, lr=0.1, seed=3)
     data, model, train = parsed("--model", "vit-compare", "--image-size", "64", "--augment")
-    assert (data.image_size, model) == ((64, 64), preset("vit-compare"))
+    assert (data.image_size, model) == ((64, 64), dataclasses.replace(preset("vit-compare"), image_size=64))
     assert train == dataclasses.replace(recipe.train, augment=AugmentConfig())
     _, _, train = parsed("--augment", "--train.augment.policy", "trivialaugment")
     assert train.augment == AugmentConfig(policy="trivialaugment")
@@ -230,7 +230,7 @@ def test_before_training_a_figure_s_model_is_the_run_s(reproduced, tmp_path):
         return {}
 
     runs.begin(prepared, tmp_path, report=False, observe=observe)
-    before = _untrained(prepared).state_dict()
+    before = _models(Run(tmp_path), prepared)["before"].state_dict()
     assert before.keys() == first[0].keys()
     assert all(torch.equal(before[name], first[0][name]) for name in before)
     assert not all(torch.equal(before[name], first[-1][name]) for name in before)

@@ -16,9 +16,11 @@ from scipy.stats import t
 from vitrail.configs import DataConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.estimate import Estimate, estimate
+from vitrail.experiments.finding import number, percent, points, verdict
 from vitrail.models.build import build_model
 from vitrail.models.positions import sincos_2d
 from vitrail.models.summary import summarize
+from vitrail.recipes.figures import grid_correlation
 from vitrail.studies import (
     STUDIES,
     ablation,
@@ -29,11 +31,10 @@ from vitrail.studies import (
     hierarchy,
     hybrid,
     patch_size,
-    position_similarity,
     translation,
 )
 from vitrail.studies.setups import mirrored
-from vitrail.studies.study import Cell, Results, Setting, number, percent, points, verdict
+from vitrail.studies.study import Cell, Results, Setting
 
 QUICK = Setting("digits", quick=True)
 SEEDS = np.array([-0.001, 0.0, 0.001])
@@ -93,7 +94,8 @@ class TestVerdict:
 
     def test_differences_are_taken_seed_by_seed(self):
         cells = {name: Cell(name, DataConfig("digits"), ViTConfig(), TrainConfig()) for name in "ab"}
-        found = Results(cells, {"a": [{"x": 1.0}, {"x": 5.0}], "b": [{"x": 0.0}, {"x": 4.0}]}).difference("a", "b", "x")
+        x = Results(cells, {"a": [{"x": 1.0}, {"x": 5.0}], "b": [{"x": 0.0}, {"x": 4.0}]}).values("x")
+        found = estimate(x["a"] - x["b"])
         assert (found.mean, found.half) == (1, 0)
 
 
@@ -146,7 +148,7 @@ def test_a_planted_outcome_is_told(name, expected, measured):
 def test_every_study_is_planned_quickly_and_in_full():
     for name, study in STUDIES.items():
         for quick in (True, False):
-            data = study.quick_data
+            data = study.usual_data(quick=True)
             cells = study.plan(Setting(data, quick))
             assert len({cell.name for cell in cells}) == len(cells), name
             assert all("-seed" not in cell.name for cell in cells)
@@ -231,10 +233,10 @@ class TestMeasures:
         rows, columns = torch.meshgrid(torch.arange(3.0), torch.arange(4.0), indexing="ij")
         places = torch.stack([rows.flatten(), columns.flatten()], dim=1)
         near = -torch.cdist(places, places)
-        assert position_similarity.grid_correlation(near.view(3, 4, 3, 4)) == pytest.approx(1)
-        assert position_similarity.grid_correlation(-near.view(3, 4, 3, 4)) == pytest.approx(-1)
+        assert grid_correlation(near.view(3, 4, 3, 4)) == pytest.approx(1)
+        assert grid_correlation(-near.view(3, 4, 3, 4)) == pytest.approx(-1)
         waves = sincos_2d((3, 4), 64)[0]
-        assert position_similarity.grid_correlation((waves @ waves.mT).view(3, 4, 3, 4)) > 0.8
+        assert grid_correlation((waves @ waves.mT).view(3, 4, 3, 4)) > 0.8
 
     @pytest.mark.parametrize("turn", range(4))
     def test_the_direction_of_stripes(self, turn):
@@ -263,8 +265,8 @@ class TestMeasures:
         masks = torch.zeros(2, 4, 4)
         masks[:, :2] = 1
         uniform, all_inside = torch.ones(2, 3, 4, 4), masks[:, None].expand(2, 3, 4, 4)
-        assert attention_on_object.inside(uniform, masks).tolist() == [0.5] * 3
-        assert attention_on_object.inside(all_inside, masks).tolist() == [1.0] * 3
+        assert attention_on_object.on_object(uniform, masks).tolist() == [0.5] * 3
+        assert attention_on_object.on_object(all_inside, masks).tolist() == [1.0] * 3
 
     @pytest.mark.parametrize(
         ("accuracy", "gone"), [([0.9, 0.9, 0.8, 0.9], 1), ([0.9, 0.5, 0.9], 0), ([0.9, 0.92, 0.895], 2)]

@@ -7,8 +7,6 @@ from pathlib import Path
 from torch import nn
 
 from vitrail.adoption.changes import changed
-from vitrail.adoption.conversion import ConversionReport
-from vitrail.adoption.origin import Adopted
 from vitrail.adoption.sources import read
 from vitrail.classifier import Classifier
 from vitrail.configs import Size, ViTConfig, as_size
@@ -16,7 +14,7 @@ from vitrail.models.build import build_model, count_parameters
 from vitrail.progress import say
 from vitrail.text import shown
 
-__all__ = ["ConversionReport", "adopt", "adopt_with_report"]
+__all__ = ["adopt"]
 
 
 def adopt(
@@ -44,60 +42,33 @@ def adopt(
             section 3.4), and the positions to the grid that results.
         in_channels: 1 or 3. From 3 to 1, grey pictures keep their logits.
         num_classes: another number than the source's means a new head, newly initialised.
-        num_heads: for a state dict whose width is no standard one; state dicts do not hold it.
+        num_heads: for a state dict whose width is not a standard one; state dicts do not hold it.
         pretrained: with False, `timm:NAME` and `hf:NAME` come with random weights.
         allow_pickle: read `.pth`, `.pt` and `.bin` files, with `weights_only=True`.
 
     Raises:
-        InputError: the source is missing, damaged or unknown, has a part or a tensor that is none of ours, or lacks
-            one; or the changes do not fit it.
+        InputError: the source is missing, damaged or unknown, has a part or a tensor that our ViT does not have, or
+            lacks one; or the changes do not fit it.
     """
-    return adopt_with_report(
-        source,
-        image_size=image_size,
-        patch_size=patch_size,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        num_heads=num_heads,
-        pretrained=pretrained,
-        allow_pickle=allow_pickle,
-    )[0]
-
-
-def adopt_with_report(
-    source: nn.Module | str | Path,
-    *,
-    image_size: int | Size | None = None,
-    patch_size: int | None = None,
-    in_channels: int | None = None,
-    num_classes: int | None = None,
-    num_heads: int | None = None,
-    pretrained: bool = True,
-    allow_pickle: bool = False,
-) -> tuple[Classifier, ConversionReport]:
-    """As `adopt`, and its report: what was copied, resampled, summed, newly initialised, dropped or assumed."""
     size = None if image_size is None else as_size(image_size)
     model = read(source, num_heads, size, pretrained, allow_pickle)
     model = changed(model, size, patch_size, in_channels, num_classes)
-    classifier = _built(model)
-    for line in [_title(classifier, model.report), *model.report.to_lines(), *_uses(classifier)]:
-        say(line)
-    return classifier, model.report
-
-
-def _built(model: Adopted) -> Classifier:
     net = build_model(model.config)
     # Copies, because the tensors may be the foreign model's own.
     net.load_state_dict({name: tensor.detach() for name, tensor in model.tensors.items()})
-    return Classifier(net.eval(), model.preprocessing, model.class_names)
+    classifier = Classifier(net.eval(), model.preprocessing, model.class_names)
+    report = (f"  {row.kind:17}  {row}" for row in model.report)
+    for line in [_title(model.source, classifier), *report, *_uses(classifier)]:
+        say(line)
+    return classifier
 
 
-def _title(classifier: Classifier, report: ConversionReport) -> str:
+def _title(source: str, classifier: Classifier) -> str:
     config = classifier.model.config
     assert isinstance(config, ViTConfig)
     height, width = config.size
     return (
-        f"{report.source} as a ViT of {count_parameters(classifier.model):,} parameters: {config.depth} blocks of "
+        f"{source} as a ViT of {count_parameters(classifier.model):,} parameters: {config.depth} blocks of "
         f"{config.embed_dim} with {config.num_heads} heads, {height} x {width} pixels in patches of {config.patch_size}"
     )
 

@@ -30,18 +30,10 @@ def assemble(
     class_names: Sequence[str] | None,
     made: Iterable[str] = (),
 ) -> Adopted:
-    """A foreign model as ours.
+    """A foreign model as ours, from tensors under the common names.
 
-    Args:
-        origin: what the tensors do not say.
-        tensors: under the common names.
-        rows: what it has dropped, initialised or assumed.
-        preprocessing: for the channels of the patch embedding.
-        class_names: None where the source has none.
-        made: the names, of ours, that the converter has made up.
-
-    Raises:
-        InputError: something is missing, or has another shape than the rest asks for.
+    `rows` say what the converter has dropped, initialised or assumed; `made` are those of our tensors that it has made
+    up. Raises InputError where something is missing, or has another shape than the rest asks for.
     """
     source = origin.source
     require_names(source, tensors, *_NEEDED)
@@ -63,7 +55,7 @@ def assemble(
     _check(source, config, ours)
 
     if biases:
-        what = "biases that are not there, as zeros"
+        what = "biases that the source lacks, as zeros"
         rows = [counted("newly initialised", what, *biases.values()), *rows]
     touched = {*biases, *({"registers"} if token_rows else ()), *(head if head_rows else ()), *made}
     if class_names is None or len(class_names) != config.num_classes:
@@ -136,7 +128,7 @@ def _head(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
         both = {"weight": torch.cat([head["weight"], other["weight"]], dim=1) / 2}
         return _layer("head.0", {**both, "bias": (head["bias"] + other["bias"]) / 2}), [row]
     if hidden and not head:
-        return {}, [counted("dropped", "the layer before a head that is not there", *hidden.values())]
+        return {}, [counted("dropped", "the hidden layer of a head that the source lacks", *hidden.values())]
     if hidden:
         require_names(origin.source, tensors, "pre_logits.weight", "pre_logits.bias")
         width, dim = len(hidden["weight"]), tensors["patch_embed.proj.weight"].shape[0]

@@ -110,7 +110,9 @@ def _with_channels(model: Adopted, channels: int) -> Adopted:
         mean, std = old_mean.repeat(3), old_std.repeat(3)
         weight = weight * torch.tensor(_LUMINANCE, dtype=torch.float64)[:, None, None]
         how = "spread over the colours by their share of grey"
-    pictures = dataclasses.replace(old, channels=channels, mean=_numbers(mean), std=_numbers(std))
+    pictures = dataclasses.replace(
+        old, channels=channels, mean=tuple(mean.reshape(-1).tolist()), std=tuple(std.reshape(-1).tolist())
+    )
     tensors = {
         "patch_embed.proj.weight": rearrange(weight, "d c p q -> d (c p q)").float(),
         "patch_embed.proj.bias": bias.float(),
@@ -142,7 +144,3 @@ def _with(model: Adopted, tensors: Tensors, *rows: Row, **config: Any) -> Adopte
         rows=(*model.rows, *rows),
         touched=model.touched.union(tensors),
     )
-
-
-def _numbers(values: Tensor) -> tuple[float, ...]:
-    return tuple(values.reshape(-1).tolist())

@@ -55,22 +55,6 @@ def counted(kind: Kind, what: str, *tensors: Tensor) -> Row:
     return Row(kind, what, len(tensors), sum(tensor.numel() for tensor in tensors))
 
 
-@dataclass(frozen=True)
-class ConversionReport:
-    """What was copied, resampled, summed, newly initialised, dropped, or assumed because nothing said it."""
-
-    source: str
-    """What was adopted, in words."""
-    rows: tuple[Row, ...]
-
-    def of(self, kind: Kind) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.kind == kind)
-
-    def to_lines(self) -> list[str]:
-        """A few lines: one per row."""
-        return [f"  {row.kind:17}  {row}" for row in self.rows]
-
-
 def unknown(found: str) -> NoReturn:
     """Raises InputError for what cannot be adopted, naming it and what can."""
     raise InputError(f"{shown(found)}, which is not known here; known are {KNOWN}")

@@ -42,17 +42,10 @@ _RULES = {
 def from_arrays(
     arrays: Mapping[str, NDArray[Any]], num_heads: int | None = None, image_size: Size | None = None
 ) -> Adopted:
-    """The arrays of a `.npz` file.
+    """The arrays of a `.npz` file, by name, with or without a prefix such as `params/`.
 
     A hidden layer before the head (`pre_logits`) is followed by tanh, as in the code that the files come from.
-
-    Args:
-        arrays: by name, with or without a prefix such as `params/`.
-        num_heads: need not be given; an error where it contradicts the arrays.
-        image_size: in pixels; needed where the patches are no square.
-
-    Raises:
-        InputError: see `assemble`.
+    `image_size` in pixels is needed where the patches do not form a square. Raises InputError, see `assemble`.
     """
     source = "this .npz"
     bare = {re.sub(r"^(?:opt/target/|params/(?:img/)?)", "", name): array for name, array in arrays.items()}

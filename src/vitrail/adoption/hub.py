@@ -58,7 +58,7 @@ def folder(name: str, allow_pickle: bool) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if (config := _hub_file(name, "config.json")) is None:
-        raise InputError(f"hf:{shown(name)} has no config.json: it is no model of transformers")
+        raise InputError(f"hf:{shown(name)} has no config.json: it is not a model of transformers")
     _hub_file(name, "preprocessor_config.json")
     _weights(name, "model.safetensors", "pytorch_model.bin", allow_pickle)
     return config.parent

@@ -56,11 +56,7 @@ def recognises(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
-    """A model of Hugging Face's transformers, with its configuration.
-
-    Raises:
-        InputError: it is none of the kinds known here, or has a part that is none of ours.
-    """
+    """A model of transformers. Raises InputError where it, or a part of it, is of a kind not known here."""
     config: Any = model.config
     described = {**config.to_dict(), "id2label": config.id2label, "architectures": [type(model).__name__]}
     return from_tensors(model.state_dict(), described, num_heads=num_heads)
@@ -73,17 +69,10 @@ def from_tensors(
     num_heads: int | None = None,
     image_size: Size | None = None,
 ) -> Adopted:
-    """A state dict by Hugging Face's names.
+    """A state dict by Hugging Face's names, of either generation; `config` and `processor` are its JSON files.
 
-    Args:
-        tensors: by name, of either generation of names.
-        config: what `config.json` says; None where the tensors are all there is.
-        processor: what `preprocessor_config.json` says.
-        num_heads: needed without a `config` where the width is no standard one.
-        image_size: in pixels; needed without a `config` where the patches are no square.
-
-    Raises:
-        InputError: see `assemble`, and where the configuration asks for what is none of ours.
+    Without a `config`, `num_heads` is needed where the width is not a standard one, and `image_size` in pixels where
+    the patches do not form a square. Raises InputError, see `assemble`, and where our ViT lacks what `config` asks for.
     """
     bare = {re.sub(r"^(?:vit|deit|dinov2|dinov2_with_registers)\.", "", name): t for name, t in tensors.items()}
     known, rest = renamed(bare, _RULES)
@@ -94,8 +83,8 @@ def from_tensors(
         refuse_leftover("this state dict (by Hugging Face's names)", rest)
         config = _guessed(known, num_heads, image_size)
         activation = "SwiGLU" if config["use_swiglu_ffn"] else "GELU"
-        told = f"{config['num_attention_heads']} heads, norm_eps {config['layer_norm_eps']:g}, {activation}"
-        rows.append(Row("assumed", f"{told}, as in Hugging Face's models of this kind: tensors do not say it"))
+        assumed = f"{config['num_attention_heads']} heads, norm_eps {config['layer_norm_eps']:g}, {activation}"
+        rows.append(Row("assumed", f"{assumed}, as in Hugging Face's models of this kind: tensors do not say it"))
     family = str(config.get("model_type"))
     architecture = str((config.get("architectures") or [f"{_FAMILIES.get(family, '')}Model"])[0])
     source = f"Hugging Face's {architecture}"
@@ -200,7 +189,7 @@ def _processed(processor: Mapping[str, Any], native: Size, channels: int) -> tup
     family = re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", kind)
     if family not in ("ViT", "DeiT", "Bit"):
         unknown(f"{kind} prepares the pictures")
-    said = {
+    settings = {
         "size": {"shortest_edge": 224} if family == "Bit" else (256 if family == "DeiT" else 224),
         "crop_size": 224,
         "resample": 2 if family == "ViT" else 3,
@@ -210,20 +199,23 @@ def _processed(processor: Mapping[str, Any], native: Size, channels: int) -> tup
         **{name: value for name, value in processor.items() if value is not None},
     }
     rows: list[Row] = []
-    size = said["size"]
+    size = settings["size"]
     edge = size.get("shortest_edge") if isinstance(size, Mapping) else (size if family == "Bit" else None)
     resized = (edge, edge) if edge else _sides(size)
     fit: Fit = "crop" if edge else "stretch"
-    if not said.get("do_resize", True):
+    if not settings.get("do_resize", True):
         resized, fit = native, "crop"
         rows.append(Row("assumed", f"pictures resized to {native[0]} x {native[1]}; {kind} leaves them as they are"))
-    cropped = _sides(said["crop_size"]) if said["do_center_crop"] and said.get("do_resize", True) else resized
+    crops = settings["do_center_crop"] and settings.get("do_resize", True)
+    cropped = _sides(settings["crop_size"]) if crops else resized
     shares = {have / of for have, of in zip(cropped, resized, strict=True)}
     if len(shares) > 1 or max(shares) > 1:
         unknown(f"{kind} resizes to {resized} and then crops {cropped}")
     # What is normalised is the pixel times this.
-    scale = 255 * (said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0)
-    mean, std = (said["image_mean"], said["image_std"]) if said.get("do_normalize", True) else ((0.0,) * 3, (1.0,) * 3)
+    scale = 255 * (settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0)
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if settings.get("do_normalize", True):
+        mean, std = settings["image_mean"], settings["image_std"]
     made, more = preprocessing(
         cropped,
         channels,
@@ -231,7 +223,7 @@ def _processed(processor: Mapping[str, Any], native: Size, channels: int) -> tup
         [value / scale for value in std],
         fit,
         shares.pop(),
-        PILLOW[said["resample"]] if isinstance(said["resample"], int) else str(said["resample"]),
+        PILLOW[settings["resample"]] if isinstance(settings["resample"], int) else str(settings["resample"]),
     )
     return made, [*rows, *more]
 

@@ -21,7 +21,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vitrail.adoption.conversion import ConversionReport, Row, counted
+from vitrail.adoption.conversion import Row, counted
 from vitrail.configs import Readout, Size, ViTConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
@@ -66,18 +66,19 @@ class Adopted:
     class_names: tuple[str, ...]
     source: str
     rows: tuple[Row, ...]
-    """What happened to the tensors that are no plain copies."""
+    """What happened to the tensors that are not plain copies."""
     touched: frozenset[str]
-    """Those of `tensors` that are no plain copies."""
+    """Names of the tensors that are not plain copies."""
 
     @property
-    def report(self) -> ConversionReport:
+    def report(self) -> tuple[Row, ...]:
+        """What was copied, resampled, summed, newly initialised, dropped, or assumed because nothing said it."""
         plain = [tensor for name, tensor in self.tensors.items() if name not in self.touched]
-        return ConversionReport(self.source, (counted("copied", "as they are", *plain), *self.rows))
+        return counted("copied", "as they are", *plain), *self.rows
 
 
 def standard_heads(width: int, num_heads: int | None) -> int:
-    """The head count of a state dict, which does not say it. Raises InputError where the width is no standard one."""
+    """The number of heads by the width: state dicts do not say it. Raises InputError if the width is not standard."""
     if num_heads is None and width not in _STANDARD_HEADS:
         raise InputError(
             f"these tensors do not say how many attention heads there are, and a width of {width} is not a standard "
@@ -86,11 +87,11 @@ def standard_heads(width: int, num_heads: int | None) -> int:
     return num_heads or _STANDARD_HEADS[width]
 
 
-def agreed_heads(said: int, wanted: int | None, source: str) -> int:
+def agreed_heads(found: int, wanted: int | None, source: str) -> int:
     """Raises InputError where another head count was asked for than the source has."""
-    if wanted not in (None, said):
-        raise InputError(f"{source} has {said} attention heads, not {wanted}: leave num_heads out")
-    return said
+    if wanted not in (None, found):
+        raise InputError(f"{source} has {found} attention heads, not {wanted}: leave num_heads out")
+    return found
 
 
 def native_size(source: str, num_patches: int, patch_size: int, wanted: Size | None) -> Size:
@@ -105,6 +106,6 @@ def native_size(source: str, num_patches: int, patch_size: int, wanted: Size | N
     if wanted is not None and (wanted[0] // patch_size) * (wanted[1] // patch_size) == num_patches:
         return wanted
     raise InputError(
-        f"{source} has positions for {num_patches} patches of {patch_size} pixels, which is no square, and does not "
-        "say how they lie: give the image_size (--image-size) that it was trained for"
+        f"{source} has positions for {num_patches} patches of {patch_size} pixels, which do not form a square, and "
+        "does not say how they are arranged: give the image_size (--image-size) that it was trained for"
     )

@@ -14,17 +14,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """Pixels in -1..1, as Google trains."""
 
-# By Pillow's name; Pillow's number stands for it in Hugging Face's files.
-_NEAREST: dict[str, Interpolation] = {
-    "bilinear": "bilinear",
-    "bicubic": "bicubic",
-    "nearest": "bilinear",
-    "box": "bilinear",
-    "hamming": "bilinear",
-    "lanczos": "bicubic",
-    "random": "bilinear",
-}
+# Pillow's names; the place of a name is the number that stands for it in Hugging Face's files.
 PILLOW = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+_NEAR_BILINEAR = ("bilinear", "nearest", "box", "hamming", "random")
 
 
 def preprocessing(
@@ -44,7 +36,7 @@ def preprocessing(
     if channels not in (1, 3):
         unknown(f"the model takes images of {channels} channels, where pictures have 1 or 3")
     rows = []
-    method = _NEAREST.get(interpolation, "bicubic")
+    method: Interpolation = "bilinear" if interpolation in _NEAR_BILINEAR else "bicubic"
     if method != interpolation:
         rows.append(Row("assumed", f"{method} interpolation of pictures, the nearest to {interpolation}"))
     if len(mean) != channels:

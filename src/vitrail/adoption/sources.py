@@ -112,9 +112,9 @@ def _from_folder(path: Path, num_heads: int | None, image_size: Size | None, all
         raise InputError(f"{path} is a Vitrail run already: give it to 'vitrail predict'")
     if not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json: a source is {_FORMS}")
-    config = _described(path / "config.json")
+    config = read_json(path / "config.json")
     processor_file = path / "preprocessor_config.json"
-    processor = _described(processor_file) if processor_file.is_file() else None
+    processor = read_json(processor_file) if processor_file.is_file() else None
     tensors = _tensors(_weights(path), allow_pickle)
     with _fitting(path):
         if "architecture" in config:
@@ -131,13 +131,6 @@ def _weights(folder: Path) -> Path:
     raise InputError(f"{folder} holds no weights: it has none of {', '.join(names)}")
 
 
-def _described(path: Path) -> dict[str, Any]:
-    described = read_json(path)
-    if not isinstance(described, dict):
-        raise InputError(f"{path} is damaged: it is no JSON object")
-    return described
-
-
 def _tensors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
     """A state dict in float32. Raises InputError for a pickle that was not allowed, or a damaged file."""
     if path.suffix in _PICKLES:
@@ -150,7 +143,7 @@ def _tensors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
     elif path.suffix == ".safetensors":
         found = _safe(path)
     else:
-        raise InputError(f"{path} is no model that can be read: a source is {_FORMS}")
+        raise InputError(f"{path} is not a model that can be read: a source is {_FORMS}")
     return {name: tensor.float() for name, tensor in found.items()}
 
 
@@ -172,7 +165,7 @@ def _unpickled(path: Path) -> Mapping[str, Tensor]:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"{path} is no state dict: save the model's state_dict()")
+        raise InputError(f"{path} is not a state dict: save the model's state_dict()")
     return found
 
 

@@ -50,11 +50,7 @@ def recognises(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
-    """A timm VisionTransformer or VisionTransformerDistilled.
-
-    Raises:
-        InputError: a part of it is none of ours; `num_heads` contradicts it.
-    """
+    """A timm VisionTransformer or VisionTransformerDistilled. Raises InputError where our ViT lacks a part of it."""
     net: Any = model
     # A model made by its class, and not by timm.create_model, has none.
     published = getattr(net, "pretrained_cfg", None) or {}
@@ -86,14 +82,8 @@ def from_tensors(
 ) -> Adopted:
     """A state dict by timm's names, or by those of DeiT's, DINOv2's or MAE's authors.
 
-    Args:
-        tensors: by name.
-        num_heads: needed where the width is no standard one.
-        image_size: in pixels; needed where the patches are no square.
-        hub_config: the `config.json` that lies beside it where timm has published it.
-
-    Raises:
-        InputError: see `assemble`.
+    `num_heads` is needed for widths that are not standard, `image_size` in pixels for patches that form no square;
+    `hub_config` is the `config.json` that lies beside what timm has published. Raises InputError, see `assemble`.
     """
     hub = dict(hub_config or {})
     source = f"timm's {hub['architecture']}" if "architecture" in hub else "this state dict (by timm's names)"
@@ -118,8 +108,8 @@ def from_tensors(
         mlp="swiglu" if gated else "gelu",
     )
     activation = "SwiGLU" if gated else "GELU"
-    told = f"{origin.num_heads} heads, norm_eps 1e-06, {activation}, readout {' and '.join(readout)}"
-    rows = [Row("assumed", f"{told}, as in timm's ViTs of this kind: tensors do not say it")]
+    assumed = f"{origin.num_heads} heads, norm_eps 1e-06, {activation}, readout {' and '.join(readout)}"
+    rows = [Row("assumed", f"{assumed}, as in timm's ViTs of this kind: tensors do not say it")]
     labels = {name: value for name, value in hub.items() if name in ("label_names", "label_descriptions")}
     return _adopted(origin, tensors, {**hub.get("pretrained_cfg", {}), **labels}, rows)
 

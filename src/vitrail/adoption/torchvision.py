@@ -35,7 +35,7 @@ def recognises(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
-    """A torchvision VisionTransformer. Raises InputError where a part of it is none of ours."""
+    """A torchvision VisionTransformer. Raises InputError where our ViT lacks a part of it."""
     net: Any = model
     source = "torchvision's VisionTransformer"
     if not isinstance(net.conv_proj, nn.Conv2d):
@@ -56,7 +56,7 @@ def from_tensors(
 ) -> Adopted:
     """A state dict by torchvision's names.
 
-    `num_heads` is needed where the width is no standard one. Raises InputError, see `assemble`.
+    `num_heads` is needed where the width is not a standard one. Raises InputError, see `assemble`.
     """
     source = "this state dict (by torchvision's names)"
     known = _known(source, tensors)

@@ -25,7 +25,7 @@ class Adopt:
     num_classes: Count = None
     """Another number than the source's means a new head, of random weights [the source's]"""
     num_heads: Count = None
-    """For a file whose width is no standard one [from the width]"""
+    """For a file whose width is not a standard one [from the width]"""
     pretrained: bool = True
     """Download the weights; with --no-pretrained they are random."""
     allow_pickle: bool = False
@@ -37,7 +37,8 @@ def adopt(argv: Sequence[str]) -> None:
 
     It becomes one of ours with the same outputs, for predict, evaluate and explain.
     """
-    options = parse(Adopt, argv, adopt)
+    given = dict(vars(parse(Adopt, argv, adopt)))
+    out, source = given.pop("out"), given["source"]
     from vitrail import files
     from vitrail.adoption import adopt as adopt_model
     from vitrail.experiments.run import new_directory
@@ -45,19 +46,9 @@ def adopt(argv: Sequence[str]) -> None:
     from vitrail.runs.layout import RUN
     from vitrail.text import slug
 
-    if options.out is not None and files.expanded(options.out).exists():
-        files.claim(options.out, "name another --out")
-    classifier = adopt_model(
-        options.source,
-        image_size=options.image_size,
-        patch_size=options.patch_size,
-        in_channels=options.in_channels,
-        num_classes=options.num_classes,
-        num_heads=options.num_heads,
-        pretrained=options.pretrained,
-        allow_pickle=options.allow_pickle,
-    )
-    name = options.source.partition(":")[2] or Path(options.source).stem
-    directory = new_directory(options.out, slug(name)[:60])
+    if out is not None and files.expanded(out).exists():
+        files.claim(out, "name another --out")
+    classifier = adopt_model(**given)
+    directory = new_directory(out, slug(source.partition(":")[2] or Path(source).stem)[:60])
     classifier.save(directory)
     done(directory / RUN, Run(directory).checkpoints, then=f"vitrail explain {quoted(directory)} IMAGE...")

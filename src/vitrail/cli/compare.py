@@ -1,16 +1,25 @@
 """`vitrail compare`: several models on the same batches."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from vitrail.cli.ending import done
-from vitrail.cli.options import augmented, laid_over, option, parse_given, training_options
+from vitrail.cli.ending import done, show
+from vitrail.cli.options import augmented, laid_over, offered, parse_given, training_options
 from vitrail.configs import DataConfig, TrainConfig
-from vitrail.configs.offered import EVERYDAY
+from vitrail.configs.offered import Everyday
 from vitrail.text import quoted
 
-_MODELS = ("vit-compare", "cnn-compare")
+
+@dataclass(frozen=True)
+class Runs:
+    """Which runs a comparison is of."""
+
+    models: Everyday[tuple[str, ...]] = ("vit-compare", "cnn-compare")
+    """Presets, see 'vitrail summary'"""
+    seeds: Everyday[int] = 1
+    """Runs per model, from --seed on"""
 
 
 def compare(argv: Sequence[str]) -> None:
@@ -18,25 +27,17 @@ def compare(argv: Sequence[str]) -> None:
 
     [In brackets: what is chosen without the option.] --help-all shows the rest.
     """
-    options = {
-        **training_options(TrainConfig()),
-        "models": Annotated[option(tuple[str, ...], "Presets, see 'vitrail summary'", _MODELS), EVERYDAY],
-        "seeds": Annotated[option(int, "Runs per model, from --seed on", 1), EVERYDAY],
-    }
-    given = parse_given(options, argv, compare)
-    data = laid_over(DataConfig(given["source"]), given)
+    given = parse_given(training_options(TrainConfig()) | offered(Runs, Runs()), argv, compare)
+    data, runs = laid_over(DataConfig(given["source"]), given), laid_over(Runs(), given)
     training = laid_over(augmented(TrainConfig(), given), given["train"] | given)
     from vitrail.experiments.comparison import by_name, start_comparison
 
-    models = by_name(given.get("models", _MODELS))
-    made = start_comparison(data, models, training, given.get("seeds", 1), given.get("out"), given.get("data_dir"))
+    models = by_name(runs.models)
+    made = start_comparison(data, models, training, runs.seeds, given.get("out"), given.get("data_dir"))
     show_comparison(made.directory)
 
 
 def show_comparison(directory: Path) -> None:
-    from rich.table import Table
-
-    from vitrail.progress import console
     from vitrail.runs.comparison import Comparison
     from vitrail.runs.layout import COMPARISON
 
@@ -46,13 +47,9 @@ def show_comparison(directory: Path) -> None:
         mean = format(values["mean"], form)
         return mean if values["std"] is None else f"{mean} ± {format(values['std'], form)}"
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    for heading in ("test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"):
-        table.add_column(heading, justify="right", no_wrap=not heading.endswith("accuracy"))
     comparison = Comparison(directory)
-    for name, model in comparison.models.items():
-        table.add_row(
+    rows = [
+        [
             name,
             spread(model["test"]["accuracy"], ".2%"),
             spread(model["test"]["loss"], ".3f"),
@@ -60,6 +57,8 @@ def show_comparison(directory: Path) -> None:
             f"{model['parameters']:,}",
             spread(model["seconds"], ",.0f"),
             spread(model["images_per_second"], ",.0f"),
-        )
-    console.print(table)
+        ]
+        for name, model in comparison.models.items()
+    ]
+    show(["model", "test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"], rows)
     done(directory / COMPARISON, comparison.report, then=f"open {quoted(comparison.report)} in a browser")

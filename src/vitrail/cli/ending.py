@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def done(*files: Path, then: str) -> None:
@@ -16,12 +12,8 @@ def done(*files: Path, then: str) -> None:
     say(f"next: {then}")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
-    from rich.table import Table
+def show(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from vitrail.progress import console
+    from vitrail.tables import Table, to_terminal
 
-    drawn = Table(box=None, pad_edge=False)
-    for i, heading in enumerate(head):
-        drawn.add_column(heading, justify="right" if i else "left")
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
+    console.print(to_terminal(Table("", head, rows)))

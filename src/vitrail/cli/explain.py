@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from vitrail.cli.ending import done
+from vitrail.cli.ending import done, show
 from vitrail.cli.options import Count, DataDir, Folder, Name, parse
 from vitrail.errors import InputError
 from vitrail.text import quoted
@@ -60,10 +60,8 @@ def explain(argv: Sequence[str]) -> None:
     from vitrail.runs.layout import FAITHFULNESS, FIGURES
 
     run, files = options.run, []
-    wanted: dict[str, Any] = {
-        **{"run": run, "images": options.images, "methods": options.methods, "target": options.target},
-        **{"layer": options.layer, "head": options.head, "out": options.out},
-    }
+    names = ("run", "images", "methods", "layer", "head", "target", "out")
+    wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
     if options.faithfulness:
         if options.images:
             explaining.check(**wanted)
@@ -84,18 +82,12 @@ def explain(argv: Sequence[str]) -> None:
 
 def _show(found: "Faithfulness") -> None:
     """The measures that say most, in a table that fits a terminal; the file and the page have all."""
-    from rich.table import Table
-
     from vitrail.inspection.faithfulness import BRIEF, RANDOMISED, table
-    from vitrail.progress import console, say
+    from vitrail.progress import say
 
     head, rows = table(found, BRIEF)
-    shown = Table(box=None, pad_edge=False)
-    for i, name in enumerate(head[:-2]):
-        shown.add_column(name.split(" (")[0], justify="right" if i else "left", no_wrap=True)
-    for row in rows:
-        shown.add_row(row[0].removesuffix(" (control)"), *row[1:-2])
-    console.print(shown)
+    rows = [[row[0].removesuffix(" (control)"), *row[1:-2]] for row in rows]
+    show([name.split(" (")[0] for name in head[:-2]], rows)
     fewer = f" (response: {RANDOMISED})" if found.num_images > RANDOMISED else ""
     say(f"means over {found.num_images} images{fewer} with 95 % intervals; hidden cells have the mean colour")
     if found.pointing_share is not None:

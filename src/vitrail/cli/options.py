@@ -74,7 +74,10 @@ def offered(kind: type, config: Any = None) -> dict[str, Any]:
     for f in fields(kind):
         value = getattr(config, f.name, None)
         if is_dataclass(value) and not isinstance(value, type):
-            options[f.name] = Required[group(offered(type(value), value), type(value).__doc__)]
+            made = group(offered(type(value), value), type(value).__doc__)
+            for mark in getattr(hints[f.name], "__metadata__", ()):
+                made = Annotated[made, mark]
+            options[f.name] = Required[made]
         else:
             options[f.name] = option(hints[f.name], docs.get(f.name, ""), value)
     return options

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.cli.ending import done, table
+from vitrail.cli.ending import done, show
 from vitrail.cli.options import Count, DataDir, Folder, Name, Out, parse
 from vitrail.text import quoted
 
-if TYPE_CHECKING:
-    from rich.table import Table
+_SIDE_BY_SIDE = ("recipe", "metric", "published or goal")
 
+if TYPE_CHECKING:
     from vitrail.recipes.reproducing import Reproduced
 
 
@@ -61,36 +61,25 @@ def _list_reproductions() -> None:
             say(f"published: {known.claim}")
             say(f"recorded here: {record['sentence'] if record else '–'}")
         else:
-            console.print(_side_by_side(side_by_side(name, recorded(name)), "recorded here"))
+            show([*_SIDE_BY_SIDE, "recorded here"], side_by_side(name, recorded(name)))
         console.print()
     say("next: vitrail reproduce annotated-600")
 
 
 def show_reproduced(made: "Reproduced") -> None:
     """What is published and what was measured, side by side, and the files."""
-    from vitrail.progress import console, say
+    from vitrail.progress import say
     from vitrail.runs.layout import record_file, runs_in
 
     records, figure = made.records, made.figure
     if figure is None:
-        console.print(_side_by_side(made.rows(), "measured"))
+        show([*_SIDE_BY_SIDE, "measured"], made.rows())
         written = [record_file(made.directory, name) for name in records]
     else:
-        console.print(table(figure["head"], figure["rows"]))
+        show(figure["head"], figure["rows"])
         say(f"published: {figure['claim']}")
         say(figure["sentence"])
         record = record_file(made.directory, made.name)
         written = [record.with_suffix(".png"), record.with_suffix(".svg"), record]
     run = runs_in(made.directory)[0]
     done(*written, then=f"vitrail resume {quoted(run)}, which writes that run's report")
-
-
-def _side_by_side(rows: Sequence[tuple[str, str, str, str]], ours: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading, width in (("recipe", 20), ("metric", 16), ("published or goal", 18), (ours, 18)):
-        table.add_column(heading, min_width=width, no_wrap=True, justify="right" if width == 18 else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vitrail.cli.ending import done, table
+from vitrail.cli.ending import done, show
 from vitrail.cli.options import DataDir, Name, Out, parse
 from vitrail.text import quoted
 
 if TYPE_CHECKING:
-    from vitrail.studies.study import Finding
+    from vitrail.experiments.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,9 @@ def study(argv: Sequence[str]) -> None:
     from vitrail.studies import STUDIES, conduct
 
     if options.name is None:
-        from rich.table import Table
+        from vitrail.progress import say
 
-        from vitrail.progress import console, say
-
-        claims = Table("study", "claim that it tests", box=None, pad_edge=False)
-        for name, known in STUDIES.items():
-            claims.add_row(name, known.claim)
-        console.print(claims)
+        show(["study", "claim that it tests"], [(name, known.claim) for name, known in STUDIES.items()])
         say("next: vitrail study positions --quick")
         return
     made = conduct.study(options.name, options.quick, options.seeds, options.data, options.out, options.data_dir)
@@ -58,10 +53,10 @@ def study(argv: Sequence[str]) -> None:
 
 def show_study(directory: Path, finding: "Finding") -> None:
     """The table, the outcome, and the files."""
-    from vitrail.progress import console, say
+    from vitrail.progress import say
     from vitrail.runs.layout import FIGURE, FINDING, RECORD
 
-    console.print(table(finding.head, finding.rows))
+    show(finding.head, finding.rows)
     say(finding.sentence)
     figure = directory / f"{FIGURE}.png"
     done(directory / FINDING, figure, directory / RECORD, then=f"open {quoted(figure)}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from vitrail.cli.ending import show
 from vitrail.cli.options import parse
 from vitrail.models.presets import PRESETS, preset
 
@@ -24,10 +25,10 @@ def summary(argv: Sequence[str]) -> None:
     from vitrail.progress import console, say
 
     if options.preset is None:
-        table = Table("preset", "what it is", box=None, pad_edge=False)
-        for name, build in PRESETS.items():
-            table.add_row(name, (build.__doc__ or "").strip().splitlines()[0])
-        console.print(table)
+        show(
+            ["preset", "what it is"],
+            [(name, (build.__doc__ or "").strip().splitlines()[0]) for name, build in PRESETS.items()],
+        )
         say("next: vitrail summary vit-compare")
         return
     config = preset(options.preset)

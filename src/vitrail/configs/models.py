@@ -13,6 +13,7 @@ from vitrail.configs.validation import (
     nearest_multiples,
     require,
     require_fractions,
+    require_not_negative,
     require_positive,
 )
 
@@ -89,13 +90,10 @@ class ViTConfig:
         object.__setattr__(self, "image_size", as_size(self.image_size))
         object.__setattr__(self, "readout", tuple(self.readout))
         check_kinds(self)
-        require_positive(
-            self, "patch_size", "in_channels", "num_classes", "embed_dim", "depth", "num_heads", "mlp_dim", "norm_eps"
-        )
-        require_positive(self, "layer_scale")
+        require_positive(self, "patch_size", "in_channels", "num_classes", "embed_dim", "depth", "num_heads", "mlp_dim")
+        require_positive(self, "norm_eps", "layer_scale")
         require_fractions(self, "dropout", "attn_dropout", "embed_dropout", "drop_path")
-        require(self.num_registers >= 0, f"num_registers is {self.num_registers}: it must be at least 0")
-        require(self.pos_init_std >= 0, f"pos_init_std is {self.pos_init_std}: it must be at least 0")
+        require_not_negative(self, "num_registers", "pos_init_std")
         for side, length in zip(("height", "width"), self.size, strict=True):
             require(
                 length % self.patch_size == 0,

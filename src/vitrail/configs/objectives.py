@@ -12,6 +12,7 @@ class ClassificationConfig:
     """Cross-entropy with the labels."""
 
     label_smoothing: float = 0.0
+    """The share of the target that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567)"""
 
     def __post_init__(self) -> None:
         check_kinds(self)

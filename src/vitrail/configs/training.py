@@ -9,7 +9,14 @@ from tyro.conf import arg
 
 from vitrail.configs.objectives import ClassificationConfig, ObjectiveConfig
 from vitrail.configs.offered import Everyday, Flat
-from vitrail.configs.validation import check_kinds, require, require_fractions, require_positive, require_seed
+from vitrail.configs.validation import (
+    check_kinds,
+    require,
+    require_fractions,
+    require_not_negative,
+    require_positive,
+    require_seed,
+)
 
 _MOST_THREADS = 1024
 
@@ -36,12 +43,8 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        for f in fields(self):
-            value = getattr(self, f.name)
-            require(
-                value is None or isinstance(value, str) or value >= 0,
-                f"augment.{f.name} is {value}: it must be at least 0",
-            )
+        numbers = (f.name for f in fields(self) if f.name != "policy")
+        require_not_negative(self, *numbers, group="augment.")
 
 
 NO_AUGMENTATION = AugmentConfig(crop=0, flip=False)
@@ -108,10 +111,7 @@ class TrainConfig:
             f"threads is {self.threads}: it must be at most {_MOST_THREADS}",
         )
         require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
-        require(
-            self.weight_decay is None or self.weight_decay >= 0,
-            f"weight_decay is {self.weight_decay}: it must be at least 0",
-        )
+        require_not_negative(self, "weight_decay")
         require_fractions(self, "momentum", "small_until")
         require(
             self.warmup is None or 0 <= self.warmup < 1,

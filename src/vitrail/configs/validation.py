@@ -75,3 +75,9 @@ def require_positive(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         require(value is None or value > 0, f"{name} is {value}: it must be above 0")
+
+
+def require_not_negative(config: Any, *names: str, group: str = "") -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(value is None or value >= 0, f"{group}{name} is {value}: it must be at least 0")

@@ -86,10 +86,14 @@ def _list_zip(path: Path) -> Listing:
 
 def _is_tar(path: Path) -> bool:
     """By its name, or its first bytes; it may be damaged."""
+    return bool(_opener(path)) or path.name.lower().endswith(TAR_SUFFIXES) or tarfile.is_tarfile(path)
+
+
+def _opener(path: Path) -> Callable[[IO[bytes]], Any] | None:
+    """What opens a compressed file."""
     with path.open("rb") as file:
         start = file.read(max(map(len, _COMPRESSIONS)))
-    compressed = start.startswith(tuple(_COMPRESSIONS))
-    return compressed or path.name.lower().endswith(TAR_SUFFIXES) or tarfile.is_tarfile(path)
+    return next((opener for magic, opener in _COMPRESSIONS.items() if start.startswith(magic)), None)
 
 
 def _list_tar(path: Path, plain: Path) -> Listing:
@@ -121,12 +125,9 @@ def decompressed(path: Path, plain: Path) -> Path:
 
     A compressed .tar can only be read from its start; the copy gives every image an address.
 
-    Raises:
-        InputError: the archive is damaged or expands beyond the limit, or the copy cannot be written.
+    Raises InputError for an archive that is damaged or expands beyond the limit, or a copy that cannot be written.
     """
-    with path.open("rb") as file:
-        start = file.read(6)
-    opener = next((opener for magic, opener in _COMPRESSIONS.items() if start.startswith(magic)), None)
+    opener = _opener(path)
     if opener is None:
         return path
     if plain.exists():

@@ -64,8 +64,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and is removed otherwise.
 
-    Raises:
-        InputError: the folder cannot be written to.
+    Raises InputError for a folder that cannot be written to.
     """
     temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}-{time.monotonic_ns():x}")
     with disk_errors(path.parent):

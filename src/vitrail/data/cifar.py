@@ -27,15 +27,7 @@ def find(names: Sequence[str]) -> dict[str, str]:
 
 
 def read(found: Mapping[str, str], contents: Mapping[str, bytes]) -> LabelledArrays:
-    """Images and labels (of CIFAR-100 the fine ones).
-
-    Args:
-        found: as `find` returns.
-        contents: from names to bytes.
-
-    Raises:
-        InputError: a batch is missing or damaged.
-    """
+    """As `idx.read`; of CIFAR-100 the fine labels. Raises InputError for a batch that is missing or damaged."""
     hundred = "train.bin" in found
     train = ["train.bin"] if hundred else [f"data_batch_{k}.bin" for k in range(1, 6)]
     test = "test.bin" if hundred else "test_batch.bin"
@@ -70,7 +62,5 @@ def read(found: Mapping[str, str], contents: Mapping[str, bytes]) -> LabelledArr
         labels=labels,
         split=np.repeat(np.array([TRAIN, TEST], np.uint8), [sum(sizes[:-1]), sizes[-1]]),
         class_names=classes,
-        image_names=tuple(
-            f"{batch} #{at}" for batch, size in zip([*train, test], sizes, strict=True) for at in range(size)
-        ),
+        image_names=tuple(f"{batch} #{at}" for batch, n in zip([*train, test], sizes, strict=True) for at in range(n)),
     )

@@ -98,24 +98,16 @@ class OversizedImageError(UnreadableImageError):
     """The header declares more than `MAX_PIXELS`."""
 
 
-def decode(file: str | Path | bytes, framing: Framing, channels: int, name: str = "") -> NDArray[np.uint8]:
-    """Read an encoded image at a size: turned upright by its EXIF tag, converted to grey or RGB, framed.
+def decode(file: str | Path, framing: Framing, channels: int) -> NDArray[np.uint8]:
+    """Read an image file at a size: turned upright by its EXIF tag, converted to grey or RGB, framed.
 
-    Args:
-        file: path or encoded bytes.
-        framing: the size, and how it is reached.
-        channels: 1 or 3.
-        name: what messages call the image.
+    Returns a uint8 array (channels, height, width), of 1 or 3 channels.
 
-    Returns:
-        uint8 array (channels, height, width).
-
-    Raises:
-        InputError: the file is missing, no image, damaged, or larger than `MAX_PIXELS`.
+    Raises InputError for a file that is missing, no image, damaged, or larger than `MAX_PIXELS`.
     """
-    name = name or (shown(str(file)) if not isinstance(file, bytes) else "the image")
+    name = shown(str(file))
     try:
-        return decode_bytes(file if isinstance(file, bytes) else Path(file).read_bytes(), framing, channels)
+        return decode_bytes(Path(file).read_bytes(), framing, channels)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from error
     except UnreadableImageError as error:
@@ -124,7 +116,7 @@ def decode(file: str | Path | bytes, framing: Framing, channels: int, name: str 
 
 
 def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uint8]:
-    """As `decode`, but raises UnreadableImageError with the reason alone."""
+    """As `decode`, of encoded bytes, but raises UnreadableImageError with the reason alone."""
     try:
         with warnings.catch_warnings(action="ignore"), _open(data) as image:
             return to_array(image, framing, channels)
@@ -138,8 +130,7 @@ def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uin
 def read_through(data: bytes) -> Header:
     """Read an image to its end, at the least resolution its format offers, to learn its size and that it is whole.
 
-    Raises:
-        UnreadableImageError: with the reason.
+    Raises UnreadableImageError with the reason.
     """
     try:
         with warnings.catch_warnings(action="ignore"), _open(data) as image:
@@ -159,26 +150,18 @@ def read_through(data: bytes) -> Header:
 
 
 def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.uint8]:
-    """As `decode`, from an image Pillow has opened; a JPEG that is not loaded yet may be left at a lower resolution.
-
-    Returns:
-        uint8 array (channels, height, width).
-    """
+    """As `decode`, from an image Pillow has opened; a JPEG that is not loaded yet may be left at a lower resolution."""
     height, width = framing.size
-    upright_size = image.size
+    jpeg_size = None
     if image.format in ("JPEG", "MPO"):
         turned = _orientation(image) >= 5
-        upright_size = image.size[::-1] if turned else image.size
-        resized = _resized(upright_size, framing)
+        jpeg_size = image.size[::-1] if turned else image.size
+        needed = _resized(jpeg_size, framing)[:: -1 if turned else 1]
         # A JPEG can be decoded at a half, a quarter or an eighth; twice the target leaves antialiasing its room.
-        needed = resized[::-1] if turned else resized
         image.draft(None, (2 * needed[0], 2 * needed[1]))
-        image.load()
-        image = _upright(image)
-    else:
-        image.load()
-        image = _upright(image)
-        upright_size = image.size
+    image.load()
+    image = _upright(image)
+    upright_size = jpeg_size or image.size
     image = _to_mode(image, "L" if channels == 1 else "RGB")
     resized = _resized(upright_size, framing)
     if upright_size != resized or resized != (width, height):

@@ -56,8 +56,7 @@ class _Images:
 def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
     """Report on a data argument, as `open_source` takes it, instead of stopping at its first problem.
 
-    Raises:
-        InputError: there is no such file, folder or data set, or it cannot be downloaded.
+    Raises InputError where there is no such file, folder or data set, or it cannot be downloaded.
     """
     if source in KNOWN:
         return _of_arrays(str(source), open_source(source, data_dir))

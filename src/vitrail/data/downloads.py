@@ -7,7 +7,7 @@ import hashlib
 import logging
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +66,8 @@ PUBLISHED: dict[str, tuple[RemoteFile, ...]] = {
 def fetch(name: str, data_dir: Path) -> tuple[Path, ...]:
     """The files of a published data set, downloaded into `data_dir/name` unless they are there already.
 
-    Raises:
-        InputError: a file is not there and cannot be fetched (the message says what to place where), or what was
-            fetched is not what was published.
+    Raises InputError for a file that is not there and cannot be fetched, saying what to place where, and for one that
+    is not what was published.
     """
     folder = data_dir / name
     return tuple(_present(file, folder) or _download(name, file, folder) for file in PUBLISHED[name])
@@ -137,27 +136,20 @@ def _reason(error: Exception) -> str:
     return "the server does not answer" if isinstance(error, requests.Timeout) else "no connection"
 
 
-class _Progress:
+class _Progress(ExitStack):
     """What pooch expects of a progress bar, shown by `track` in MB."""
 
     def __init__(self, description: str) -> None:
-        self.total = 0
+        super().__init__()
+        self.total = self._bytes = 0
         self._description = description
-        self._bytes = 0
-        self._tracking: AbstractContextManager[Callable[..., None]] | None = None
         self._advance: Callable[..., None] | None = None
 
     def update(self, count: int) -> None:
         if self._advance is None:
-            self._tracking = track(self._description, self.total // 2**20, "MB")
-            self._advance = self._tracking.__enter__()
+            self._advance = self.enter_context(track(self._description, self.total // 2**20, "MB"))
         before, self._bytes = self._bytes, min(self._bytes + count, self.total)
         self._advance(self._bytes // 2**20 - before // 2**20)
 
     def reset(self) -> None:
         """Called before pooch reports the whole once more: what was counted stays counted."""
-
-    def close(self) -> None:
-        if self._tracking is not None:
-            self._tracking.__exit__(None, None, None)
-        self._tracking = self._advance = None

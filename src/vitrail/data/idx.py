@@ -37,12 +37,8 @@ def find(names: Sequence[str]) -> dict[str, str]:
 def read(found: Mapping[str, str], contents: Mapping[str, bytes]) -> LabelledArrays:
     """Images and labels of the training files and, where there are any, the test files.
 
-    Args:
-        found: as `find` returns.
-        contents: from names to bytes, compressed or not.
-
-    Raises:
-        InputError: a file is missing, damaged, or does not fit the others.
+    `found` is as `find` returns, and `contents` leads from names to bytes, compressed or not. Raises InputError for a
+    file that is missing, damaged, or does not fit the others.
     """
     images, labels = [], []
     splits = [split for split in ("train", "test") if any(key.startswith(split) for key in found)]
@@ -71,11 +67,7 @@ def read(found: Mapping[str, str], contents: Mapping[str, bytes]) -> LabelledArr
 
 
 def parse(data: bytes, name: str, dimensions: int) -> NDArray[np.uint8]:
-    """The array of unsigned bytes in one IDX file, gzipped or not.
-
-    Raises:
-        InputError: it is damaged or something else.
-    """
+    """The array of unsigned bytes in one IDX file, gzipped or not. Raises InputError for a damaged or another file."""
     name = shown(name)
     try:
         stream = gzip.GzipFile(fileobj=io.BytesIO(data)) if data[:2] == b"\x1f\x8b" else io.BytesIO(data)

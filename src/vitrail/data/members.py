@@ -56,8 +56,7 @@ class Listing:
 def list_folder(folder: Path) -> Listing:
     """Everything below `folder`; links are followed, but never in a circle.
 
-    Raises:
-        InputError: a folder in it cannot be read.
+    Raises InputError for a folder in it that cannot be read.
     """
     members, directories = [], []
     try:
@@ -93,11 +92,7 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
 
 
 def read_member(container: Container, member: Member) -> bytes:
-    """The bytes of one file.
-
-    Raises:
-        OSError, zipfile.BadZipFile, zlib.error and the like: it is gone or damaged.
-    """
+    """The bytes of one file. Raises OSError, zipfile.BadZipFile and the like where it is gone or damaged."""
     if container.kind == "folder":
         return Path(container.path, member.name).read_bytes()
     if container.kind == "zip":

@@ -34,19 +34,10 @@ class LabelledArrays(NamedTuple):
 
 
 def resized(images: NDArray[np.uint8], framing: Framing, channels: int, kept: Path | None = None) -> NDArray[np.uint8]:
-    """Images at another size or channel count, by the rule of `decoding.decode`; themselves where nothing changes.
+    """Images (N, C, H, W) at another size or channel count, by the rule of `decoding.decode`: (N, channels, H, W).
 
-    Args:
-        images: (N, C, H, W).
-        framing: the size, and how it is reached.
-        channels: 1 or 3.
-        kept: a folder for what takes more than a gigabyte, which is then mapped from the disk and found again.
-
-    Returns:
-        (N, channels, height, width).
-
-    Raises:
-        InputError: the folder cannot be written to.
+    They are themselves where nothing changes. What takes more than a gigabyte is kept in a folder, if one is given:
+    it is mapped from the disk, and found again. Raises InputError where that cannot be written to.
     """
     shape = (len(images), channels, *framing.size)
     if images.shape == shape and framing.covered == framing.size:

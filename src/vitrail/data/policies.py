@@ -77,36 +77,35 @@ def _solarize(x: Tensor, strength: Tensor) -> Tensor:
     return torch.where(x >= 1 - _per_image(strength), 1 - x, x)
 
 
-def _affine(x: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, tx: Tensor, ty: Tensor) -> Tensor:
-    theta = torch.stack([torch.stack([a, b, tx], 1), torch.stack([c, d, ty], 1)], 1).to(x.dtype)
+def _affine(x: Tensor, **entries: Tensor) -> Tensor:
+    """By a matrix (a b tx, c d ty) for each image, the identity but for what is given of it."""
+    one, zero = x.new_ones(len(x)), x.new_zeros(len(x))
+    entries = {"a": one, "b": zero, "tx": zero, "c": zero, "d": one, "ty": zero} | entries
+    theta = torch.stack(list(entries.values()), 1).view(-1, 2, 3).to(x.dtype)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _rotate(x: Tensor, degrees: Tensor) -> Tensor:
     ratio = x.shape[2] / x.shape[3]
-    sin, cos, zero = torch.sin(torch.deg2rad(degrees)), torch.cos(torch.deg2rad(degrees)), torch.zeros_like(degrees)
-    return _affine(x, cos, -sin * ratio, sin / ratio, cos, zero, zero)
+    sin, cos = torch.sin(torch.deg2rad(degrees)), torch.cos(torch.deg2rad(degrees))
+    return _affine(x, a=cos, b=-sin * ratio, c=sin / ratio, d=cos)
 
 
 def _shear_x(x: Tensor, amount: Tensor) -> Tensor:
-    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
-    return _affine(x, one, amount * (x.shape[2] / x.shape[3]), zero, one, zero, zero)
+    return _affine(x, b=amount * (x.shape[2] / x.shape[3]))
 
 
 def _shear_y(x: Tensor, amount: Tensor) -> Tensor:
-    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
-    return _affine(x, one, zero, amount * (x.shape[3] / x.shape[2]), one, zero, zero)
+    return _affine(x, c=amount * (x.shape[3] / x.shape[2]))
 
 
 def _translate_x(x: Tensor, amount: Tensor) -> Tensor:
-    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
-    return _affine(x, one, zero, zero, one, amount, zero)
+    return _affine(x, tx=amount)
 
 
 def _translate_y(x: Tensor, amount: Tensor) -> Tensor:
-    one, zero = torch.ones_like(amount), torch.zeros_like(amount)
-    return _affine(x, one, zero, zero, one, zero, amount)
+    return _affine(x, ty=amount)
 
 
 def _identity(x: Tensor, strength: Tensor) -> Tensor:

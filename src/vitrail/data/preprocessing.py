@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -95,9 +95,6 @@ class Preprocessing:
         mean, std = statistics[..., None, None]
         return (images.to(torch.float32) / 255 - mean) / std
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @staticmethod
     def from_json(stored: Mapping[str, Any]) -> Preprocessing:
         """Raises InputError for a stored object that is not complete."""
@@ -116,8 +113,7 @@ class Preprocessing:
 def preprocessing_for(config: DataConfig, channels: int) -> Preprocessing:
     """The preprocessing of a configuration that names size, mean and standard deviation.
 
-    Raises:
-        InputError: the numbers are neither one nor one per channel.
+    Raises InputError for numbers that are neither one nor one per channel.
     """
     assert config.image_size is not None
     mean, std = (_per_channel(name, getattr(config, name) or (), channels) for name in ("mean", "std"))
@@ -128,10 +124,7 @@ def measure(dataset: ImageDataset, indices: NDArray[np.int64]) -> tuple[tuple[fl
     """Mean and standard deviation per channel of pixels in 0..1, over the images at `indices`.
 
     Exact (integer sums), so the same in whatever pieces they are read. A standard deviation below one grey level is
-    given as one, so that constant images can be normalised.
-
-    Raises:
-        InputError: there are no images.
+    given as one, so that constant images can be normalised. Raises InputError where there are no images.
     """
     if len(indices) == 0:
         raise InputError("there are no training images to measure mean and standard deviation on")

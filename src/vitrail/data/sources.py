@@ -61,13 +61,10 @@ class Source:
         """All images at one size, in the order of `labels`.
 
         Images of folders and archives are decoded the first time and mapped from the data folder from then on.
+        `framing` is height and width in pixels (or one number for both), or also how they are reached.
 
-        Args:
-            framing: height and width in pixels (or one number for both), or also how they are reached.
-            channels: 1 or 3; as found where not given.
-
-        Raises:
-            InputError: an image has changed or gone since it was first read, or the data folder cannot be written to.
+        Raises InputError for an image that has changed or gone since it was first read, or a data folder that cannot
+        be written to.
         """
         framing = framing if isinstance(framing, Framing) else Framing(as_size(framing))
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
@@ -89,8 +86,11 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
             two classes.
     """
     data_dir = data_dir_or_default(data_dir)
+    if source == "shapes":
+        return _shapes()
     if source in KNOWN:
-        return _known(str(source), data_dir)
+        kind, arrays = read_digits() if source == "digits" else read_published(str(source), data_dir)
+        return from_arrays(str(source), kind, arrays, None if source == "digits" else data_dir)
     location = locate(existing_path(source), data_dir)
     found = find(location, data_dir)
     return found if isinstance(found, Source) else from_survey(location, found)
@@ -107,14 +107,6 @@ def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source |
     if arrays := read_arrays(listing):
         return from_arrays(source_name(location.path), *arrays, data_dir)
     return survey(location, listing, tolerant)
-
-
-def _known(name: str, data_dir: Path) -> Source:
-    if name == "shapes":
-        return _shapes()
-    if name == "digits":
-        return from_arrays(name, *read_digits())
-    return from_arrays(name, *read_published(name, data_dir), data_dir)
 
 
 def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | None = None) -> Source:
@@ -136,13 +128,9 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         native_size=(height, width),
         channels=channels,
         image_names=arrays.image_names,
-        content=_content(arrays),
+        content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
     )
-
-
-def _content(arrays: LabelledArrays) -> str:
-    return fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2]))
 
 
 def from_survey(location: Location, found: Survey) -> Source:

@@ -13,6 +13,8 @@ from vitrail.errors import RunError
 from vitrail.progress import track
 
 Result = TypeVar("Result")
+Work = Callable[[int, Sequence[Member]], Result]
+"""Of the place of the first of some files, and the files."""
 
 # Below this, starting processes (about a second) costs more than they save over threads, which share one interpreter.
 _IN_THREADS_SECONDS = 1.5
@@ -36,18 +38,10 @@ def chunks(members: Sequence[Member], most_files: int) -> Iterator[tuple[int, in
         yield start, len(members)
 
 
-def over_chunks(
-    work: Callable[[int, Sequence[Member]], Result], members: Sequence[Member], description: str
-) -> Iterator[tuple[int, Result]]:
+def over_chunks(work: Work[Result], members: Sequence[Member], description: str) -> Iterator[tuple[int, Result]]:
     """Yield (start, work(start, members[start:stop])) for every chunk, in any order, showing progress.
 
-    Args:
-        work: a picklable function of the place of the first file and the files, which threads may share.
-        members: the files.
-        description: what the progress line says.
-
-    Raises:
-        RunError: a process was killed.
+    `work` can be pickled, and threads may share it. Raises RunError where a process was killed.
     """
     seconds = len(members) * _SECONDS_PER_FILE + sum(m.size for m in members) * _SECONDS_PER_BYTE
     results = _in_threads if seconds < _IN_THREADS_SECONDS else _in_processes
@@ -57,9 +51,7 @@ def over_chunks(
             yield start, result
 
 
-def _in_threads(
-    work: Callable[[int, Sequence[Member]], Result], members: Sequence[Member]
-) -> Iterator[tuple[int, int, Result]]:
+def _in_threads(work: Work[Result], members: Sequence[Member]) -> Iterator[tuple[int, int, Result]]:
     """Decoders work outside the interpreter's lock."""
     import joblib
 
@@ -69,9 +61,7 @@ def _in_threads(
         yield from threads.map(lambda bound: _work_on(work, bound[0], members[slice(*bound)]), bounds)
 
 
-def _in_processes(
-    work: Callable[[int, Sequence[Member]], Result], members: Sequence[Member]
-) -> Iterator[tuple[int, int, Result]]:
+def _in_processes(work: Work[Result], members: Sequence[Member]) -> Iterator[tuple[int, int, Result]]:
     import joblib
 
     bounds = list(chunks(members, _CHUNK_FILES))
@@ -85,7 +75,5 @@ def _in_processes(
             raise RunError("a process that decodes images was killed, probably for lack of memory") from error
 
 
-def _work_on(
-    work: Callable[[int, Sequence[Member]], Result], start: int, members: Sequence[Member]
-) -> tuple[int, int, Result]:
+def _work_on(work: Work[Result], start: int, members: Sequence[Member]) -> tuple[int, int, Result]:
     return start, len(members), work(start, members)

@@ -96,7 +96,7 @@ def explain(
     config = classifier.model.config
     patch = config.patch_size if config.cuts_patches else None
     arrays, figures, shown = directory / ARRAYS, [], []
-    stems = _stems(names)
+    stems = [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
     stored = {
         f"{stem}/{name}": array
         for stem, explanation in zip(stems, explanations, strict=True)
@@ -249,10 +249,6 @@ def _names(images: Sequence[Picture]) -> tuple[str, ...]:
         if len(set(names)) == len(set(parts)):
             break
     return names
-
-
-def _stems(names: Sequence[str]) -> list[str]:
-    return [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
 
 
 def _test_images(

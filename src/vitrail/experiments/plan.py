@@ -31,12 +31,12 @@ def draw_up(
     `groups` are names of runs, over how many seeds each is to be made, and what it is with the first of them.
     """
     runs: dict[str, RunConfig] = {}
-    choices: dict[str, tuple[str, ...]] = {}
+    notes: dict[str, tuple[str, ...]] = {}
     for name, seeds, resolved in groups:
         seeded = over_seeds(name, resolved.config, seeds)
         runs |= seeded
-        choices |= dict.fromkeys(seeded, resolved.notes)
-    plan = Plan(new_directory(out, stem) / PLAN, kind, runs, data_dir, choices, about or {})
+        notes |= dict.fromkeys(seeded, resolved.notes)
+    plan = Plan(new_directory(out, stem) / PLAN, kind, runs, data_dir, notes, about or {})
     plan.write()
     return plan
 
@@ -74,8 +74,8 @@ def _made(plan: Plan, report: bool, observe: Observer | None) -> dict[str, Run]:
             for unfinished in place.glob(f"{files.TEMPORARY}*"):
                 unfinished.unlink()
             made = resolve(config.data, config.model, config.train, plan.data_dir, config.model_name, loader=loader)
-            if name in plan.choices:
-                made = dataclasses.replace(made, notes=tuple(plan.choices[name]))
+            if name in plan.notes:
+                made = dataclasses.replace(made, notes=tuple(plan.notes[name]))
             files.claim(place, "move what is in it elsewhere")
             announce(made, place)
             runs[name] = begin(loader.load(made), place, report, observe)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, Size, TrainConfig
 from vitrail.data.argument import lasting
@@ -17,11 +20,11 @@ from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
 from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Indices, Splits, split
 from vitrail.errors import InputError
+from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
 from vitrail.progress import say
 from vitrail.text import plural
-from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 from vitrail.training.data import TrainingData
 
 
@@ -53,6 +56,10 @@ class Prepared(Resolved):
     @property
     def training_data(self) -> TrainingData:
         return TrainingData(self.dataset, self.splits.train, self.splits.val, self.preprocessing)
+
+    def inputs(self, indices: Indices) -> Float[Tensor, "n c h w"]:
+        """Images as the model takes them."""
+        return self.preprocessing.normalize(torch.from_numpy(self.dataset.read(indices)))
 
 
 class Loader:

@@ -87,7 +87,7 @@ def begin(
             "seed": train.seed,
             "choices": list(prepared.notes),
             "class_names": list(prepared.class_names),
-            "preprocessing": prepared.preprocessing.to_json(),
+            "preprocessing": dataclasses.asdict(prepared.preprocessing),
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "splits": {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")},

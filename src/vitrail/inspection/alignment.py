@@ -74,11 +74,6 @@ def cka(
     return CKA(minibatch_cka(pairs()), names_a, names_b)
 
 
-def linear_cka(x: Float[Tensor, "image dim_x"], y: Float[Tensor, "image dim_y"]) -> float:
-    """CKA of two sets of features of the same images (at least 4), by unbiased HSIC over all of them at once."""
-    return float(minibatch_cka([(centred_gram(x)[None], centred_gram(y)[None])])[0, 0])
-
-
 def minibatch_cka(
     batches: Iterable[tuple[Float[Tensor, "layer_a _ _"], Float[Tensor, "layer_b _ _"]]],
 ) -> Float[Tensor, "layer_a layer_b"]:

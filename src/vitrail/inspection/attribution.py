@@ -71,8 +71,8 @@ def attribute(
         seed: of the random control.
 
     Raises:
-        InputError: a method that does not exist or does not apply to this kind of model, a target that is no class, or
-            images that cannot be used.
+        InputError: a method that does not exist or does not fit this model, a target that is not a class, or images
+            that cannot be used.
     """
     net, inputs = model_and_input(model, images)
     chosen = METHODS.get(method)

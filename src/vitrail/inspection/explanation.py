@@ -1,4 +1,4 @@
-"""All that is shown of one image: what the model says, where it looks, what it goes by, and whether to believe that."""
+"""All that is shown of one image: the prediction, where the model looks, what decides, and whether to believe that."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Explanation:
     token_names: tuple[str, ...] = ()
     """Of the tokens before the patches."""
     shuffled: UInt8[ndarray, "c h w"] | None = None
-    """The image with all patches in other places ..."""
+    """The image with all patches moved ..."""
     shuffled_probabilities: Float[ndarray, " class"] | None = None
-    """... and what the model says to that."""
+    """... and what the model predicts then."""
     features: tuple[Float[ndarray, "_ _ _"], ...] = ()
     """(channel, row, column): all of a CNN after every stage, some of a ViT as embedded and after every block."""
     channels: int | None = None
@@ -99,9 +99,9 @@ def explain(
                 maps.append(enlarged(found_map, (pixels.shape[-2], pixels.shape[-1])))
                 advance()
             if "tokens" in classifier.model.config.has:
-                inside = _of_tokens(classifier, capture, pixels, seed + i)
+                of_kind = _of_tokens(classifier, capture, pixels, seed + i)
             else:
-                inside = {"features": tuple(stage[0].numpy() for stage in capture.features)}
+                of_kind = {"features": tuple(stage[0].numpy() for stage in capture.features)}
             advance()
             found.append(
                 Explanation(
@@ -112,7 +112,7 @@ def explain(
                     methods=tuple(method.name for method in methods),
                     maps=torch.cat(maps).numpy(),
                     trust=np.array(trust, np.float32),
-                    **inside,  # type: ignore[arg-type]
+                    **of_kind,  # type: ignore[arg-type]
                 )
             )
     return found
@@ -123,10 +123,9 @@ def _of_tokens(
 ) -> dict[str, object]:
     grid, tokens = capture.grid, capture.tokens
     norms = features.token_norms(tokens)
-    order = positions.patch_orders(1, (grid.height, grid.width), "all", seed) if grid.num_patches > 1 else None
     moved: dict[str, object] = {}
-    if order is not None:
-        shuffled = positions.reorder_patches(torch.from_numpy(pixels)[None], grid.patch_size, order)
+    if grid.num_patches > 1:
+        shuffled = positions.shuffle_patches(torch.from_numpy(pixels)[None], grid.patch_size, seed=seed)
         moved["shuffled"] = shuffled[0].numpy()
         moved["shuffled_probabilities"] = classifier.predict(classifier.preprocessing.normalize(shuffled))[0].numpy()
     return {

@@ -31,10 +31,7 @@ from vitrail import checkpoint, files
 from vitrail.classifier import Precision
 from vitrail.errors import InputError
 from vitrail.estimate import Estimate, estimate
-from vitrail.inspection.masking import (
-    BASELINES,
-    Baseline,
-)
+from vitrail.inspection.masking import BASELINES, Baseline
 from vitrail.numbers import NONE, number
 from vitrail.runs.layout import CHECKPOINTS
 
@@ -104,7 +101,7 @@ class Faithfulness:
                 "is_control": scores.is_control,
                 "milliseconds": scores.milliseconds,
                 "fails_randomisation": scores.fails_randomisation,
-                "intervals": {name: _to_json(scores.estimate(name)) for name in scores.values},
+                "intervals": {name: _interval(scores.estimate(name)) for name in scores.values},
                 "values": {
                     name: [None if np.isnan(value) else float(value) for value in values]
                     for name, values in scores.values.items()
@@ -129,41 +126,26 @@ class Faithfulness:
                 for method in stored["methods"]
             )
             rows, columns = stored["cells"]
+            shares = (stored["object_share"], stored["pointing_share"])
+            object_share, pointing_share = (None if share is None else float(share) for share in shares)
             return Faithfulness(
-                scores=scores,
-                data=str(stored["data"]),
-                num_images=int(stored["num_images"]),
-                cells=(int(rows), int(columns)),
-                precision="bf16" if stored["precision"] == "bf16" else "fp32",
-                seconds=float(stored["seconds"]),
-                probability=float(stored["probability"]),
-                hidden_probability={name: float(stored["hidden_probability"][name]) for name in BASELINES},
-                object_share=_optional(stored["object_share"]),
-                pointing_share=_optional(stored["pointing_share"]),
-                weights=stored.get("weights"),
+                scores,
+                str(stored["data"]),
+                int(stored["num_images"]),
+                (int(rows), int(columns)),
+                "bf16" if stored["precision"] == "bf16" else "fp32",
+                float(stored["seconds"]),
+                float(stored["probability"]),
+                {name: float(stored["hidden_probability"][name]) for name in BASELINES},
+                object_share,
+                pointing_share,
+                stored.get("weights"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the stored measurement of faithfulness is incomplete: {error}") from error
 
 
-def _optional(stored: Any) -> float | None:
-    return None if stored is None else float(stored)
-
-
-_PLAIN = (
-    "data",
-    "num_images",
-    "precision",
-    "seconds",
-    "probability",
-    "hidden_probability",
-    "object_share",
-    "pointing_share",
-    "weights",
-)
-
-
-def _to_json(found: Estimate | None) -> dict[str, float | None] | None:
+def _interval(found: Estimate | None) -> dict[str, float | None] | None:
     return None if found is None else {"mean": found.mean, "half": found.half}
 
 
@@ -182,19 +164,9 @@ def read(path: Path) -> Faithfulness | None:
         raise InputError(f"{path} cannot be used ({error}): {cure}") from error
 
 
-_TITLES = {
-    "insertion": "insertion",
-    "deletion": "deletion",
-    "lerf_minus_morf": "LeRF − MoRF",
-    "saco": "SaCo",
-    "pointing": "pointing",
-    "inside": "inside",
-    "response": "response",
-}
-
+_TITLES = {"lerf_minus_morf": "LeRF − MoRF", "saco": "SaCo"}
+"""Of measures that are not called what they are stored as."""
 _STAND_INS: Mapping[Baseline, str] = {"mean": "mean colour", "blur": "blurred"}
-
-
 BRIEF = ("lerf_minus_morf_mean", "saco_mean", "pointing", "response")
 """What of a measurement says most, where there is no room for all."""
 
@@ -205,23 +177,19 @@ def table(measured: Faithfulness, measures: Sequence[str] | None = None) -> tupl
     `measures` are names as in `Scores.values`, all by default; those that were not taken are left out.
     """
     masked = ("insertion", "deletion", "lerf_minus_morf", "saco")
-    titles = {f"{n}_{baseline}": f"{_TITLES[n]} ({_STAND_INS[baseline]})" for baseline in BASELINES for n in masked}
-    titles |= {name: _TITLES[name] for name in ("pointing", "inside", "response")}
+    titles = {
+        f"{n}_{baseline}": f"{_TITLES.get(n, n)} ({_STAND_INS[baseline]})" for baseline in BASELINES for n in masked
+    }
+    titles |= {name: name for name in ("pointing", "inside", "response")}
     known = {name for scores in measured.scores for name in scores.values}
     columns = [(title, name) for name, title in titles.items() if name in known and name in (measures or titles)]
     header = ["method", *(title for title, _ in columns), "ms per image", "of the class"]
     rows = []
     for scores in measured.scores:
         verdicts = {"response": " fails" if scores.fails_randomisation and not scores.is_control else ""}
-        means = [_in_words(scores.estimate(name)) + verdicts.get(name, "") for _, name in columns]
+        found = {name: scores.estimate(name) for _, name in columns}
+        means = [(NONE if e is None else number(e.mean, e.half)) + verdicts.get(name, "") for name, e in found.items()]
         name = f"{scores.method} (control)" if scores.is_control else scores.method
-        rows.append([name, *means, _milliseconds(scores.milliseconds), "yes" if scores.depends_on_class else "no"])
+        milliseconds = f"{scores.milliseconds:.1f}" if scores.milliseconds < 10 else f"{scores.milliseconds:,.0f}"
+        rows.append([name, *means, milliseconds, "yes" if scores.depends_on_class else "no"])
     return header, rows
-
-
-def _in_words(found: Estimate | None) -> str:
-    return NONE if found is None else number(found.mean, found.half)
-
-
-def _milliseconds(number: float) -> str:
-    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"

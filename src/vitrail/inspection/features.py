@@ -89,7 +89,7 @@ def token_pca(
 def _principal_scores(centred: Float[Tensor, "patch dim"]) -> Float[Tensor, "patch 3"]:
     values, vectors = torch.linalg.eigh(centred.mT @ centred)
     first = vectors[:, -3:].flip(1)
-    # What rounding alone has left is no component.
+    # What is left by rounding alone is not a component.
     exists = values[-3:].flip(0) > torch.finfo(torch.float32).eps ** 2 * max(float(values[-1]), 0)
     largest = first.gather(0, first.abs().argmax(dim=0, keepdim=True))
     scores = centred @ torch.where(largest < 0, -first, first) * exists

@@ -82,7 +82,7 @@ def offset_profile(
     Entry [radius + r, radius + c] is the mean over all pairs of patches, r rows down and c columns to the right of
     each other, that both lie in the grid: a patch at the border is left out where it has no such neighbour. So a head
     that looks left wherever there is a left has 1 at (0, -1), and uniform attention has 1 / number of keys everywhere;
-    the entries are no distribution. Attention to class token and registers stays missing.
+    the entries do not sum to one. Attention to class token and registers is left out.
 
     Args:
         attention: weights whose rows sum to one.
@@ -146,16 +146,10 @@ def profile_attention(
     labels: Int[Tensor, " image"] | None = None,
     radius: int | None = None,
 ) -> HeadProfile:
-    """`HeadProfile` of attention that comes in batches; memory does not grow with their number.
+    """`HeadProfile` of attention that comes in batches of a few images; memory does not grow with their number.
 
-    Args:
-        batches: the weights of a few images each.
-        grid: what their tokens are.
-        labels: the classes of all images, in order; None leaves `class_dependence` out.
-        radius: of `offset_profile`.
-
-    Raises:
-        InputError: no images, not one label for each image, or what the functions for one batch raise.
+    Without the `labels` of all images, in order, `class_dependence` is left out. Raises InputError where there are no
+    images or not one label for each, and as the functions for one batch do.
     """
     numbers, classes = (None, 0) if labels is None else _numbered(labels)
     means: list[Tensor] = []

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -40,10 +42,6 @@ _BLUR = 1 / 8
 # On a CPU, what fits its caches; a GPU wants more.
 _PIXELS_AT_ONCE = 32 * 32 * 32
 _ON_GPU = 16
-
-
-def _no_progress(n: int) -> None:
-    pass
 
 
 def cell_means(maps: Float[Tensor, "batch height width"], cells: Size) -> Float[Tensor, "batch cell"]:
@@ -109,113 +107,89 @@ def groups(ranked: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def num_passes(num_cells: int) -> int:
-    """How many forward passes `by_hiding` takes for one image."""
+    """How many forward passes `MaskedImages.measured` takes for one image."""
     return 2 * (min(STEPS, num_cells) - 1) + min(GROUPS, num_cells)
 
 
-def ends(
-    predict: Predict,
-    images: Float[Tensor, "batch channel height width"],
-    hiding: Float[Tensor, "batch channel height width"],
-    targets: Int[Tensor, " batch"],
-) -> NDArray[np.float64]:
-    """(batch, 2) probability of the target with nothing hidden and with all: the ends of every curve."""
-    hidden = torch.tensor([False, True])[:, None].expand(len(images), 2, 1)
-    return probabilities(predict, images, hiding, targets, hidden, (1, 1))
+@dataclass(frozen=True, eq=False)
+class MaskedImages:
+    """Images whose cells can be hidden, and what a model predicts then."""
 
+    predict: Predict
+    images: Float[Tensor, "batch channel height width"]
+    """Normalised."""
+    stand_ins: Float[Tensor, "batch channel height width"]
+    """What their hidden cells are replaced by; see `stand_in`."""
+    targets: Int[Tensor, " batch"]
+    """The class whose probability is followed."""
+    cells: Size
+    """Rows and columns of the grid."""
 
-def by_hiding(
-    predict: Predict,
-    images: Float[Tensor, "batch channel height width"],
-    hiding: Float[Tensor, "batch channel height width"],
-    targets: Int[Tensor, " batch"],
-    salience: Float[Tensor, "batch cell"],
-    cells: Size,
-    at_ends: NDArray[np.float64],
-    seed: int = 0,
-    advance: Advance = _no_progress,
-) -> dict[str, NDArray[np.float64]]:
-    """Deletion, insertion, LeRF - MoRF and SaCo of one map for each image, each (batch,).
+    @cached_property
+    def ends(self) -> NDArray[np.float64]:
+        """(batch, 2) probability of the target with nothing hidden and with all: the ends of every curve."""
+        hidden = torch.tensor([False, True])[:, None].expand(len(self.images), 2, self.cells[0] * self.cells[1])
+        return self.probabilities(hidden)
 
-    Args:
-        predict: the model.
-        images: normalised.
-        hiding: what stands in for their cells; see `stand_in`.
-        targets: the class whose probability is followed.
-        salience: the maps, by `cell_means`.
-        cells: rows and columns of the grid.
-        at_ends: the same for every map; see `ends`.
-        seed: of the order of equally salient cells.
-        advance: hears of forward passes.
-    """
-    ranked = ranks(salience, seed)
-    morf, lerf = curves(predict, images, hiding, targets, ranked, cells, at_ends, advance)
-    group_of = groups(ranked)
-    alone = group_of[:, None] == np.arange(group_of.max() + 1)[:, None]
-    drops = at_ends[:, :1] - probabilities(predict, images, hiding, targets, torch.from_numpy(alone), cells, advance)
-    points = curve_points(ranked.shape[-1])
-    deletion, insertion = area_under(morf, points), area_under(lerf, points)
-    of_groups = (alone * salience.double().numpy()[:, None]).sum(axis=-1) / alone.sum(axis=-1)
-    return {
-        "deletion": deletion,
-        "insertion": insertion,
-        "lerf_minus_morf": insertion - deletion,
-        "saco": saco(of_groups, drops),
-    }
+    def measured(
+        self, salience: Float[Tensor, "batch cell"], seed: int = 0, advance: Advance = lambda n: None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Deletion, insertion, LeRF - MoRF and SaCo of one map (by `cell_means`) for each image, each (batch,).
 
+        `seed` orders equally salient cells; `advance` is told how many forward passes were made.
+        """
+        ranked = ranks(salience, seed)
+        morf, lerf = self.curves(ranked, advance)
+        group_of = groups(ranked)
+        alone = group_of[:, None] == np.arange(group_of.max() + 1)[:, None]
+        drops = self.ends[:, :1] - self.probabilities(torch.from_numpy(alone), advance)
+        points = curve_points(ranked.shape[-1])
+        deletion, insertion = area_under(morf, points), area_under(lerf, points)
+        of_groups = (alone * salience.double().numpy()[:, None]).sum(axis=-1) / alone.sum(axis=-1)
+        return {
+            "deletion": deletion,
+            "insertion": insertion,
+            "lerf_minus_morf": insertion - deletion,
+            "saco": saco(of_groups, drops),
+        }
 
-def curves(
-    predict: Predict,
-    images: Float[Tensor, "batch channel height width"],
-    hiding: Float[Tensor, "batch channel height width"],
-    targets: Int[Tensor, " batch"],
-    ranked: NDArray[np.int64],
-    cells: Size,
-    at_ends: NDArray[np.float64],
-    advance: Advance = _no_progress,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The target's probability at `curve_points`, each (batch, point): hiding the most salient cells first (MoRF) and
-    the least salient first (LeRF).
+    def curves(
+        self, ranked: NDArray[np.int64], advance: Advance = lambda n: None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The target's probability at `curve_points`, each (batch, point): hiding the most salient cells first (MoRF)
+        and the least salient first (LeRF).
 
-    The second, read backwards, is insertion: the most salient cells are put back first.
-    """
-    num_cells = ranked.shape[-1]
-    between = curve_points(num_cells)[1:-1, None]
-    most_first, least_first = ranked[:, None] < between, ranked[:, None] >= num_cells - between
-    hidden = torch.from_numpy(np.concatenate([most_first, least_first], axis=1))
-    found = probabilities(predict, images, hiding, targets, hidden, cells, advance)
-    start, end = at_ends[:, :1], at_ends[:, 1:]
-    morf, lerf = (np.concatenate([start, part, end], axis=1) for part in np.split(found, 2, axis=1))
-    return morf, lerf
+        The second, read backwards, is insertion: the most salient cells are put back first.
+        """
+        num_cells = ranked.shape[-1]
+        between = curve_points(num_cells)[1:-1, None]
+        most_first, least_first = ranked[:, None] < between, ranked[:, None] >= num_cells - between
+        found = self.probabilities(torch.from_numpy(np.concatenate([most_first, least_first], axis=1)), advance)
+        start, end = self.ends[:, :1], self.ends[:, 1:]
+        morf, lerf = (np.concatenate([start, part, end], axis=1) for part in np.split(found, 2, axis=1))
+        return morf, lerf
 
+    def probabilities(
+        self, hidden: Bool[Tensor, "batch way cell"], advance: Advance = lambda n: None
+    ) -> NDArray[np.float64]:
+        """(batch, way) probability of the target with these cells hidden.
 
-def probabilities(
-    predict: Predict,
-    images: Float[Tensor, "batch channel height width"],
-    hiding: Float[Tensor, "batch channel height width"],
-    targets: Int[Tensor, " batch"],
-    hidden: Bool[Tensor, "batch way cell"],
-    cells: Size,
-    advance: Advance = _no_progress,
-) -> NDArray[np.float64]:
-    """(batch, way) probability of the target where cells of `images` are replaced by those of `hiding`.
+        Many images and ways go through the model together, on a CPU in several threads.
+        """
+        device, (height, width) = self.images.device, self.images.shape[-2:]
+        row_of, column_of = (cell_along(*along).to(device) for along in zip((height, width), self.cells, strict=True))
+        rows = rearrange(hidden, "batch way (row column) -> (batch way) row column", row=self.cells[0]).to(device)
+        image_of = torch.arange(len(self.images), device=device).repeat_interleave(hidden.shape[1])
+        room = _PIXELS_AT_ONCE * (1 if device.type == "cpu" else _ON_GPU)
+        at_once = max(1, room // (height * width))
 
-    Many images and ways go through the model together, on a CPU in several threads; `advance` hears how many.
-    """
-    height, width = images.shape[-2:]
-    row_of, column_of = (cell_along(*along).to(images.device) for along in zip((height, width), cells, strict=True))
-    rows = rearrange(hidden, "batch way (row column) -> (batch way) row column", row=cells[0]).to(images.device)
-    image_of = torch.arange(len(images), device=images.device).repeat_interleave(hidden.shape[1])
-    room = _PIXELS_AT_ONCE * (1 if images.device.type == "cpu" else _ON_GPU)
-    at_once = max(1, room // (height * width))
+        def with_hidden(some: Tensor, at: Tensor) -> Tensor:
+            pixels = some[:, row_of][:, :, column_of][:, None]
+            return self.predict(torch.where(pixels, self.stand_ins[at], self.images[at]), self.targets[at]).cpu()
 
-    def with_hidden(some: Tensor, at: Tensor) -> Tensor:
-        pixels = some[:, row_of][:, :, column_of][:, None]
-        return predict(torch.where(pixels, hiding[at], images[at]), targets[at]).cpu()
-
-    parts = []
-    with each_on_one_thread(images.device) as spread:
-        for part in spread(with_hidden, rows.split(at_once), image_of.split(at_once)):
-            parts.append(part)
-            advance(len(part))
-    return torch.cat(parts).double().numpy().reshape(hidden.shape[:2])
+        parts = []
+        with each_on_one_thread(device) as spread:
+            for part in spread(with_hidden, rows.split(at_once), image_of.split(at_once)):
+                parts.append(part)
+                advance(len(part))
+        return torch.cat(parts).double().numpy().reshape(hidden.shape[:2])

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.classifier import Precision
+from vitrail.configs import Size
 from vitrail.errors import InputError
 from vitrail.inspection.attribution import CoarseMaps, Method, apply, cells, enlarged
 from vitrail.inspection.faithfulness import RANDOMISED, Faithfulness, Scores
 from vitrail.inspection.masking import (
     BASELINES,
-    Predict,
-    by_hiding,
+    Baseline,
+    MaskedImages,
     cell_means,
     curve_points,
-    curves,
-    ends,
     num_passes,
     ranks,
     stand_in,
@@ -66,19 +65,17 @@ def measure(
     device = next(model.parameters()).device
     images, targets = images.to(device), targets.to(device)
     grid = cells(model, (images.shape[-2], images.shape[-1]))
-    hiding = {baseline: stand_in(images, baseline) for baseline in BASELINES}
-    predict = _predictor(model, precision)
+    masked = {baseline: _masked(model, images, targets, grid, baseline, precision) for baseline in BASELINES}
     anew, few = _drawn_anew(model, seed), slice(0, RANDOMISED)
     passes = len(methods) * len(BASELINES) * num_passes(grid[0] * grid[1]) * len(images)
     scores = []
     with evaluating(model), track("measuring faithfulness", passes, "forward passes") as advance:
-        at_ends = {name: ends(predict, images, instead, targets) for name, instead in hiding.items()}
         for method in methods:
             maps, milliseconds = _timed_maps(method, model, images, targets, seed, precision)
             salience = cell_means(maps, grid)
             values: dict[str, NDArray[np.float64]] = {}
-            for baseline, instead in hiding.items():
-                found = by_hiding(predict, images, instead, targets, salience, grid, at_ends[baseline], seed, advance)
+            for baseline, images_masked in masked.items():
+                found = images_masked.measured(salience, seed, advance)
                 values |= {f"{name}_{baseline}": measured for name, measured in found.items()}
             if masks is not None:
                 shown, truth = enlarged(maps, (images.shape[-2], images.shape[-1])), masks.cpu()
@@ -93,8 +90,8 @@ def measure(
         cells=grid,
         precision=precision,
         seconds=time.perf_counter() - started,
-        probability=float(at_ends["mean"][:, 0].mean()),
-        hidden_probability={baseline: float(found[:, 1].mean()) for baseline, found in at_ends.items()},
+        probability=float(masked["mean"].ends[:, 0].mean()),
+        hidden_probability={name: float(of.ends[:, 1].mean()) for name, of in masked.items()},
         object_share=None if masks is None else float(masks.double().mean()),
         pointing_share=None if masks is None else float(widened(masks).double().mean()),
     )
@@ -113,21 +110,21 @@ def order_gap(
     images, targets = images.to(device), targets.to(device)
     grid = cells(model, (images.shape[-2], images.shape[-1]))
     ranked = ranks(cell_means(maps, grid), seed)
-    predict, hiding = _predictor(model, precision), stand_in(images, "mean")
     with evaluating(model):
-        at_ends = ends(predict, images, hiding, targets)
-        morf, lerf = curves(predict, images, hiding, targets, ranked, grid, at_ends)
+        morf, lerf = _masked(model, images, targets, grid, "mean", precision).curves(ranked)
     points = curve_points(ranked.shape[-1])
     return area_under(lerf, points) - area_under(morf, points)
 
 
-def _predictor(model: Model, precision: Precision) -> Predict:
+def _masked(
+    model: Model, images: Tensor, targets: Tensor, grid: Size, baseline: Baseline, precision: Precision
+) -> MaskedImages:
     def predict(images: Tensor, targets: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(images).float()
         return logits.softmax(dim=-1).gather(1, targets[:, None])[:, 0]
 
-    return predict
+    return MaskedImages(predict, images, stand_in(images, baseline), targets, grid)
 
 
 def _drawn_anew(model: Model, seed: int) -> Model:

@@ -113,28 +113,18 @@ def reorder_patches(
     )
 
 
-def swap_patches(
-    images: Shaped[Tensor, "batch channel height width"], patch_size: int, moved: int, seed: int = 0
+def shuffle_patches(
+    images: Shaped[Tensor, "batch channel height width"],
+    patch_size: int,
+    moved: int | Literal["all"] = "all",
+    seed: int = 0,
 ) -> Shaped[Tensor, "batch channel height width"]:
-    """Images in which `moved` random patches have exchanged places, none of them staying; others for every image.
+    """Images in which all or `moved` random patches have exchanged places, none staying; others for each image.
 
-    Raises:
-        InputError: as `patch_orders` and `reorder_patches`.
+    All patches: as in Naseer et al. 2021, arXiv:2105.10497. Raises InputError as `patch_orders` and `reorder_patches`.
     """
     grid = patch_grid(images.shape[-2:], patch_size)
     return reorder_patches(images, patch_size, patch_orders(len(images), grid, moved, seed))
-
-
-def shuffle_patches(
-    images: Shaped[Tensor, "batch channel height width"], patch_size: int, seed: int = 0
-) -> Shaped[Tensor, "batch channel height width"]:
-    """Images with all patches in random places, none where it was (as in Naseer et al. 2021, arXiv:2105.10497).
-
-    Raises:
-        InputError: the patch size does not divide the image, or the image is one patch.
-    """
-    grid = patch_grid(images.shape[-2:], patch_size)
-    return reorder_patches(images, patch_size, patch_orders(len(images), grid, "all", seed))
 
 
 @dataclass(frozen=True, eq=False)

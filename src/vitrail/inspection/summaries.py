@@ -144,7 +144,7 @@ def summarize_samples(classifier: Classifier, images: UInt8[ndarray, "n c h w"])
     """Where the model looks in a few images, for the class that it predicts."""
     capture = inspect(classifier.model, _inputs(classifier, images))
     method = best_gradient_method(classifier)
-    maps = _without_unit(_explained(capture, method))
+    maps = _maps(capture, method)
     if "attention" not in classifier.model.config.has:
         return SampleSummary(method, maps)
     every = capture.class_attention()
@@ -180,19 +180,19 @@ def summarize_pair(
         predicted_b=b.logits.argmax(dim=1).numpy(),
         class_names=pair[0].class_names,
         methods=methods,
-        maps_a=_without_unit(_explained(a, methods[0])),
-        maps_b=_without_unit(_explained(b, methods[1])),
-        occlusion_a=_without_unit(_explained(a, "occlusion")),
-        occlusion_b=_without_unit(_explained(b, "occlusion")),
+        maps_a=_maps(a, methods[0]),
+        maps_b=_maps(b, methods[1]),
+        occlusion_a=_maps(a, "occlusion"),
+        occlusion_b=_maps(b, "occlusion"),
     )
 
 
-def _explained(capture: Capture, method: str) -> Float[Tensor, "sample height width"]:
-    return attribute(capture.model, capture.images, method, capture.logits.argmax(dim=1))
+def _maps(capture: Capture, method: str) -> Float[ndarray, "sample height width"]:
+    """Attribution to the predicted classes, each map divided by its largest absolute value.
 
-
-def _without_unit(maps: Float[Tensor, "sample height width"]) -> Float[ndarray, "sample height width"]:
-    """Relevance of a thousand patches is as small as half precision goes."""
+    With a thousand patches, relevance is otherwise as small as half precision goes.
+    """
+    maps = attribute(capture.model, capture.images, method, capture.logits.argmax(dim=1))
     largest = maps.abs().amax(dim=(1, 2), keepdim=True)
     return (maps / torch.where(largest > 0, largest, 1.0)).numpy()
 

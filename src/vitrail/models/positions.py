@@ -75,15 +75,15 @@ def sincos_2d(
     """Fixed sine and cosine embeddings of row and column, half of the channels each.
 
     The 2-D form of Vaswani et al. (2017, section 3.5), as in MoCo v3 (Chen et al. 2021, arXiv:2104.02057).
-    `dim` must be a multiple of 4. Patches that span the image of another grid have that grid's embeddings at the places
-    where they lie.
+    `dim` must be a multiple of 4. Patches that span the image of another grid have that grid's embeddings at the
+    points where they lie.
     """
     frequencies = base ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
-    places = (
+    coordinates = (
         (torch.arange(own, dtype=torch.float64) + 0.5) * (whole / own) - 0.5
         for own, whole in zip(grid, spanning or grid, strict=True)
     )
-    rows, columns = torch.meshgrid(*places, indexing="ij")
+    rows, columns = torch.meshgrid(*coordinates, indexing="ij")
     angles = [position.flatten()[:, None] * frequencies for position in (columns, rows)]
     return torch.cat([wave(a) for a in angles for wave in (torch.sin, torch.cos)], dim=1)[None].float()
 

@@ -104,7 +104,7 @@ def _convolution(width_in: int, width_out: int, stride: int = 1) -> tuple[nn.Mod
 
 
 def _convolutions_but_the_first(layers: nn.Sequential) -> dict[str, int]:
-    """Every kernel is a row of a matrix. The first convolution sees pixels, and is no hidden layer."""
+    """Every kernel is a row of a matrix. The first convolution sees pixels, and is not a hidden layer."""
     convolutions = [name for name, layer in layers.named_children() if isinstance(layer, nn.Conv2d)]
     return dict.fromkeys(convolutions[1:], 1)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitrail.configs import CNNConfig, ModelConfig, ViTConfig
-from vitrail.models.build import Model, build_model, count_parameters
+from vitrail.configs import ModelConfig
+from vitrail.models.build import build_model, count_parameters
 
 Shape = tuple[int, ...]
 
@@ -44,35 +44,29 @@ def summarize(config: ModelConfig) -> Summary:
     with torch.device("meta"):
         model = build_model(config).eval()
         image = torch.empty(1, config.in_channels, *config.size)
-    shapes: dict[str, tuple[Shape, Shape]] = {}
+    parts, shapes = _parts(model), dict[str, tuple[Shape, Shape]]()
 
-    def note(name: str, module: nn.Module) -> None:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-            shapes[name] = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+    def note(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        shapes[name] = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
 
-        module.register_forward_hook(hook)
-
-    for name, module in model.named_modules():
-        note(name, module)
+    for name, module in parts:
+        module.register_forward_hook(functools.partial(note, name))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
-    parts = _parts(model)
     # Tokens and positions: of parts that no input passes through.
-    called = tuple(f"{name}." for name, _ in parts if name in shapes)
+    called = tuple(f"{name}." for name in shapes)
     tokens = [
         Row(name, "Parameter", (), tuple(parameter.shape[1:]), parameter.numel())
         for name, parameter in model.named_parameters()
         if not name.startswith(called)
     ]
-    rows = [
+    first, *others = [
         Row(name, type(module).__name__, *shapes[name], sum(p.numel() for p in module.parameters()))
         for name, module in parts
         if name in shapes
     ]
-    first = rows[:1] if isinstance(config, ViTConfig) else []
-    rows = [*first, *tokens, *rows[len(first) :]]
     return Summary(
-        rows=tuple(rows),
+        rows=(first, *tokens, *others),
         parameters=count_parameters(model),
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
         megabytes=sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6,
@@ -80,24 +74,10 @@ def summarize(config: ModelConfig) -> Summary:
     )
 
 
-def _parts(model: Model) -> list[tuple[str, nn.Module]]:
-    """The rows people know: stages or blocks opened one level, other children whole."""
+def _parts(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
+    """The rows people know: lists of blocks, stages and layers opened, everything else whole."""
     parts: list[tuple[str, nn.Module]] = []
-    for name, child in model.named_children():
-        if isinstance(child, nn.ModuleList):
-            parts += [
-                (f"{name}.{place}", module)
-                for place, module in child.named_children()
-                if isinstance(model.config, ViTConfig)
-            ]
-            if isinstance(model.config, CNNConfig):
-                parts += [
-                    (f"{name}.{stage}.{place}", module)
-                    for stage, layers in child.named_children()
-                    for place, module in layers.named_children()
-                ]
-        elif isinstance(child, nn.Sequential) and name == "head":
-            parts += [(f"{name}.{place}", module) for place, module in child.named_children()]
-        else:
-            parts.append((name, child))
+    for name, child in module.named_children():
+        opened = type(child) in (nn.ModuleList, nn.Sequential) and name != "pool"
+        parts += _parts(child, f"{prefix}{name}.") if opened else [(f"{prefix}{name}", child)]
     return parts

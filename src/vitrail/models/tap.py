@@ -14,6 +14,6 @@ def untapped(name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def within(tap: Tap, place: str) -> Tap:
-    """The tap that a part of the model sees: its names are prefixed with the part's place."""
-    return tap if tap is untapped else lambda name, tensor: tap(f"{place}.{name}", tensor)
+def within(tap: Tap, part: str) -> Tap:
+    """The tap that a part of the model sees: names are prefixed with the part's."""
+    return tap if tap is untapped else lambda name, tensor: tap(f"{part}.{name}", tensor)

@@ -53,25 +53,23 @@ def attend(
     explicit = q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[-2] <= _LONGEST_EXPLICIT_ATTENTION
     if not explicit:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, scale=scale)
-    weights = dropout(attention_weights(q, k, scale), dropout_p)
-    return weights.to(v.dtype) @ v
+    return dropout(attention_weights(q, k, scale), dropout_p).to(v.dtype) @ v
 
 
 class Attention(nn.Module):
     """Multi-head self-attention (MSA): `num_heads` attentions side by side, concatenated and projected.
 
-    Appendix A of the ViT paper, equations 5 to 8. Scores are scaled by the head's width, unless the
-    configuration asks for the model's.
+    Appendix A of the ViT paper, equations 5 to 8.
     """
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.scale = config.attention_width**-0.5
+        # All that decides the weights besides q and k: whether they are used or asked for, the arguments are the same.
+        self.scores = {"scale": config.attention_width**-0.5}
         self.dropout = config.attn_dropout
         self.qkv = nn.Linear(config.embed_dim, 3 * config.embed_dim)
-        self.q_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()
-        self.k_norm = QKNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.q_norm, self.k_norm = (QKNorm(config.head_dim) if config.qk_norm else nn.Identity() for _ in "qk")
         self.proj = nn.Linear(config.embed_dim, config.embed_dim)
         self.hidden_matrices = {"qkv": 3, "proj": 1}
 
@@ -80,7 +78,7 @@ class Attention(nn.Module):
             self.qkv(x), "batch token (qkv head dim) -> qkv batch head token dim", qkv=3, head=self.num_heads
         )
         q, k, v = tap("q", self.q_norm(q)), tap("k", self.k_norm(k)), tap("v", v)
-        z = tap("z", attend(q, k, v, self.scale, self.dropout if self.training else 0.0))
+        z = tap("z", attend(q, k, v, **self.scores, dropout_p=self.dropout if self.training else 0.0))
         return self.proj(rearrange(z, "batch head token dim -> batch token (head dim)"))
 
     def weights(
@@ -91,7 +89,7 @@ class Attention(nn.Module):
         queries: slice = slice(None),
     ) -> Float[Tensor, "batch _ _ token"]:
         """The weights by which `forward` mixes the values, of these heads and queries, from q and k as tapped."""
-        return attention_weights(q[:, heads][:, :, queries], k[:, heads], self.scale)
+        return attention_weights(q[:, heads][:, :, queries], k[:, heads], **self.scores)
 
 
 class MLP(nn.Module):

@@ -12,6 +12,7 @@ STEPS, METRICS = "steps.jsonl", "metrics.jsonl"  # a row for every step, and for
 OBSERVATIONS = "observations.jsonl"  # what a study observed before training and after every epoch
 ATTENTION = "attention.safetensors"  # to one image, after every epoch
 CHECKPOINTS = "checkpoints"  # see `checkpoint`
+TENSORBOARD = "tensorboard"  # its files, where the run writes them
 EVALUATION, SAMPLES = "evaluation.json", "samples.safetensors"  # the held-out test, and pictures of it
 INSPECTION = "inspection.safetensors"  # what the report shows of the inside; of a comparison, of a pair of models
 REPORT = "report.html"  # of a comparison, too

@@ -36,7 +36,7 @@ class Plan:
     runs: Mapping[str, RunConfig]
     data_dir: Path | None = None
     """Where downloads and decoded images are kept."""
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Of a run: what was chosen when it was planned, and why."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Of the whole: see `_ABOUT`."""
@@ -61,7 +61,7 @@ class Plan:
                 **self.about,
                 "data_dir": str(files.expanded(self.data_dir).resolve()) if self.data_dir else None,
                 "runs": {name: run_to_json(config) for name, config in self.runs.items()},
-                "choices": {name: list(lines) for name, lines in self.choices.items()},
+                "choices": {name: list(lines) for name, lines in self.notes.items()},
             },
         )
 
@@ -90,7 +90,7 @@ def read_plan(directory: Path) -> Plan:
     try:
         runs = {name: run_from_json(config) for name, config in stored["runs"].items()}
         data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
-        choices = {name: [str(line) for line in lines] for name, lines in stored.get("choices", {}).items()}
+        notes = {name: [str(line) for line in lines] for name, lines in stored.get("choices", {}).items()}
         about = {name: stored[name] for name in _ABOUT[kind]}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({type(error).__name__}: {error})") from error
@@ -101,4 +101,4 @@ def read_plan(directory: Path) -> Plan:
     for name, value in about.items():
         if not isinstance(value, _ABOUT[kind][name]):
             raise InputError(f"{file} is damaged ({name} is {value!r})")
-    return Plan(file, kind, runs, data_dir, choices, about)
+    return Plan(file, kind, runs, data_dir, notes, about)

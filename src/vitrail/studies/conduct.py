@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.data.argument import data_option, lasting, shown_source
 from vitrail.errors import InputError, nearest
-from vitrail.estimate import estimate
+from vitrail.estimate import MEAN_AND_HALF, estimate, over_seeds
 from vitrail.experiments.comparison import provenance
+from vitrail.experiments.finding import Finding, Measured
 from vitrail.experiments.plan import carry_out, draw_up, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import reopen
@@ -22,7 +23,7 @@ from vitrail.runs.directory import Run
 from vitrail.runs.layout import FIGURE, FINDING, MEASURED, RECORD
 from vitrail.runs.plan import Plan
 from vitrail.studies import STUDIES
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, over_seeds
+from vitrail.studies.study import Cell, Results, Setting, Study
 from vitrail.tables import Table, to_markdown
 
 _SEEDS = 3
@@ -74,9 +75,9 @@ def study(
     if seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for an interval")
     cache = Path(data_dir) if data_dir else None
-    setting = Setting(str(data or (chosen.quick_data if quick else chosen.data)), quick, cache)
-    if chosen.only_data and setting.data not in chosen.only_data:
-        raise InputError(f"{name} needs {' or '.join(chosen.only_data)}, whose truth is known, not {setting.data}")
+    setting = Setting(str(data or chosen.usual_data(quick)), quick, cache)
+    if chosen.needs and setting.data != chosen.needs:
+        raise InputError(f"{name} needs {chosen.needs}, whose truth is known, not {setting.data}")
     about = {"study": name, "quick": quick, "data": lasting(setting.data)}
     groups = _groups(chosen, setting, seeds)
     return complete(draw_up("study", groups, Path(out) if out else None, f"study-{name}", cache, about))
@@ -85,8 +86,7 @@ def study(
 def _groups(chosen: Study, setting: Setting, seeds: int) -> Iterator[tuple[str, int, Resolved]]:
     loader = Loader()
     for cell in chosen.plan(setting):
-        train = replace(cell.train, seed=0)
-        yield cell.name, seeds, resolve(cell.data, cell.model, train, setting.data_dir, cell.name, loader=loader)
+        yield cell.name, seeds, resolve(cell.data, cell.model, cell.train, setting.data_dir, cell.name, loader=loader)
 
 
 def complete(plan: Plan) -> Conducted:
@@ -96,28 +96,35 @@ def complete(plan: Plan) -> Conducted:
     """
     name, directory = plan.about["study"], plan.directory
     setting = Setting(plan.about["data"], plan.about["quick"], plan.data_dir)
-    chosen = find(name)
+    chosen, data = find(name), shown_source(setting.data)
     runs = carry_out(plan, report=False, observe=chosen.observe)
     require_all(plan, runs, ": without them the study finds nothing")
     seeds = max(map(len, plan.groups.values()))
     measured = _measure(chosen, {cell: [runs[run] for run in of_cell] for cell, of_cell in plan.groups.items()})
     firsts = {cell: plan.runs[of_cell[0]] for cell, of_cell in plan.groups.items()}
     cells = {cell: Cell(cell, first.data, first.model, first.train) for cell, first in firsts.items()}
-    finding = _placed(chosen.conclude(Results(cells, measured)), setting, seeds)
-    made = provenance([runs[run] for run in plan.runs])
-    record = _record(name, chosen, setting, seeds, finding, measured)
-    settings = {cell: _settings(first) for cell, first in firsts.items()}
-    files.write_json(directory / RECORD, {**record, **made, "settings": settings})
+    quick, spread = "quick, " if setting.quick else "", over_seeds(seeds, MEAN_AND_HALF)
+    finding = chosen.conclude(Results(cells, measured)).on(f"on {data}", quick + spread)
+    given = data_option(setting.data, chosen.usual_data(setting.quick))
+    record = {
+        "study": name,
+        "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",
+        "claim": chosen.claim,
+        "source": chosen.source,
+        **finding.as_json(),
+        "data": data,
+        "seeds": seeds,
+        "cells": {
+            cell: {measure: _over_seeds([of[measure] for of in of_cell]) for measure in of_cell[0]}
+            for cell, of_cell in measured.items()
+        },
+        **provenance([runs[run] for run in plan.runs]),
+        "settings": {cell: _settings(first) for cell, first in firsts.items()},
+    }
+    files.write_json(directory / RECORD, record)
     finding.save_figure(directory / FIGURE, name)
     files.write_bytes(directory / FINDING, _markdown(name, chosen, finding).encode())
     return Conducted(directory, finding)
-
-
-def _placed(finding: Finding, setting: Setting, seeds: int) -> Finding:
-    """With what it was measured on in front: it says nothing of more than that."""
-    scope = f"{'quick, ' if setting.quick else ''}{over_seeds(seeds)}"
-    where = f"{finding.verdict.capitalize()} on {shown_source(setting.data)} ({scope})"
-    return replace(finding, sentence=f"{where}: {finding.sentence}")
 
 
 def _measure(chosen: Study, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Measured]]:
@@ -150,34 +157,6 @@ def _of_run(chosen: Study, run: Run, loader: Loader) -> Measured:
     if chosen.measure is None:
         return found
     return {**found, **chosen.measure(run, reopen(run.directory, to_train=False, loader=loader))}
-
-
-def _record(
-    name: str,
-    chosen: Study,
-    setting: Setting,
-    seeds: int,
-    finding: Finding,
-    measured: Mapping[str, Sequence[Measured]],
-) -> dict[str, Any]:
-    own = chosen.quick_data if setting.quick else chosen.data
-    given = data_option(setting.data, own)
-    return {
-        "study": name,
-        "command": f"vitrail study {name}{' --quick' if setting.quick else ''} --seeds {seeds}{given}",
-        "claim": chosen.claim,
-        "source": chosen.source,
-        "verdict": finding.verdict,
-        "sentence": finding.sentence,
-        "head": list(finding.head),
-        "rows": [list(row) for row in finding.rows],
-        "data": shown_source(setting.data),
-        "seeds": seeds,
-        "cells": {
-            cell: {measure: _over_seeds([of[measure] for of in of_cell]) for measure in of_cell[0]}
-            for cell, of_cell in measured.items()
-        },
-    }
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vitrail import plots
-from vitrail.configs import NO_AUGMENTATION
-from vitrail.estimate import estimate
+from vitrail.configs import NO_AUGMENTATION, ModelConfig
+from vitrail.experiments.finding import Finding, Measured, Seeds, number, percent, verdict
 from vitrail.experiments.resolve import Prepared
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import ALIKE, cell, cnn, vit
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, percent, verdict
+from vitrail.studies.study import Cell, Results, Setting, Study
 from vitrail.text import plural
 
+CLAIM = "A CNN fits its training data in fewer steps than a ViT, and both fit all of it."
+SOURCE = "Xiao et al. 2021, arXiv:2106.14881, of ViTs with and without early convolutions; both fit: our own."
 _TITLES = {"vit": "ViT", "cnn": "CNN"}
 _LEVELS = (50, 80, 95)
 _FITTED = 0.99
@@ -22,8 +23,8 @@ _FITTED = 0.99
 
 def plan(setting: Setting) -> list[Cell]:
     """Both models without augmentation, so that they can learn their images by heart."""
-    plain = {"augment": NO_AUGMENTATION, **ALIKE}
-    return [cell(setting, "vit", vit(setting), **plain), cell(setting, "cnn", cnn(setting), **plain)]
+    models: dict[str, ModelConfig] = {"vit": vit(setting), "cnn": cnn(setting)}
+    return [cell(setting, name, model, augment=NO_AUGMENTATION, **ALIKE) for name, model in models.items()]
 
 
 def measure(run: Run, prepared: Prepared) -> Measured:
@@ -42,54 +43,39 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
 
 def conclude(results: Results) -> Finding:
-    level = max(
-        (n for n in _LEVELS if all(np.isfinite(results.values(name, f"steps_to_{n}")).all() for name in results.cells)),
-        default=_LEVELS[0],
-    )
-    fewer = results.difference("vit", "cnn", f"steps_to_{level}")
-    best = {name: results.values(name, "best") for name in results.cells}
-    steps, seconds = (
-        {name: number(results.estimate(name, f"{unit}_to_{level}"), digits) for name in results.cells}
-        for unit, digits in (("steps", 0), ("seconds", 1))
-    )
+    best, at, curve = (results.values(name) for name in ("best", "steps", "curve"))
+    steps, seconds = ({n: results.values(f"{unit}_to_{n}") for n in _LEVELS} for unit in ("steps", "seconds"))
+    reached_by_all = (n for n in _LEVELS if all(np.isfinite(of).all() for of in steps[n].values()))
+    level = max(reached_by_all, default=_LEVELS[0])
+    taken = {
+        name: f"{number(steps[level][name], 0)} steps and {number(seconds[level][name], 1)} s" for name in results.cells
+    }
     return Finding(
-        verdict=verdict(fewer, *(estimate(of - _FITTED) for of in best.values())),
+        verdict=verdict(steps[level]["vit"] - steps[level]["cnn"], *(of - _FITTED for of in best.values())),
         sentence=(
-            f"To {level} % training accuracy the CNN takes {steps['cnn']} steps and {seconds['cnn']} s, the ViT "
-            f"{steps['vit']} steps and {seconds['vit']} s. Their best training accuracies are "
-            f"{percent(estimate(best['cnn']))} and {percent(estimate(best['vit']))}."
+            f"To {level} % training accuracy the CNN takes {taken['cnn']}, the ViT {taken['vit']}. Their best training "
+            f"accuracies are {percent(best['cnn'])} and {percent(best['vit'])}."
         ),
         head=("model", *(f"steps to {n} %" for n in _LEVELS), *(f"seconds to {n} %" for n in _LEVELS), "best"),
         rows=[
             [
                 _TITLES[name],
-                *(_reached(results.values(name, f"steps_to_{n}"), 0) for n in _LEVELS),
-                *(_reached(results.values(name, f"seconds_to_{n}"), 1) for n in _LEVELS),
-                percent(estimate(best[name])),
+                *(_reached(steps[n][name], 0) for n in _LEVELS),
+                *(_reached(seconds[n][name], 1) for n in _LEVELS),
+                percent(best[name]),
             ]
             for name in results.cells
         ],
         figure=plots.interval_lines(
-            {
-                _TITLES[name]: curve(results.values(name, "steps")[0], 100 * results.values(name, "curve"))
-                for name in results.cells
-            },
-            "steps",
-            "training accuracy, %",
+            {_TITLES[name]: (at[name][0], 100 * curve[name]) for name in results.cells}, "steps", "training accuracy, %"
         ),
     )
 
 
-def _reached(cost: NDArray[np.float64], digits: int) -> str:
+def _reached(cost: Seeds, digits: int) -> str:
     """The mean over those that reach the level would flatter where some do not."""
     reached = int(np.isfinite(cost).sum())
-    return number(estimate(cost), digits) if reached == len(cost) else f"{reached} of {plural(len(cost), 'seed')}"
+    return number(cost, digits) if reached == len(cost) else f"{reached} of {plural(len(cost), 'seed')}"
 
 
-STUDY = Study(
-    claim="A CNN fits its training data in fewer steps than a ViT, and both fit all of it.",
-    source="Xiao et al. 2021, arXiv:2106.14881, of ViTs with and without early convolutions; both fit: our own.",
-    plan=plan,
-    conclude=conclude,
-    measure=measure,
-)
+STUDY = Study(CLAIM, SOURCE, plan, conclude, measure)

@@ -13,14 +13,16 @@ from torch import Tensor
 from vitrail import plots
 from vitrail.classifier import load
 from vitrail.data.splits import spread_over
-from vitrail.estimate import estimate
+from vitrail.experiments.finding import Finding, Measured, number, percent, verdict
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.heads import UNNAMED, name_heads, profile_heads
 from vitrail.models.build import Model, evaluating
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, number, percent, verdict
+from vitrail.studies.study import Cell, Results, Setting, Study
 
+CLAIM = "Few heads matter: half of them can go at the cost of a point of accuracy."
+SOURCE = "After Michel et al. 2019, arXiv:1905.10650, of language models, where 20 to 40 % can go."
 Head = tuple[int, int]
 _IMAGES = 400
 _TOLERATED = 0.01
@@ -75,8 +77,7 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
     def some(indices: np.ndarray) -> tuple[Tensor, Tensor]:
         chosen = spread_over(indices, _IMAGES)
-        pixels = torch.from_numpy(prepared.dataset.read(chosen))
-        return prepared.preprocessing.normalize(pixels), torch.from_numpy(prepared.dataset.labels[chosen])
+        return prepared.inputs(chosen), torch.from_numpy(prepared.dataset.labels[chosen])
 
     val, test = some(prepared.splits.val), some(prepared.splits.test)
     least_first = sorted(every, key=lambda head: loss_without(classifier.model, *val, [head]))
@@ -89,27 +90,26 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
 
 def conclude(results: Results) -> Finding:
-    least, most = (results.values("vit", name) for name in ("least_first", "most_first"))
-    removable = results.values("vit", "removable")
+    least, most, removable = (results.values(of)["vit"] for of in ("least_first", "most_first", "removable"))
     count = least.shape[1] - 1
-    named = estimate(sum(name != UNNAMED for name in measured["names"]) for measured in results.measured["vit"])
     half = count // 2
+    named = np.array([sum(name != UNNAMED for name in of["names"]) for of in results.measured["vit"]], dtype=np.float64)
     return Finding(
-        verdict=verdict(estimate(removable - 0.5)) if results.learned else "undecided",
+        verdict=verdict(removable - 0.5) if results.learned else "undecided",
         sentence=(
-            f"{percent(estimate(removable))} of the {count} heads can be removed, the least important first, before "
-            f"test accuracy falls by more than a point from {percent(estimate(least[:, 0]))}; without the {half} most "
-            f"important ones it is {percent(estimate(most[:, half]))}. {number(named, 1)} of the {count} can be named "
-            "by what they mainly do." + results.caveat
+            f"{percent(removable)} of the {count} heads can be removed, the least important first, before test "
+            f"accuracy falls by more than a point from {percent(least[:, 0])}; without the {half} most important ones "
+            f"it is {percent(most[:, half])}. {number(named, 1)} of the {count} can be named by what they mainly do."
+            + results.caveat
         ),
         head=("heads removed", "least important first", "most important first"),
         rows=[
-            [str(n), percent(estimate(least[:, n])), percent(estimate(most[:, n]))]
+            [str(n), percent(least[:, n]), percent(most[:, n])]
             for n in sorted({0, count // 4, half, 3 * count // 4, count})
         ],
         figure=plots.interval_lines(
             {
-                title: curve(np.linspace(0, 100, count + 1), 100 * of)
+                title: (np.linspace(0, 100, count + 1), 100 * of)
                 for title, of in (("least important first", least), ("most important first", most))
             },
             "heads removed, %",
@@ -118,10 +118,4 @@ def conclude(results: Results) -> Finding:
     )
 
 
-STUDY = Study(
-    claim="Few heads matter: half of them can go at the cost of a point of accuracy.",
-    source="After Michel et al. 2019, arXiv:1905.10650, of language models, where 20 to 40 % can go.",
-    plan=plan,
-    conclude=conclude,
-    measure=measure,
-)
+STUDY = Study(CLAIM, SOURCE, plan, conclude, measure)

@@ -14,16 +14,19 @@ from vitrail import plots
 from vitrail.classifier import load
 from vitrail.data import shapes
 from vitrail.data.splits import spread_over
-from vitrail.estimate import estimate
+from vitrail.experiments.finding import Finding, Measured, percent, points, verdict
 from vitrail.experiments.resolve import Prepared
 from vitrail.inspection.features import feature_maps
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import shapes_cells
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, curve, percent, points, verdict
+from vitrail.studies.study import Cell, Results, Setting, Study
 
+CLAIM = "Features go from simple to complex: shape is read better with depth, edges and colours are not."
+SOURCE = "After Zeiler & Fergus 2014, arXiv:1311.2901, section 4, of CNNs."
 _MARGIN = 0.05
 """By so much, a target "is not read better" with depth."""
 TARGETS = ("orientation", "colour", "shape")
+_TITLES = {"vit": "ViT", "cnn": "CNN"}
 _ORIENTATIONS, _HUES = 4, 6
 _PROBED = 900
 """Test images: two thirds train a probe, the rest test it."""
@@ -85,40 +88,37 @@ def guessed(target: Int[ndarray, " n"]) -> float:
 
 
 def conclude(results: Results) -> Finding:
-    found = {(name, target): results.values(name, target) for name in results.cells for target in TARGETS}
-    gained = {key: of[:, -1] - of[:, 0] for key, of in found.items()}
-    later = [estimate(gained[name, "shape"]) for name in results.cells]
-    not_later = [estimate(_MARGIN - gained[name, of]) for name in results.cells for of in ("orientation", "colour")]
-    titles = {"vit": "ViT", "cnn": "CNN"}
-    by_guessing = results.values(next(iter(results.cells)), "guessed").mean(axis=0)
-
-    def told(name: str) -> str:
-        parts = (f"{target} by {points(estimate(gained[name, target]))}" for target in TARGETS)
-        return f"in the {titles[name]} {', '.join(parts)}"
-
+    found = {target: results.values(target) for target in TARGETS}
+    gained = {target: {name: of[:, -1] - of[:, 0] for name, of in models.items()} for target, models in found.items()}
+    not_better = (_MARGIN - of for target in ("orientation", "colour") for of in gained[target].values())
+    by_guessing = [f"{100 * share:.1f} %" for share in next(iter(results.values("guessed").values())).mean(axis=0)]
+    told = (
+        f"in the {_TITLES[name]} " + ", ".join(f"{target} by {points(gained[target][name])}" for target in TARGETS)
+        for name in results.cells
+    )
     return Finding(
-        verdict=verdict(*later, *not_later) if results.learned else "undecided",
+        verdict=verdict(*gained["shape"].values(), *not_better) if results.learned else "undecided",
         sentence=(
             "From the first features to the input of the logits, the accuracy of linear probes changes: "
-            f"{'; '.join(told(name) for name in results.cells)}. Always guessing the most frequent value is right in "
-            + ", ".join(f"{100 * share:.1f} % ({of})" for share, of in zip(by_guessing, TARGETS, strict=True))
+            f"{'; '.join(told)}. Always guessing the most frequent value is right in "
+            + ", ".join(f"{share} ({target})" for share, target in zip(by_guessing, TARGETS, strict=True))
             + "; what is read hardly better than that can hardly get worse."
             + results.caveat
         ),
         head=("model and depth", *TARGETS),
         rows=[
-            [
-                f"{titles[name]}, {depth} of {found[name, 'shape'].shape[1] - 1}",
-                *(percent(estimate(found[name, target][:, depth])) for target in TARGETS),
-            ]
-            for name in results.cells
-            for depth in range(found[name, "shape"].shape[1])
-        ]
-        + [["guessing the most frequent", *(f"{100 * share:.1f} %" for share in by_guessing)]],
+            *(
+                [f"{_TITLES[name]}, {i} of {depths - 1}", *(percent(found[target][name][:, i]) for target in TARGETS)]
+                for name, depths in ((name, of.shape[1]) for name, of in found["shape"].items())
+                for i in range(depths)
+            ),
+            ["guessing the most frequent", *by_guessing],
+        ],
         figure=plots.interval_lines(
             {
-                f"{titles[name]}: {target}": curve(np.linspace(0, 1, of.shape[1]), 100 * of)
-                for (name, target), of in found.items()
+                f"{_TITLES[name]}: {target}": (np.linspace(0, 1, of[name].shape[1]), 100 * of[name])
+                for name in results.cells
+                for target, of in found.items()
             },
             "depth, share of the model",
             "probe accuracy, %",
@@ -126,13 +126,4 @@ def conclude(results: Results) -> Finding:
     )
 
 
-STUDY = Study(
-    claim="Features go from simple to complex: shape is read better with depth, edges and colours are not.",
-    source="After Zeiler & Fergus 2014, arXiv:1311.2901, section 4, of CNNs.",
-    plan=plan,
-    conclude=conclude,
-    measure=measure,
-    data="shapes",
-    quick_data="shapes",
-    only_data=("shapes",),
-)
+STUDY = Study(CLAIM, SOURCE, plan, conclude, measure, needs="shapes")

@@ -6,10 +6,13 @@ import dataclasses
 
 from vitrail import plots
 from vitrail.configs import ViTConfig
+from vitrail.experiments.finding import Finding, percent, points, verdict
 from vitrail.models.summary import summarize
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, percent, points, verdict
+from vitrail.studies.study import Cell, Results, Setting, Study
 
+CLAIM = "A convolutional stem helps a ViT on small data, at equal compute."
+SOURCE = "Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.4; Hassani et al. 2021, arXiv:2104.05704."
 LINEAR, CONV = "linear-stem", "conv-stem"
 
 
@@ -32,29 +35,22 @@ def _at_equal_cost(hybrid: ViTConfig, of: ViTConfig) -> ViTConfig:
 
 
 def conclude(results: Results) -> Finding:
-    gain = results.difference(CONV, LINEAR, "test_accuracy")
-    costs = {name: results.estimate(name, "multiply_adds").mean / 1e6 for name in (LINEAR, CONV)}
-    found = {name: results.estimate(name, "test_accuracy") for name in (LINEAR, CONV)}
+    accuracy = results.values("test_accuracy")
+    gain = accuracy[CONV] - accuracy[LINEAR]
+    costs = {name: f"{of.mean() / 1e6:.2f}" for name, of in results.values("multiply_adds").items()}
     return Finding(
         verdict=verdict(gain),
         sentence=(
-            f"A convolutional stem changes test accuracy by {points(gain)}, to {percent(found[CONV])}, with "
-            f"{costs[CONV]:.2f}M multiply-adds for an image, against {costs[LINEAR]:.2f}M for the linear one."
+            f"A convolutional stem changes test accuracy by {points(gain)}, to {percent(accuracy[CONV])}, with "
+            f"{costs[CONV]}M multiply-adds for an image, against {costs[LINEAR]}M for the linear one."
         ),
         head=("stem", "test accuracy", "million multiply-adds", "MLP width"),
         rows=[
-            [name, percent(found[name]), f"{costs[name]:.2f}", str(getattr(results.cells[name].model, "mlp_dim", ""))]
+            [name, percent(accuracy[name]), costs[name], str(getattr(results.cells[name].model, "mlp_dim", ""))]
             for name in (LINEAR, CONV)
         ],
-        figure=plots.interval_dots(
-            {"test accuracy, %": {name: results.in_percent(name, "test_accuracy") for name in found}}
-        ),
+        figure=plots.interval_dots({"test accuracy, %": {name: 100 * of for name, of in accuracy.items()}}),
     )
 
 
-STUDY = Study(
-    claim="A convolutional stem helps a ViT on small data, at equal compute.",
-    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.4; Hassani et al. 2021, arXiv:2104.05704.",
-    plan=plan,
-    conclude=conclude,
-)
+STUDY = Study(CLAIM, SOURCE, plan, conclude)

@@ -10,13 +10,16 @@ from vitrail import plots
 from vitrail.classifier import load
 from vitrail.configs import ModelConfig
 from vitrail.estimate import Estimate
+from vitrail.experiments.finding import Finding, Measured, number, percent, points, verdict
 from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import available_cores
 from vitrail.models.build import build_model
 from vitrail.runs.directory import Run
 from vitrail.studies.setups import cell, vit
-from vitrail.studies.study import Cell, Finding, Measured, Results, Setting, Study, number, percent, points, verdict
+from vitrail.studies.study import Cell, Results, Setting, Study
 
+CLAIM = "Smaller patches see more, and cost more than in proportion to the number of tokens."
+SOURCE = "Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.1; Beyer et al. 2023, arXiv:2212.08013."
 _BATCH = 8
 
 
@@ -59,49 +62,42 @@ def measure(run: Run, prepared: Prepared) -> Measured:
 
 
 def conclude(results: Results) -> Finding:
+    accuracy = results.values("test_accuracy")
+    measures = ("tokens", "multiply_adds", "milliseconds", "bytes")
+    costs = {measure: {name: of.mean() for name, of in results.values(measure).items()} for measure in measures}
     coarse, *_, fine = results.cells
-    gain = results.difference(fine, coarse, "test_accuracy")
-
-    def exponent(measure: str) -> float:
-        cost, tokens = (
-            results.estimate(fine, name).mean / results.estimate(coarse, name).mean for name in (measure, "tokens")
-        )
-        return math.log(cost) / math.log(tokens)
-
-    beyond = Estimate(exponent("multiply_adds") - 1, half=0.0)
-    tokens = {name: int(results.estimate(name, "tokens").mean) for name in results.cells}
+    gain = accuracy[fine] - accuracy[coarse]
+    grown = {measure: math.log(of[fine] / of[coarse]) for measure, of in costs.items()}
+    exponents = {measure: by / grown["tokens"] for measure, by in grown.items()}
+    beyond = Estimate(exponents["multiply_adds"] - 1, half=0.0)
+    milliseconds = results.values("milliseconds")
     return Finding(
         verdict=verdict(gain, beyond),
         sentence=(
-            f"From {tokens[coarse]} to {tokens[fine]} tokens test accuracy changes by {points(gain)}; multiply-adds "
-            f"grow as the number of tokens to the power {exponent('multiply_adds'):.2f}, training time as "
-            f"{exponent('milliseconds'):.2f}, memory for the backward pass as {exponent('bytes'):.2f}."
+            f"From {costs['tokens'][coarse]:.0f} to {costs['tokens'][fine]:.0f} tokens test accuracy changes by "
+            f"{points(gain)}; multiply-adds grow as the number of tokens to the power "
+            f"{exponents['multiply_adds']:.2f}, training time as {exponents['milliseconds']:.2f}, memory for the "
+            f"backward pass as {exponents['bytes']:.2f}."
         ),
         head=("patch size", "tokens", "test accuracy", "million multiply-adds", "training ms per image", "kB kept"),
         rows=[
             [
                 name.removeprefix("patch"),
-                str(tokens[name]),
-                percent(results.estimate(name, "test_accuracy")),
-                f"{results.estimate(name, 'multiply_adds').mean / 1e6:.2f}",
-                number(results.estimate(name, "milliseconds")),
-                f"{results.estimate(name, 'bytes').mean / 1e3:,.0f}",
+                f"{costs['tokens'][name]:.0f}",
+                percent(accuracy[name]),
+                f"{costs['multiply_adds'][name] / 1e6:.2f}",
+                number(milliseconds[name]),
+                f"{costs['bytes'][name] / 1e3:,.0f}",
             ]
             for name in results.cells
         ],
         figure=plots.interval_dots(
             {
-                "test accuracy, %": {name: results.in_percent(name, "test_accuracy") for name in results.cells},
-                "training ms per image": {name: results.estimate(name, "milliseconds") for name in results.cells},
+                "test accuracy, %": {name: 100 * of for name, of in accuracy.items()},
+                "training ms per image": milliseconds,
             }
         ),
     )
 
 
-STUDY = Study(
-    claim="Smaller patches see more, and cost more than in proportion to the number of tokens.",
-    source="Dosovitskiy et al. 2021, arXiv:2010.11929, section 4.1; Beyer et al. 2023, arXiv:2212.08013.",
-    plan=plan,
-    conclude=conclude,
-    measure=measure,
-)
+STUDY = Study(CLAIM, SOURCE, plan, conclude, measure)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from vitrail import plots
-from vitrail.studies.setups import images, training, training_set_size, vit
-from vitrail.studies.study import Cell, Finding, Results, Setting, Study, percent, points, verdict
+import re
 
+import numpy as np
+
+from vitrail import plots
+from vitrail.experiments.finding import Finding, percent, points, verdict
+from vitrail.studies.setups import cell, training_set_size, usual_epochs, vit
+from vitrail.studies.study import Cell, Results, Setting, Study
+
+CLAIM = "A ViT is better deeper, trained longer, and with more data."
+SOURCE = "Zhai et al. 2022, arXiv:2106.04560."
 _DEPTHS, _QUICK_DEPTHS = (1, 3, 6), (1, 4)
 _SHARES, _QUICK_SHARES = (25, 100), (30, 100)
 
@@ -13,15 +20,15 @@ _SHARES, _QUICK_SHARES = (25, 100), (30, 100)
 def plan(setting: Setting) -> list[Cell]:
     """Every depth with every share of the training images for two numbers of epochs."""
     whole, _ = training_set_size(setting)
-    usual = training(setting).epochs
-    assert usual is not None
+    usual = usual_epochs(setting)
     depths, shares = (_QUICK_DEPTHS, _QUICK_SHARES) if setting.quick else (_DEPTHS, _SHARES)
     return [
-        Cell(
+        cell(
+            setting,
             f"depth{depth}-data{share}-epochs{epochs}",
-            images(setting, train_subset=None if share == 100 else whole * share // 100),
             vit(setting, depth=depth),
-            training(setting, epochs=epochs),
+            None if share == 100 else whole * share // 100,
+            epochs=epochs,
         )
         for depth in depths
         for share in shares
@@ -30,39 +37,29 @@ def plan(setting: Setting) -> list[Cell]:
 
 
 def conclude(results: Results) -> Finding:
-    levels = [dict(zip(("depth", "data", "epochs"), _parts(name), strict=True)) for name in results.cells]
-    every = {factor: sorted({level[factor] for level in levels}) for factor in levels[0]}
-    most = {factor: values[-1] for factor, values in every.items()}
-
-    def gain(factor: str) -> tuple[str, str]:
-        return _name(most), _name({**most, factor: every[factor][0]})
-
-    gains = {factor: results.difference(*gain(factor), "test_accuracy") for factor in every}
-    told = {
-        "depth": f"depth {every['depth'][0]} to {most['depth']}",
-        "data": f"{every['data'][0]} to {most['data']} % of the training images",
-        "epochs": f"{every['epochs'][0]} to {most['epochs']} epochs",
+    accuracy = {tuple(map(int, re.findall(r"\d+", name))): of for name, of in results.values("test_accuracy").items()}
+    depths, shares, epochs = (sorted(set(levels)) for levels in zip(*accuracy, strict=True))
+    depth, share, longest = depths[-1], shares[-1], epochs[-1]
+    best = accuracy[depth, share, longest]
+    gains = {
+        f"depth {depths[0]} to {depth}": best - accuracy[depths[0], share, longest],
+        f"{shares[0]} to {share} % of the training images": best - accuracy[depth, shares[0], longest],
+        f"{epochs[0]} to {longest} epochs": best - accuracy[depth, share, epochs[0]],
     }
     return Finding(
         verdict=verdict(*gains.values()),
         sentence=(
             "With the other two factors at their largest, test accuracy changes by "
-            + "; ".join(f"{points(gains[factor])} from {told[factor]}" for factor in every)
+            + "; ".join(f"{points(gain)} from {what}" for what, gain in gains.items())
             + "."
         ),
         head=("depth", "% of the data", "epochs", "test accuracy"),
-        rows=[
-            [*(str(level[factor]) for factor in every), percent(results.estimate(_name(level), "test_accuracy"))]
-            for level in levels
-        ],
+        rows=[[*map(str, levels), percent(of)] for levels, of in accuracy.items()],
         figure=plots.interval_lines(
             {
-                f"{share} % of the data, {epochs} epochs": [
-                    (d, results.in_percent(_name({"depth": d, "data": share, "epochs": epochs}), "test_accuracy"))
-                    for d in every["depth"]
-                ]
-                for share in every["data"]
-                for epochs in every["epochs"]
+                f"{s} % of the data, {e} epochs": (depths, 100 * np.stack([accuracy[d, s, e] for d in depths], axis=1))
+                for s in shares
+                for e in epochs
             },
             "depth, blocks",
             "test accuracy, %",
@@ -70,17 +67,4 @@ def conclude(results: Results) -> Finding:
     )
 
 
-def _parts(name: str) -> list[int]:
-    return [int("".join(c for c in part if c.isdigit())) for part in name.split("-")]
-
-
-def _name(level: dict[str, int]) -> str:
-    return "-".join(f"{factor}{value}" for factor, value in level.items())
-
-
-STUDY = Study(
-    claim="A ViT is better deeper, trained longer, and with more data.",
-    source="Zhai et al. 2022, arXiv:2106.04560.",
-    plan=plan,
-    conclude=conclude,
-)
+STUDY = Study(CLAIM, SOURCE, plan, conclude)

@@ -11,7 +11,8 @@ from vitrail.data.splits import split
 from vitrail.models.presets import cnn_compare, cnn_digits, vit_compare, vit_digits
 from vitrail.studies.study import Cell, Setting
 
-_QUICK_EPOCHS, _FULL_EPOCHS = 5, 30
+ALIKE: dict[str, Any] = {"optimizer": "adamw", "lr": 1e-3}
+"""For both kinds of models, where they are held against each other; tuned for neither."""
 
 
 def vit(setting: Setting, **changes: Any) -> ViTConfig:
@@ -30,40 +31,35 @@ def mirrored(setting: Setting) -> bool:
     return open_source(setting.data, setting.data_dir).channels == 3
 
 
-def images(setting: Setting, **changes: Any) -> DataConfig:
-    return DataConfig(setting.data, **changes)
-
-
 def training_set_size(setting: Setting) -> tuple[int, int]:
     """How many training images the data has, without those that validate, and how many classes."""
     source = open_source(setting.data, setting.data_dir)
-    return len(split(source.labels, source.split, images(setting), source.class_names).train), len(source.class_names)
+    splits = split(source.labels, source.split, DataConfig(setting.data), source.class_names)
+    return len(splits.train), len(source.class_names)
+
+
+def usual_epochs(setting: Setting) -> int:
+    return 5 if setting.quick else 30
+
+
+def usual_batch(setting: Setting) -> int:
+    return 64 if setting.quick else 128
+
+
+def cell(setting: Setting, name: str, model: ModelConfig, subset: int | None = None, **train: Any) -> Cell:
+    """A model on so many of the training images (or all of them), by the study's usual budget but for `train`."""
+    usual = {"epochs": usual_epochs(setting), "batch_size": usual_batch(setting)}
+    return Cell(name, DataConfig(setting.data, train_subset=subset), model, TrainConfig(**{**usual, **train}))
 
 
 def shapes_cells(setting: Setting) -> dict[str, Cell]:
     """A ViT with a convolutional stem and a CNN, which learn `shapes` in few epochs; small ones if it must be quick."""
     if setting.quick:
-        data = images(setting, image_size=16, train_subset=2700, test_subset=900, val_fraction=0.04)
+        data = DataConfig(setting.data, image_size=16, train_subset=2700, test_subset=900, val_fraction=0.04)
         small = {"image_size": 16, "patch_size": 4, "embed_dim": 128, "depth": 3, "num_heads": 4, "mlp_dim": 256}
         small_cnn = CNNConfig(16, widths=(32, 64, 96), blocks_per_stage=1, hidden=(128,))
         models: dict[str, ModelConfig] = {"vit": vit(setting, stem="conv", **small), "cnn": small_cnn}
-        train = training(setting, epochs=4)
     else:
-        data, models = images(setting), {"vit": vit(setting, stem="conv"), "cnn": cnn(setting)}
-        train = training(setting, epochs=10, batch_size=64)
+        data, models = DataConfig(setting.data), {"vit": vit(setting, stem="conv"), "cnn": cnn(setting)}
+    train = TrainConfig(epochs=4 if setting.quick else 10, batch_size=64)
     return {name: Cell(name, data, model, train) for name, model in models.items()}
-
-
-def training(setting: Setting, **changes: Any) -> TrainConfig:
-    """Budget and batches that are the same for every run of a study."""
-    epochs = _QUICK_EPOCHS if setting.quick else _FULL_EPOCHS
-    return TrainConfig(**{"epochs": epochs, "batch_size": 64 if setting.quick else 128, **changes})
-
-
-ALIKE: dict[str, Any] = {"optimizer": "adamw", "lr": 1e-3}
-"""For both kinds of models, where they are held against each other; tuned for neither."""
-
-
-def cell(setting: Setting, name: str, model: ModelConfig, **train: Any) -> Cell:
-    """All training images, and the study's usual budget."""
-    return Cell(name, images(setting), model, training(setting, **train))

@@ -19,6 +19,7 @@ from vitrail.inspection import attention_history
 from vitrail.models.build import Model
 from vitrail.models.vit import ViT
 from vitrail.progress import console, say
+from vitrail.runs.layout import METRICS, OBSERVATIONS, STEPS, TENSORBOARD
 from vitrail.training.cost import cumulative_cost
 from vitrail.training.data import TrainingData
 
@@ -61,11 +62,7 @@ def run_recorders(
     train = config.train
     assert train.epochs is not None
     assert train.batch_size is not None
-    recorders: list[Recorder] = [
-        StepRecorder(directory),
-        AttentionRecorder(directory, data),
-        EpochRecorder(directory),
-    ]
+    recorders = [StepRecorder(directory), AttentionRecorder(directory, data), EpochRecorder(directory)]
     if observe is not None:
         recorders.append(ObservationRecorder(directory, observe))
     if train.track == "tensorboard":
@@ -87,7 +84,7 @@ class StepRecorder(Recorder):
     """`steps.jsonl`, on disk at every checkpoint."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / "steps.jsonl"
+        self.path = directory / STEPS
 
     @contextmanager
     def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
@@ -107,7 +104,7 @@ class EpochRecorder(Recorder):
     """`metrics.jsonl`, on disk after every epoch."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / "metrics.jsonl"
+        self.path = directory / METRICS
 
     @contextmanager
     def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
@@ -124,7 +121,7 @@ class ObservationRecorder(Recorder):
     """`observations.jsonl`: what `observe` returns before training and after every epoch."""
 
     def __init__(self, directory: Path, observe: Observe) -> None:
-        self.path, self.observe = directory / "observations.jsonl", observe
+        self.path, self.observe = directory / OBSERVATIONS, observe
 
     @contextmanager
     def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
@@ -153,7 +150,7 @@ class TensorBoardRecorder(Recorder):
     """Every row's numbers, in `<run>/tensorboard`. Raises InputError where TensorBoard is not installed."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory / "tensorboard"
+        self.directory = directory / TENSORBOARD
 
     @contextmanager
     def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
@@ -168,14 +165,14 @@ class TensorBoardRecorder(Recorder):
             yield
 
     def step(self, row: dict[str, Any]) -> None:
-        self._write("step", row, skip=("step",))
+        self._write("step", row)
 
     def epoch(self, row: dict[str, Any], model: Model) -> None:
-        self._write("epoch", row, skip=("step", "epoch"))
+        self._write("epoch", row)
 
-    def _write(self, group: str, row: dict[str, Any], skip: tuple[str, ...]) -> None:
+    def _write(self, group: str, row: dict[str, Any]) -> None:
         for name, value in row.items():
-            if name not in skip and value is not None:
+            if name not in ("step", "epoch") and value is not None:
                 self.writer.add_scalar(f"{group}/{name}", value, row["step"])
 
 
@@ -208,8 +205,7 @@ class Display(Recorder):
         self, label: str, epochs: int, steps_per_epoch: int, batch_size: int, cumulative_cost: Callable[[float], float]
     ) -> None:
         """`cumulative_cost` is what the first share of the steps costs, in any unit."""
-        self.label, self.epochs, self.batch_size = label, epochs, batch_size
-        self.cumulative_cost = cumulative_cost
+        self.label, self.epochs, self.batch_size, self.cumulative_cost = label, epochs, batch_size, cumulative_cost
         self.steps_per_epoch, self.total = steps_per_epoch, epochs * steps_per_epoch
         self.bar: Progress | None = None
         self.task = TaskID(0)

@@ -22,6 +22,7 @@ from vitrail.data.batches import epoch_order, step_seed
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.models.build import Model
 from vitrail.progress import say
+from vitrail.runs.layout import CHECKPOINTS, RUN
 from vitrail.training.data import TrainingData
 from vitrail.training.initial import initial_model
 from vitrail.training.learner import Learner
@@ -194,12 +195,12 @@ class Trainer:
             recorder.flush()
         tensors = {**self.learner.state(), "epoch": self.joined_results()}
         saved = checkpoint.Checkpoint(self.step, asdict(self.position), tensors)
-        checkpoint.save(self.directory / "checkpoints", saved)
+        checkpoint.save(self.directory / CHECKPOINTS, saved)
         self.saved = replace(self.position)
 
     def restore(self) -> None:
         """Go to the latest intact checkpoint, saying what was damaged."""
-        directory = self.directory / "checkpoints"
+        directory = self.directory / CHECKPOINTS
         checkpoint.clear_unfinished(directory)
         for found in checkpoint.from_latest(directory):
             if isinstance(found, checkpoint.DamagedCheckpoint):
@@ -213,7 +214,7 @@ class Trainer:
             except (RuntimeError, KeyError, IndexError, TypeError) as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(
-                    f"{self.directory / 'run.json'} does not fit its checkpoint (another version's?): {reason}"
+                    f"{self.directory / RUN} does not fit its checkpoint (another version's?): {reason}"
                 ) from error
             self.results = [found.tensors["epoch"]] if found.tensors["epoch"] else []
             break

@@ -7,9 +7,9 @@ import pytest
 from vitrail import hardware
 from vitrail.configs import AugmentConfig, TrainConfig
 from vitrail.errors import InputError
+from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import PRESETS, preset
 from vitrail.training import choices
-from vitrail.training.choices import choose_image_size, choose_model, resolve_training
 
 
 @pytest.mark.parametrize(
