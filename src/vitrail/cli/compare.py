@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vitrail.cli.ending import done, show
 from vitrail.cli.options import augmented, laid_over, offered, parse_given, training_options
@@ -38,27 +37,25 @@ def compare(argv: Sequence[str]) -> None:
 
 
 def show_comparison(directory: Path) -> None:
+    from vitrail.estimate import MEAN_AND_STD
+    from vitrail.numbers import count, metric_spread, number
     from vitrail.runs.comparison import Comparison
     from vitrail.runs.layout import COMPARISON
-
-    def spread(values: dict[str, Any], form: str) -> str:
-        if values["mean"] is None:
-            return "-"
-        mean = format(values["mean"], form)
-        return mean if values["std"] is None else f"{mean} ± {format(values['std'], form)}"
 
     comparison = Comparison(directory)
     rows = [
         [
-            name,
-            spread(model["test"]["accuracy"], ".2%"),
-            spread(model["test"]["loss"], ".3f"),
-            spread(model["val"]["accuracy"], ".2%"),
-            f"{model['parameters']:,}",
-            spread(model["seconds"], ",.0f"),
-            spread(model["images_per_second"], ",.0f"),
+            model.name,
+            metric_spread("accuracy", model.test.get("accuracy")),
+            metric_spread("loss", model.test.get("loss")),
+            metric_spread("accuracy", model.val.get("accuracy")),
+            count(model.parameters),
+            number(model.seconds.mean, model.seconds.std, 0),
+            number(model.images_per_second.mean, model.images_per_second.std, 0),
         ]
-        for name, model in comparison.models.items()
+        for model in comparison.results
     ]
-    show(["model", "test accuracy", "test loss", "val accuracy", "parameters", "seconds", "img/s"], rows)
+    head = ["model", "test accuracy (%)", "test loss", "val accuracy (%)", "parameters", "seconds", "img/s"]
+    several = any(len(model.seconds.values) > 1 for model in comparison.results)
+    show(head, rows, f"{MEAN_AND_STD} over seeds" if several else "")
     done(directory / COMPARISON, comparison.report, then=f"open {quoted(comparison.report)} in a browser")

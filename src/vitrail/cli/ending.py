@@ -12,8 +12,8 @@ def done(*files: Path, then: str) -> None:
     say(f"next: {then}")
 
 
-def show(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> None:
     from vitrail.progress import console
     from vitrail.tables import Table, to_terminal
 
-    console.print(to_terminal(Table("", head, rows)))
+    console.print(to_terminal(Table(caption, head, rows)))

@@ -89,7 +89,7 @@ def _show(found: "Faithfulness") -> None:
     rows = [[row[0].removesuffix(" (control)"), *row[1:-2]] for row in rows]
     show([name.split(" (")[0] for name in head[:-2]], rows)
     fewer = f" (response: {RANDOMISED})" if found.num_images > RANDOMISED else ""
-    say(f"means over {found.num_images} images{fewer} with 95 % intervals; hidden cells have the mean colour")
+    say(f"means over {found.num_images} images{fewer} ± half of their 95 % interval; hidden cells have the mean colour")
     if found.pointing_share is not None:
         say(f"pointing at random hits in {found.pointing_share:.1%} of the images")
 

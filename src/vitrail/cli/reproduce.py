@@ -50,6 +50,7 @@ def reproduce(argv: Sequence[str]) -> None:
 def _list_reproductions() -> None:
     from rich.markup import escape
 
+    from vitrail.estimate import MEAN_AND_STD
     from vitrail.progress import console, say
     from vitrail.recipes.published import REPRODUCTIONS
     from vitrail.recipes.reproducing import recorded, recorded_figure, side_by_side
@@ -63,17 +64,19 @@ def _list_reproductions() -> None:
         else:
             show([*_SIDE_BY_SIDE, "recorded here"], side_by_side(name, recorded(name)))
         console.print()
+    say(f"recorded here: {MEAN_AND_STD} over seeds")
     say("next: vitrail reproduce annotated-600")
 
 
 def show_reproduced(made: "Reproduced") -> None:
     """What is published and what was measured, side by side, and the files."""
+    from vitrail.estimate import MEAN_AND_STD
     from vitrail.progress import say
     from vitrail.runs.layout import record_file, runs_in
 
     records, figure = made.records, made.figure
     if figure is None:
-        show([*_SIDE_BY_SIDE, "measured"], made.rows())
+        show([*_SIDE_BY_SIDE, "measured"], made.rows(), f"{MEAN_AND_STD} over seeds")
         written = [record_file(made.directory, name) for name in records]
     else:
         show(figure["head"], figure["rows"])

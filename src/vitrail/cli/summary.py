@@ -20,9 +20,7 @@ class Summary:
 def summary(argv: Sequence[str]) -> None:
     """What a model consists of and costs, layer by layer; without a name, the presets."""
     options = parse(Summary, argv, summary)
-    from rich.table import Table
-
-    from vitrail.progress import console, say
+    from vitrail.progress import say
 
     if options.preset is None:
         show(
@@ -38,11 +36,8 @@ def summary(argv: Sequence[str]) -> None:
         return " x ".join(map(str, sizes)) or "-"
 
     result = summarize(config)
-    table = Table("name", "type", "input size", "output size")
-    table.add_column("parameters", justify="right")
-    for row in result.rows:
-        table.add_row(row.name, row.type, shape(row.input), shape(row.output), f"{row.parameters:,}")
-    console.print(table)
+    rows = [(row.name, row.type, shape(row.input), shape(row.output), f"{row.parameters:,}") for row in result.rows]
+    show(["name", "type", "input size", "output size", "parameters"], rows)
     say((PRESETS[options.preset].__doc__ or "").strip().replace("\n    ", "\n"))
     say(f"trainable parameters      {result.trainable:>16,}")
     say(f"non-trainable parameters  {result.parameters - result.trainable:>16,}")
