@@ -20,5 +20,5 @@ def plain(monkeypatch):
     """Runs end with the test: maps and reports take longer than a small training."""
     from vitrail.experiments import run as runs
 
-    monkeypatch.setattr(runs, "look_inside", lambda *given: None)
+    monkeypatch.setattr(runs, "store_summary", lambda *given: None)
     monkeypatch.setattr(runs, "write_report", lambda directory: directory)

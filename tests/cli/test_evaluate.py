@@ -20,7 +20,7 @@ def test_evaluating_again_renews_the_maps_of_its_samples(finished, monkeypatch):
 
     before = (finished / "inspection.safetensors").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "look_inside", lambda *given: None)
+        patched.setattr(runs, "store_summary", lambda *given: None)
         assert run(["evaluate", str(finished)]) == 0
         assert not (finished / "inspection.safetensors").exists(), "an old one does not outlive its samples"
     assert run(["resume", str(finished)]) == 0

@@ -75,7 +75,7 @@ def test_what_a_killed_process_left_half_written_does_not_count(tmp_path, plain)
 def test_validating_on_the_test_images_is_said_everywhere(tmp_path, capsys, monkeypatch):
     from vitrail.experiments import run as runs
 
-    monkeypatch.setattr(runs, "look_inside", lambda *given: None)
+    monkeypatch.setattr(runs, "store_summary", lambda *given: None)
     out = tmp_path / "run"
     assert run(["train", "digits", *SMALL, "--epochs", "1", "--val-split", "test", "--out", str(out)]) == 0
     assert "validation uses the test images" in capsys.readouterr().out

@@ -9,7 +9,6 @@ from vitrail.configs import AugmentConfig, TrainConfig
 from vitrail.errors import InputError
 from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import PRESETS, preset
-from vitrail.training import choices
 
 
 @pytest.mark.parametrize(
@@ -140,4 +139,4 @@ def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():
     assert few.augment == AugmentConfig(crop=0, flip=False)
     assert resolve_training(TrainConfig(), preset("vit-compare"), 500)[0].augment == AugmentConfig(crop=4, flip=True)
     assert resolve_training(TrainConfig(), preset("vit-digits"), 500)[0].augment == AugmentConfig(crop=0, flip=False)
-    assert choices.resolve_training(TrainConfig(optimizer="sgd"), preset("resnet18"), 500)[0].weight_decay == 5e-4
+    assert resolve_training(TrainConfig(optimizer="sgd"), preset("resnet18"), 500)[0].weight_decay == 5e-4

@@ -54,8 +54,22 @@ def fails(argv, capsys, *said):
 def test_the_arrays_are_those_of_the_inspection(saved, capsys, monkeypatch):
     monkeypatch.setattr(explaining, "fast_bf16", lambda device: False)
     one, two = (picture(saved / f"{name}.png", seed) for seed, name in enumerate(("one", "two")))
+    methods = ["--methods", "relevancy", "occlusion"]
     assert (
-        run(["explain", str(saved / "vit"), str(one), str(two), "--target", "star", "--out", str(saved / "out")]) == 0
+        run(
+            [
+                "explain",
+                str(saved / "vit"),
+                str(one),
+                str(two),
+                "--target",
+                "star",
+                "--out",
+                str(saved / "out"),
+                *methods,
+            ]
+        )
+        == 0
     )
     out = capsys.readouterr().out
     assert "one.png: " in out

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitrail.configs.offered import Everyday, Flat
-from vitrail.configs.size import Size, as_size
-from vitrail.configs.validation import check_kinds, require, require_positive, require_seed
+from vitrail.configs.validation import Size, as_size, check_kinds, require, require_positive, require_seed
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vitrail.configs.size import Size, as_size
 from vitrail.configs.validation import (
+    Size,
+    as_size,
     check_kinds,
     nearest_divisors,
     nearest_multiples,

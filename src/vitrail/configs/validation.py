@@ -9,6 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from vitrail.errors import InputError
 
+Size = tuple[int, int]
+"""Height and width of images."""
+
 
 def require(ok: bool, message: str) -> None:
     """Raises InputError with the message unless `ok`."""
@@ -81,3 +84,11 @@ def require_not_negative(config: Any, *names: str, group: str = "") -> None:
     for name in names:
         value = getattr(config, name)
         require(value is None or value >= 0, f"{group}{name} is {value}: it must be at least 0")
+
+
+def as_size(size: int | Size | list[int]) -> Size:
+    """`32` or `(32, 48)` (height, width), as a pair."""
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
+        raise InputError(f"image size {size!r}: one or two whole numbers of at least 1 are needed")
+    return pair

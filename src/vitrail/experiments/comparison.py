@@ -16,7 +16,7 @@ from vitrail.estimate import estimate
 from vitrail.experiments.plan import carry_out, draw_up, plain, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import THEN, configs, reopen
-from vitrail.experiments.testing import compare_inside
+from vitrail.experiments.testing import store_pair_summary
 from vitrail.inspection import summaries
 from vitrail.metrics import EPOCH_METRICS
 from vitrail.models.presets import preset
@@ -71,13 +71,13 @@ def complete(plan: Plan) -> Comparison:
         plan.directory / COMPARISON,
         {"data": first.data.source, "models": {name: aggregate(group) for name, group in by_model.items()}},
     )
-    _compare_inside(plan.directory, by_model)
+    _store_pair_summary(plan.directory, by_model)
     write_report(plan.directory)
     require_all(plan, runs, f"; the other runs are in {comparison.report}")
     return comparison
 
 
-def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> None:
+def _store_pair_summary(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> None:
     """Layers and explanations of two models, the first ViT and the first CNN if both are there, else the first two."""
     kinds = {name: runs[0].model["kind"] for name, runs in by_model.items()}
     firsts = [next((name for name in kinds if kinds[name] == kind), None) for kind in ("vit", "cnn")]
@@ -88,9 +88,9 @@ def _compare_inside(directory: Path, by_model: Mapping[str, Sequence[Run]]) -> N
         return
     a, b = (by_model[name][0].directory for name in pair)
     try:
-        compare_inside(path, (pair[0], pair[1]), (a, b), reopen(a, to_train=False))
+        store_pair_summary(path, (pair[0], pair[1]), (a, b), reopen(a, to_train=False))
     except InputError as error:
-        warn(f"the report does not compare the inside of the models: {error}")
+        warn(f"the report does not compare the layers of the models: {error}")
 
 
 def aggregate(runs: Sequence[Run]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands between options and a run: everything left open is chosen and said, then the images are loaded."""
+"""What stands between options and a run: everything left open is chosen and noted, then the images are loaded."""
 
 from __future__ import annotations
 

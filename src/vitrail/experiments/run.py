@@ -25,7 +25,7 @@ from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
-from vitrail.experiments.testing import look_inside, run_test
+from vitrail.experiments.testing import run_test, store_summary
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
@@ -64,12 +64,7 @@ def new_directory(out: Path | None, stem: str) -> Path:
     return files.first_free(Path("runs"), stem)
 
 
-def begin(
-    prepared: Prepared,
-    directory: Path,
-    report: bool = True,
-    observe: Observer | None = None,
-) -> Run:
+def begin(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
     """Write `run.json` into a directory that is empty, and `complete` the run."""
     config, train = prepared.config, prepared.config.train
     summary = summarize(config.model)
@@ -109,15 +104,15 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
     if run.finished and run.begun:
         if not report:
             return run
-        seen = (directory / INSPECTION).is_file()
-        if not seen:
+        summarized = (directory / INSPECTION).is_file()
+        if not summarized:
             try:
                 with files.locked(directory / RUN):
-                    look_inside(directory, load(directory), reopen(directory, to_train=False))
+                    store_summary(directory, load(directory), reopen(directory, to_train=False))
             except InputError as error:
                 # The run is finished all the same, and its report says what there is.
-                warn(f"the report shows nothing of the inside: {error}")
-        if not seen or not run.report.is_file():
+                warn(f"the report has no model section: {error}")
+        if not summarized or not run.report.is_file():
             write_report(directory)
         return run
     prepared = reopen(directory)
@@ -176,24 +171,24 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
 
 
 def complete(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
-    """Train to the end, test once, look inside and report; whatever is already there is not done again.
+    """Train to the end, test once, summarise the model and report; whatever is already there is not done again.
 
     Without `report` the last two are left to `resume`. What `observe` says of a model before training and
     after every epoch is recorded.
     """
-    seen = None if observe is None else functools.partial(observe, prepared)
+    observed = None if observe is None else functools.partial(observe, prepared)
     with files.locked(directory / RUN), hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
                 data = prepared.training_data
-                recorders = run_recorders(prepared.config, data, directory, seen)
+                recorders = run_recorders(prepared.config, data, directory, observed)
                 Trainer(prepared.config, data, directory, check, recorders).fit()
                 classifier = load(directory)
                 run_test(directory, classifier, prepared, check)
                 check()
             if report:
                 with interruptible_anywhere():
-                    look_inside(directory, classifier, prepared)
+                    store_summary(directory, classifier, prepared)
                     write_report(directory)
         except Interrupted as stop:
             raise Interrupted(stop.signum, directory) from None
@@ -207,15 +202,15 @@ def evaluate(directory: Path) -> Path:
         raise InputError(
             f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
         )
-    inside = directory / INSPECTION
-    seen = inside.is_file()
+    summary = directory / INSPECTION
+    summarized = summary.is_file()
     with files.locked(directory / RUN), hardware.settings_kept():
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
-        inside.unlink(missing_ok=True)
+        summary.unlink(missing_ok=True)
         classifier = load(directory)
         run_test(directory, classifier, prepared)
-        if seen:
-            look_inside(directory, classifier, prepared)
+        if summarized:
+            store_summary(directory, classifier, prepared)
     return directory / EVALUATION
 
 

@@ -29,8 +29,8 @@ from vitrail.training import metrics
 
 _SAMPLES = 12
 _MISTAKES = 16
-_LOOKED_AT = 200
-_COMPARED = 512
+_SUMMARIZED = 200
+_SUMMARIZED_OF_PAIR = 512
 
 
 def run_test(
@@ -45,11 +45,11 @@ def run_test(
     model = classifier.model.to(torch.device(config.train.device))
     with track("testing", len(test), "images") as advance:
 
-        def seen(n: int) -> None:
+        def advance_and_check(n: int) -> None:
             advance(n)
             check()
 
-        logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=seen)
+        logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=advance_and_check)
     labels = dataset.labels[test]
     _samples(dataset, test, prepared.image_names, logits).write(directory)
     files.write_json(
@@ -62,10 +62,10 @@ def run_test(
     )
 
 
-def look_inside(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
-    """What the report shows of the inside of a tested model, from a spread of its test images: `INSPECTION`."""
+def store_summary(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
+    """What the report's model section shows of a tested model, from a spread of its test images: `INSPECTION`."""
     classifier.model.to(torch.device(prepared.config.train.device))
-    dataset, chosen = prepared.dataset, spread_over(prepared.splits.test, _LOOKED_AT)
+    dataset, chosen = prepared.dataset, spread_over(prepared.splits.test, _SUMMARIZED)
     samples = _stored_samples(directory).images
     summaries.store(
         directory / INSPECTION,
@@ -74,14 +74,14 @@ def look_inside(directory: Path, classifier: Classifier, prepared: Prepared) -> 
     )
 
 
-def compare_inside(path: Path, names: tuple[str, str], directories: tuple[Path, Path], prepared: Prepared) -> None:
+def store_pair_summary(path: Path, names: tuple[str, str], directories: tuple[Path, Path], prepared: Prepared) -> None:
     """What a comparison's report shows of two models side by side, over test images of both; the file is `path`."""
     pair = load(directories[0]), load(directories[1])
     for classifier in pair:
         classifier.model.to(choose_device("auto"))
     samples = _stored_samples(directories[0])
     first = samples.mistake == 0
-    images = prepared.dataset.read(spread_over(prepared.splits.test, _COMPARED))
+    images = prepared.dataset.read(spread_over(prepared.splits.test, _SUMMARIZED_OF_PAIR))
     summaries.store(path, summaries.summarize_pair(names, pair, images, samples.images[first], samples.labels[first]))
 
 

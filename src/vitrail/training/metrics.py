@@ -104,7 +104,7 @@ def evaluate(logits: Logits, labels: Labels, class_names: Sequence[str]) -> dict
     precision, recall, f1, images = precision_recall_fscore_support(
         labels, predicted, labels=list(classes), zero_division=0
     )
-    said = set(predicted.tolist())
+    ever_predicted = set(predicted.tolist())
     return {
         "images": len(labels),
         **measure(logits, labels),
@@ -113,7 +113,7 @@ def evaluate(logits: Logits, labels: Labels, class_names: Sequence[str]) -> dict
             {
                 "name": class_names[k],
                 "images": int(images[k]),
-                "precision": float(precision[k]) if k in said else None,
+                "precision": float(precision[k]) if k in ever_predicted else None,
                 "recall": float(recall[k]) if images[k] else None,
                 "f1": float(f1[k]) if images[k] else None,
             }
