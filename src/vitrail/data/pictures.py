@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitrail.data.decoding import IMAGE_EXTENSIONS
-from vitrail.data.members import list_folder
+from vitrail.data.members import list_folder, native
 from vitrail.errors import InputError
 from vitrail.text import natural_key, shown
 
@@ -31,7 +31,7 @@ def pictures(given: Sequence[Path]) -> tuple[list[Path], int]:
             images = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS]
             if not images:
                 raise InputError(f"{shown(str(found))}: no file in this folder has an image's ending (.jpg, .png, ...)")
-            files += [found / name for name in sorted(images, key=natural_key)]
+            files += [found / native(name) for name in sorted(images, key=natural_key)]
             passed_over += len(names) - len(images)
     return files, passed_over
 
