@@ -5,6 +5,8 @@ import hashlib
 import io
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 import zlib
 from dataclasses import replace
@@ -537,3 +539,25 @@ class TestRealData:
         at = 31_415
         with zipfile.ZipFile(path) as archive, archive.open(source.image_names[at]) as file:
             assert np.array_equal(images.read([at])[0], np.asarray(Image.open(file)).transpose(2, 0, 1))
+
+
+def test_class_names_are_the_same_in_an_ascii_locale(tmp_path):
+    """Also for those who come after it, from the survey that it kept."""
+    for name in ("café", "日本"):
+        (tmp_path / "données" / name).mkdir(parents=True)
+        for at in range(4):
+            Image.new("L", (8, 8), 9 * at).save(tmp_path / "données" / name / f"{at}.png")
+    program = (
+        "import os, sys; from pathlib import Path; from vitrail.data.sources import open_source; "
+        "from vitrail.data.decoding import Framing; "
+        "s = open_source(os.fsdecode(os.fsencode(sys.argv[1])), Path(sys.argv[2])); "
+        "n = s.load(Framing((8, 8)), 1).images.shape; print(ascii(s.class_names), n)"
+    )
+    ascii_locale = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = []
+    for environment in (ascii_locale, {**os.environ, "PYTHONUTF8": "1"}, ascii_locale):
+        command = [sys.executable, "-c", program, tmp_path / "données", tmp_path / "kept"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        said.append(done.stdout.splitlines()[-1])
+    assert said == [f"{('café', '日本')!a} (8, 1, 8, 8)"] * 3
+    assert len(list((tmp_path / "kept" / "decoded").iterdir())) == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vitrail.data.cache import replacing
-from vitrail.data.members import Container, Listing, Member
+from vitrail.data.members import Container, Listing, Member, utf8
 from vitrail.errors import InputError
 from vitrail.progress import track
 from vitrail.text import shown
@@ -62,7 +62,7 @@ def list_archive(path: Path, plain: Path) -> Listing:
 
 def _list_zip(path: Path) -> Listing:
     status = path.stat()
-    container = Container("zip", str(path), status.st_mtime_ns)
+    container = Container("zip", utf8(path), status.st_mtime_ns)
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
@@ -99,7 +99,7 @@ def _opener(path: Path) -> Callable[[IO[bytes]], Any] | None:
 def _list_tar(path: Path, plain: Path) -> Listing:
     readable = decompressed(path, plain)
     try:
-        with tarfile.open(readable, "r:") as archive:
+        with tarfile.open(readable, "r:", encoding="utf-8") as archive:
             infos = archive.getmembers()
             end = archive.offset
         # tarfile takes a damaged or missing header for the end, which zeros should mark.
@@ -116,7 +116,7 @@ def _list_tar(path: Path, plain: Path) -> Listing:
         if info.isreg() and not info.issparse() and not _unsafe(info.name)
     )
     directories = tuple(_forward(info.name).rstrip("/") for info in infos if info.isdir())
-    container = Container("tar", str(readable), readable.stat().st_mtime_ns)
+    container = Container("tar", utf8(readable), readable.stat().st_mtime_ns)
     return Listing(container, tuple(sorted(members)), directories, tuple(problems))
 
 

@@ -32,6 +32,7 @@ class Container:
 
     kind: Literal["folder", "zip", "tar"]
     path: str
+    """As `utf8` has it."""
     stamp: int = 0
     """Time of change in nanoseconds, so that a worker never reads a new archive by an old list."""
 
@@ -53,6 +54,16 @@ class Listing:
     """It expands beyond the limit: not even to look for further problems may it be read."""
 
 
+def utf8(path: str | Path) -> str:
+    """A name of the file system, which is bytes, as text: the same in whatever locale it is read."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def native(text: str) -> str:
+    """What this process calls the file that `utf8` has named."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
 def list_folder(folder: Path) -> Listing:
     """Everything below `folder`; links are followed, but never in a circle.
 
@@ -67,7 +78,7 @@ def list_folder(folder: Path) -> Listing:
                 members.append(Member(name, status.st_size, status.st_mtime_ns))
     except OSError as error:
         raise InputError(f"{shown(str(error.filename))}: {error.strerror}") from error
-    return Listing(Container("folder", str(folder)), tuple(sorted(members)), tuple(sorted(directories)))
+    return Listing(Container("folder", utf8(folder)), tuple(sorted(members)), tuple(sorted(directories)))
 
 
 def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[bool, str, os.stat_result]]:
@@ -77,7 +88,7 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            name = prefix + entry.name
+            name = prefix + utf8(entry.name)
             try:
                 status = entry.stat()
             except OSError as error:
@@ -94,11 +105,11 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
 def read_member(container: Container, member: Member) -> bytes:
     """The bytes of one file. Raises OSError, zipfile.BadZipFile and the like where it is gone or damaged."""
     if container.kind == "folder":
-        return Path(container.path, member.name).read_bytes()
+        return Path(native(container.path), native(member.name)).read_bytes()
     if container.kind == "zip":
-        archive, infos = _open_zip(container.path, container.stamp)
+        archive, infos = _open_zip(native(container.path), container.stamp)
         return archive.read(infos[member.at])
-    with open(container.path, "rb") as file:
+    with open(native(container.path), "rb") as file:
         file.seek(member.at)
         data = file.read(member.size)
     if len(data) != member.size:

@@ -1,0 +1,53 @@
+"""The image files that the arguments of a command line name."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitrail.data.decoding import IMAGE_EXTENSIONS
+from vitrail.data.members import list_folder, native
+from vitrail.errors import InputError
+from vitrail.text import natural_key, shown
+
+
+def pictures(given: Sequence[Path]) -> tuple[list[Path], int]:
+    """The files themselves; of folders the images in them, at any depth, in natural order; what patterns match.
+
+    A file that is named is taken whatever its ending, one that only lies in a folder must have that of an image. The
+    number is of those passed over, beside hidden ones. Raises InputError for an argument that names nothing, and for
+    a folder without images.
+    """
+    files: list[Path] = []
+    passed_over = 0
+    for path in given:
+        for found in _matches(path):
+            if not found.is_dir():
+                files.append(found)
+                continue
+            names = [m.name for m in list_folder(found).members if not _hidden(m.name)]
+            images = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS]
+            if not images:
+                raise InputError(f"{shown(str(found))}: no file in this folder has an image's ending (.jpg, .png, ...)")
+            files += [found / native(name) for name in sorted(images, key=natural_key)]
+            passed_over += len(names) - len(images)
+    return files, passed_over
+
+
+def _matches(path: Path) -> list[Path]:
+    # A name may have brackets in it: a pattern is only what is no file.
+    name = str(path)
+    if os.path.isfile(name) or os.path.isdir(name):
+        return [path]
+    if os.path.exists(name):
+        raise InputError(f"{shown(name)} is neither a file nor a folder")
+    matched = sorted(glob.glob(name, recursive=True), key=natural_key)
+    if not matched:
+        raise InputError(f"{shown(name)}: {'nothing matches' if glob.has_magic(name) else 'no such file or folder'}")
+    return [Path(one) for one in matched]
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
