@@ -3,8 +3,11 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vitrail.data.layout import TEST, TRAIN, VAL, arrange
+from vitrail.data.tree import made_here, place_of
 from vitrail.text import listed, natural_key, plural, quoted, shown, slug
 
 CLASSES = ("cat/1.jpg", "dog/1.jpg")
@@ -153,3 +156,193 @@ def test_a_count_with_its_noun(count, words, said):
 
 def test_a_path_as_a_shell_takes_it():
     assert quoted("runs/a b") == "'runs/a b'"
+
+
+def test_words_of_splits_wherever_they_stand():
+    for name in (
+        "training_set",
+        "train_images",
+        "seg_train",
+        "train_data",
+        "Train",
+        "TrainImages",
+        "trainset",
+        "train2",
+    ):
+        assert place_of(name) == TRAIN, name
+    for name in ("valid", "Val-Images", "dev", "Eval", "validation_set"):
+        assert place_of(name) == VAL, name
+    for name in ("TEST", "test_set", "seg_test", "testing", "holdout", "my-test-images", "testData"):
+        assert place_of(name) == TEST, name
+    for name in ("cat", "trainers", "contest", "device", "evaluation1x", "train_val", "strain", "medieval", "2021"):
+        assert place_of(name) is None, name
+
+
+@pytest.mark.parametrize(
+    ("train", "other", "held_out"),
+    [
+        ("training_set", "test_set", "test"),
+        ("Train", "Eval", "validation"),
+        ("train", "dev", "validation"),
+        ("train_images", "test_images", "test"),
+        ("train_data", "val_data", "validation"),
+        ("seg_train/seg_train", "seg_test/seg_test", "test"),
+        ("train/train", "test/test", "test"),
+        ("train/images", "test/images", "test"),
+        ("train", "holdout", "test"),
+        ("TrainingData", "TestData", "test"),
+    ],
+)
+@pytest.mark.parametrize("wrapping", ["", "archive/data/"])
+def test_splits_in_other_words(train, other, held_out, wrapping):
+    layout = arrange([wrapping + name for name in under(train, other)])
+    assert layout.class_names == ("cat", "dog")
+    assert sorted(layout.split) == [TRAIN, TRAIN, TEST, TEST]
+    note = f"read as: training images from {train}/, {held_out} images from {other}/; classes cat, dog"
+    assert layout.notes[0] == note
+    assert not layout.problems
+
+
+def test_three_splits_in_other_words():
+    layout = arrange(under("my_train", "my_val", "my_test"))
+    assert sorted(layout.split) == [TRAIN, TRAIN, VAL, VAL, TEST, TEST]
+
+
+_NAMES = st.text("abcxyzäß0123", min_size=1, max_size=5)
+_AFFIX = st.sampled_from(["", "my_", "set1-", "A "])
+
+
+@given(
+    st.sets(_NAMES, min_size=2, max_size=4),
+    st.sampled_from(["train", "Training", "TRAIN"]),
+    st.sampled_from(["test", "Testing", "HOLDOUT"]),
+    _AFFIX,
+    st.sampled_from(["", "_set", "-images", " data"]),
+    st.booleans(),
+)
+def test_a_split_in_any_words_is_that_of_train_and_test(classes, train, test, before, after, doubled):
+    folders = [before + train + after, before + test + after]
+    tops = [f"{folder}/{folder}" if doubled else folder for folder in folders]
+    layout = arrange([f"{top}/{name}/1.png" for top in tops for name in sorted(classes)])
+    plain = arrange([f"{top}/{name}/1.png" for top in ("train", "test") for name in sorted(classes)])
+    assert not layout.problems
+    assert layout.class_names == plain.class_names
+    pairs = zip(layout.labels, layout.split, strict=True)
+    assert sorted(pairs) == sorted(zip(plain.labels, plain.split, strict=True))
+
+
+@given(st.sets(_NAMES, min_size=2, max_size=4), st.sampled_from(["train", "test", "train_station", "Eval"]))
+def test_one_flat_folder_with_the_word_of_a_split_is_a_class(others, word):
+    layout = arrange([f"{name}/1.png" for name in {*others, word}])
+    assert set(layout.class_names) == {*others, word}
+    assert layout.split is None
+    assert not layout.notes
+    assert not layout.problems
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("cat_train", "cat_test"), ("Training", "Holdout")])
+def test_a_split_below_the_class(train, test):
+    layout = arrange([f"{name}/{of}/{at}.jpg" for name in ("cat", "dog") for of in (train, test) for at in range(2)])
+    assert layout.class_names == ("cat", "dog")
+    assert sorted(zip(layout.labels, layout.split, strict=True)) == sorted(
+        (label, place) for label in (0, 1) for place in (TRAIN, TEST) for _ in range(2)
+    )
+    note = f"read as: training images from */{train}/, test images from */{test}/; classes cat, dog"
+    assert layout.notes == (note,)
+
+
+@pytest.mark.parametrize("flat", ["seg_pred", "seg_pred_2"])
+def test_flat_folders_beside_splits_are_left_for_predict(flat):
+    layout = arrange([*under("seg_train/seg_train", "seg_test/seg_test"), f"{flat}/1.jpg", f"{flat}/2.jpg"])
+    assert len(layout.kept) == 4
+    assert f"left out 2 images without a class in {flat}/: for vitrail predict" in layout.notes
+    assert layout.ignored == (("images without a class, beside the splits", 2),)
+
+
+def test_a_flat_test_folder_in_other_words_is_left_for_predict():
+    layout = arrange([*under("train_images"), "test_images/1.png"])
+    assert layout.class_names == ("cat", "dog")
+    assert layout.split is None
+    assert "left out 1 image without a class in test_images/: for vitrail predict" in layout.notes
+
+
+def test_as_imagenet_is_unpacked_without_its_validation_labels():
+    layout = arrange(["train/n01440764/1.JPEG", "train/n01443537/2.JPEG", "val/1.JPEG", "test/1.JPEG"])
+    assert layout.class_names == ("n01440764", "n01443537")
+    assert layout.split is None
+    assert layout.ignored == (("images outside any class folder", 2),)
+
+
+def test_one_folder_in_every_class_wraps_its_images():
+    layout = arrange([f"{name}/images/1.JPEG" for name in ("n01443537", "n01629819")])
+    assert layout.class_names == ("n01443537", "n01629819")
+    assert not layout.problems
+
+
+def test_numbered_classes_keep_their_order():
+    names = [str(number) for number in range(1, 13)]
+    assert arrange([f"{name}/1.png" for name in names]).class_names == tuple(names)
+
+
+_MVTEC = ("train/good/1.png", "test/good/1.png", "test/broken/1.png", "ground_truth/broken/1.png")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (under("color", "grayscale", "segmented"), r"color/ and grayscale/ hold the same folders \(cat, dog\)"),
+        (under("train", "unseen"), r"train/ and unseen/ hold the same folders \(cat, dog\)"),
+        (under("Train", "Eval", "unseen"), r"unseen/ and Train/ hold the same folders \(cat, dog\)"),
+        (under("trainval", "test"), "hold the same folders"),
+        (under("fold1", "fold2"), "fold1/ and fold2/ hold the same folders"),
+        (under("train/color", "train/gray", "test/color", "test/gray"), "class folders in class folders"),
+        ([*under("animals"), "plants/oak/1.jpg", "plants/fern/1.jpg"], r"in class folders \(animals/ holds cat, dog\)"),
+        (["train/1.png", "test/2.png"], "test/, train/ hold images but no class folders"),
+        (["train_img/1.png", "test_img/2.png"], "hold images but no class folders"),
+        (["images/train/1.jpg", "images/val/1.jpg", "labels/train/1.txt"], "hold images but no class folders"),
+        (["train/images/1.jpg", "valid/images/1.jpg", "train/labels/1.txt"], r"only one class \(images\)"),
+        (["images/1.png", "masks/1.png"], "detection or segmentation"),
+        ([*under("train"), "pred/1.png"], r"name train/ itself if these are the classes"),
+        (list(_MVTEC), "train/ has no image of class broken"),
+        ([f"{thing}/{name}" for thing in ("bottle", "cable") for name in _MVTEC], "bottle/ and cable/ hold the same"),
+    ],
+)
+def test_trees_that_could_mean_several_things_are_asked_about(names, said):
+    problems = arrange(names).problems
+    assert re.search(said, problems[0])
+    assert not any("\n" in problem for problem in problems)
+
+
+def test_folders_of_some_classes_are_said_to_belong_to_these():
+    layout = arrange(["cat/a/1.jpg", "cat/b/1.jpg", "dog/1.jpg"])
+    assert layout.notes == ("images in the folders of cat/ belong to the class above them",)
+
+
+def test_what_was_written_here_is_no_data():
+    own = [
+        "runs/x-vit-1/run.json",
+        "runs/x-vit-1/explanation-1/figures/1/a.png",
+        "comparison/plan.json",
+        "comparison/vit-seed0/a.png",
+        "why/explanation.html",
+        "why/figures/1/a.png",
+        "runs/run-1/explanation/1.png",
+        "cat/x-samples.png",
+        "dog/dog-samples.png",
+    ]
+    names = [*CLASSES, *own, "cat/blood-samples.png", ".ipynb_checkpoints/1.png", "__MACOSX/cat/1.jpg"]
+    layout = arrange(names, ["runs", "why"], "x")
+    assert layout.class_names == ("cat", "dog")
+    assert [names[at] for at in layout.kept] == ["cat/1.jpg", "cat/blood-samples.png", "dog/1.jpg"]
+    assert dict(layout.ignored) == {"hidden files": 2, "images that vitrail wrote itself": 6}
+    [note] = layout.notes
+    assert note.startswith("passed over 6 images that vitrail wrote itself: in cat, comparison, dog")
+    assert not made_here(["run.json", "cat/1.jpg"], "x")
+
+
+def test_one_name_in_two_forms_of_unicode_is_one_class():
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    assert arrange([f"{composed}/1.jpg", f"{decomposed}/2.jpg", "tea/1.jpg"]).class_names == (composed, "tea")
+    layout = arrange([f"training_set/{composed}/1.jpg", "training_set/tea/1.jpg", f"test_set/{decomposed}/1.jpg"])
+    assert layout.class_names == (composed, "tea")
+    assert not layout.problems

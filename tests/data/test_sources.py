@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -129,6 +130,25 @@ class TestCache:
             assert getattr(first, name) == getattr(second, name)
         assert np.array_equal(first.labels, second.labels)
         assert list(first.image_names) == list(second.image_names)
+
+    def test_what_earlier_rules_made_of_the_folders_is_found_out_again(self, tmp_path, data_dir):
+        path = write_tree(tmp_path / "x", split_files(training_set=4, test_set=2))
+        assert open_source(path, data_dir).class_names == ("cat", "dog")
+        [kept] = data_dir.glob("decoded/*/survey.json")
+        stored = json.loads(kept.read_text("utf-8"))
+        del stored["reading"]
+        stored["layout"]["class_names"] = ["test_set", "training_set"]
+        kept.write_text(json.dumps(stored), "utf-8")
+        assert open_source(path, data_dir).class_names == ("cat", "dog")
+
+    def test_what_was_written_into_the_folder_changes_nothing(self, tmp_path, data_dir):
+        path = write_tree(tmp_path / "x", small_files())
+        before = open_source(path, data_dir)
+        own = {"runs/x-1/run.json": b"{}", "runs/x-1/explanation-1/figures/a.png": encoded(noise(9))}
+        write_tree(path, own | {"cat/x-samples.png": encoded(noise(8))})
+        after = open_source(path, data_dir)
+        assert (after.content, after.class_names) == (before.content, before.class_names)
+        assert list(after.image_names) == list(before.image_names)
 
     @pytest.mark.parametrize("archive", [False, True])
     def test_changed_data_are_read_anew(self, tmp_path, data_dir, archive):

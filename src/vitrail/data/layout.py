@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final
 
 from vitrail.data.decoding import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
+from vitrail.data.tree import TEST, TRAIN, VAL, made_here, one_form, read
 from vitrail.text import listed, natural_key, plural, shown
 
-TRAIN: Final = 0
-VAL: Final = 1
-TEST: Final = 2
+__all__ = ["TEST", "TRAIN", "VAL", "Layout", "arrange"]
 
 _SPLIT_FOLDERS = {
     "train": TRAIN,
@@ -44,11 +42,16 @@ class Layout:
     problems: tuple[str, ...]
 
 
-def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
+_MADE = "images that vitrail wrote itself"
+
+
+def arrange(names: Sequence[str], directories: Sequence[str] = (), source: str = "") -> Layout:
     """Read classes and splits off relative paths such as `train/cat/1.jpg` or `cat/1.jpg`.
 
-    One folder that wraps all others is looked through. Everything below a class folder belongs to the class.
+    One folder that wraps all others is looked through. Everything below a class folder belongs to the class. What
+    `vitrail` itself wrote is passed over; `source` is what it calls these data.
     """
+    made = made_here(names, source)
     ignored: Counter[str] = Counter()
     unread: Counter[str] = Counter()
     parts: dict[int, tuple[str, ...]] = {}
@@ -56,6 +59,8 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
         components = PurePosixPath(name).parts
         if any(c.startswith(".") or c == "__MACOSX" for c in components):
             ignored["hidden files"] += 1
+        elif at in made:
+            ignored[_MADE] += PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
         elif PurePosixPath(name).suffix.lower() not in IMAGE_EXTENSIONS:
             suffix = PurePosixPath(name).suffix.lower()
             if suffix in UNREAD_EXTENSIONS:
@@ -66,6 +71,10 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
             parts[at] = components
     notes: list[str] = []
     problems: list[str] = []
+    if ignored[_MADE]:
+        folders = sorted({PurePosixPath(names[at]).parts[0] for at in made})
+        notes.append(f"passed over {plural(ignored[_MADE], 'image')} that vitrail wrote itself: in {listed(folders)}")
+        directories = [name for name in directories if PurePosixPath(name).parts[0] not in folders]
     to_convert = [plural(count, f"{suffix} file") for suffix, count in sorted(unread.items())]
     if unread:
         notes.append(f"not read: {listed(to_convert)}; convert them to JPEG")
@@ -73,6 +82,13 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
         cure = f"convert its {listed(to_convert)} to JPEG" if unread else "expected one folder of images per class"
         problems.append(f"there is no image in it that can be read: {cure}")
     depth, has_splits = _unwrap(parts)
+    reading = read(parts, depth, has_splits)
+    if reading.parts is not parts:
+        parts, directories = reading.parts, ()
+        depth, has_splits = 0, True
+    ignored["images without a class, beside the splits"] += reading.left_out
+    notes.extend(reading.notes)
+    problems.extend(reading.problems)
 
     split_of: dict[int, int] | None = None
     if has_splits:
@@ -102,7 +118,19 @@ def arrange(names: Sequence[str], directories: Sequence[str] = ()) -> Layout:
             notes.append("val/ is used as the held-out test split; validation images are drawn from train/")
             split_of = {at: TEST if place == VAL else place for at, place in split_of.items()}
 
-    class_of = {at: p[depth] for at, p in parts.items()}
+    spellings: dict[str, set[str]] = {}
+    for p in parts.values():
+        spellings.setdefault(one_form(p[depth]), set()).add(p[depth])
+    # A name in one spelling stays as it is: what older runs were trained on is told by it, too.
+    class_of = {
+        at: min(s) if len(s := spellings[one_form(p[depth])]) == 1 else one_form(p[depth]) for at, p in parts.items()
+    }
+    within: dict[str, set[str]] = {}
+    for at, p in parts.items():
+        if len(p) > depth + 2:
+            within.setdefault(class_of[at], set()).add(p[depth + 1])
+    if several := sorted((c for c, folders in within.items() if len(folders) > 1), key=natural_key):
+        notes.append(f"images in the folders of {listed(f'{c}/' for c in several)} belong to the class above them")
     learned = {c for at, c in class_of.items() if split_of is None or split_of[at] == TRAIN}
     if unlearned := sorted(set(class_of.values()) - learned, key=natural_key):
         problems.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")

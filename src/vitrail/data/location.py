@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.data.archives import list_archive
+from vitrail.data.argument import source_name
 from vitrail.data.cache import fingerprint
 from vitrail.data.decoding import IMAGE_EXTENSIONS
 from vitrail.data.members import Listing, list_folder
+from vitrail.data.tree import made_here
 from vitrail.text import slug
 
 
@@ -38,7 +40,12 @@ def locate(path: Path, data_dir: Path) -> Location:
     """Raises InputError for a folder that cannot be read."""
     if path.is_dir():
         listing = list_folder(path)
-        images = (m for m in listing.members if os.path.splitext(m.name)[1].lower() in IMAGE_EXTENSIONS)
+        made = made_here([m.name for m in listing.members], source_name(path))
+        images = (
+            m
+            for at, m in enumerate(listing.members)
+            if os.path.splitext(m.name)[1].lower() in IMAGE_EXTENSIONS and at not in made
+        )
         key = fingerprint(path, *(f"{m.name}\0{m.size}\0{m.at}" for m in images))
     else:
         listing = None

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vitrail.data.argument import source_name
 from vitrail.data.cache import DAY_SECONDS, disk_errors, replacing
 from vitrail.data.layout import Layout, arrange
 from vitrail.data.location import Location
@@ -16,6 +17,9 @@ from vitrail.data.members import Container, Listing, Member
 from vitrail.data.scan import Scanned, scan
 from vitrail.errors import InputError
 from vitrail.text import shown
+
+_READING = 2
+"""Of the rules by which folders are understood: what was kept under earlier ones is found out again."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Survey:
 def recall(kept: Path) -> Survey | None:
     """The survey in this folder, if there is one that is whole."""
     try:
-        return _from_json(json.loads((kept / "survey.json").read_text("utf-8")))
+        stored = json.loads((kept / "survey.json").read_text("utf-8"))
+        return _from_json(stored) if stored.get("reading") == _READING else None
     except (OSError, ValueError):
         return None
 
@@ -62,7 +67,7 @@ def survey(location: Location, listing: Listing, tolerant: bool = False) -> Surv
     With `tolerant` it goes on after problems that make the data unusable, to find the others too. Raises InputError
     for those, else, and for a data folder that cannot be written to.
     """
-    layout = arrange([member.name for member in listing.members], listing.directories)
+    layout = arrange([m.name for m in listing.members], listing.directories, source_name(location.path))
     problems = (*listing.problems, *(f"{shown(str(location.path))}: {problem}" for problem in layout.problems))
     if problems and not tolerant:
         raise InputError(problems[0])
@@ -73,7 +78,9 @@ def survey(location: Location, listing: Listing, tolerant: bool = False) -> Surv
     found = Survey(listing.container, members[: len(scanned)], scanned, layout, problems)
     if not problems:
         with replacing(location.kept / "survey.json") as temporary:
-            temporary.write_text(json.dumps({"source": str(location.path), **_to_json(found)}), "utf-8")
+            temporary.write_text(
+                json.dumps({"source": str(location.path), "reading": _READING, **_to_json(found)}), "utf-8"
+            )
         _remove_superseded(location)
     return found
 

@@ -18,6 +18,7 @@ from vitrail.classifier import Classifier, Picture, Precision, load, predict_log
 from vitrail.data import shapes
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
+from vitrail.data.tree import one_form
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.run import reopen
 from vitrail.experiments.testing import labelled
@@ -217,8 +218,9 @@ def choose_methods(classifier: Classifier, names: Sequence[str] | None) -> tuple
 def find_class(classifier: Classifier, target: str | int) -> int:
     """The number of a class given by name, or by number where no class has that name. Raises InputError."""
     names = classifier.class_names
-    if str(target) in names:
-        return names.index(str(target))
+    known = [one_form(name) for name in names]
+    if (name := one_form(str(target))) in known:
+        return known.index(name)
     numbers = [str(number) for number in range(len(names))]
     if str(target) in numbers:
         return numbers.index(str(target))

@@ -11,7 +11,7 @@ from vitrail import files
 from vitrail.configs import RunConfig
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.experiments.resolve import Loader, Resolved, announce, resolve
-from vitrail.experiments.run import Observer, begin, new_directory, resume
+from vitrail.experiments.run import Observer, begin, new_directory, refuse_below_data, resume
 from vitrail.progress import say
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import PLAN, run_name
@@ -36,6 +36,8 @@ def draw_up(
         seeded = over_seeds(name, resolved.config, seeds)
         runs |= seeded
         notes |= dict.fromkeys(seeded, resolved.notes)
+    for source in {config.data.source for config in runs.values()}:
+        refuse_below_data(out, source)
     plan = Plan(new_directory(out, stem) / PLAN, kind, runs, data_dir, notes, about or {})
     plan.write()
     return plan

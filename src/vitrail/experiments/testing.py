@@ -17,6 +17,7 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import open_source
 from vitrail.data.splits import spread_over
+from vitrail.data.tree import one_form
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import choose_device
@@ -129,13 +130,14 @@ def labelled(
         raise InputError(
             f"{directory} was trained on images of {source.name}: leave out --data to measure on those held out"
         )
-    unknown = [name for name in source.class_names if name not in classifier.class_names]
+    known = [one_form(name) for name in classifier.class_names]
+    unknown = [name for name in source.class_names if one_form(name) not in known]
     if unknown:
         raise InputError(
             f"{source.name} has the class {unknown[0]!r}, which the model does not know: "
             f"it knows {'; '.join(classifier.class_names[:10])}"
         )
-    place = np.array([classifier.class_names.index(name) for name in source.class_names])
+    place = np.array([known.index(one_form(name)) for name in source.class_names])
     loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
     is_test = np.zeros(len(loaded), bool) if source.split is None else source.split == TEST
     indices = np.flatnonzero(is_test) if is_test.any() else np.arange(len(loaded))
