@@ -46,7 +46,8 @@ def predict(argv: Sequence[str]) -> None:
     from vitrail.runs.directory import Run
     from vitrail.text import plural
 
-    # What can be wrong with the arguments is found before torch is imported, which takes seconds.
+    # What can be wrong with the arguments is found before torch is imported, which takes seconds: reading `info` raises
+    # where there is no run. Of a comparison, `load` says below that it is one.
     if not Comparison(options.run).finished:
         _ = Run(options.run).info
     files, passed_over = pictures(options.files)
