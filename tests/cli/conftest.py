@@ -1,5 +1,6 @@
 """A finished run, and runs without what most tests do not look at."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,16 @@ from vitrail.cli import run
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
+def _trained(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("runs") / "finished"
     assert run(["train", "digits", *SMALL, "--epochs", "2", "--out", str(directory)]) == 0
     return directory
+
+
+@pytest.fixture
+def finished(_trained, tmp_path_factory) -> Path:
+    """A copy of its own for every test: some measure the run again, or take files from it."""
+    return Path(shutil.copytree(_trained, tmp_path_factory.mktemp("runs") / "finished"))
 
 
 @pytest.fixture
