@@ -25,7 +25,7 @@ from vitrail.report import write_report
 from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import COMPARISON, INSPECTION, made_since
-from vitrail.runs.plan import Plan, plan_file, plan_kind
+from vitrail.runs.plan import Plan, plan_kind
 
 _DEMO_EPOCHS = 40
 
@@ -180,9 +180,10 @@ def demo(directory: Path = Path("runs/demo")) -> Comparison:
         if plan_kind(directory) == "demo":
             if made := made_since(directory):
                 raise InputError(f"{made[0]} would be removed by a new demo: move {directory}, or name another --out")
-            with files.locked(plan_file(directory)):
-                shutil.rmtree(directory)
-        elif not directory.is_dir() or any(directory.iterdir()):
+            with files.locked(directory):
+                for earlier in files.contents(directory):
+                    shutil.rmtree(earlier) if earlier.is_dir() else earlier.unlink()
+        elif not directory.is_dir() or files.contents(directory):
             raise InputError(f"{directory} holds something that is not a demo: name another --out")
     train = TrainConfig(epochs=_DEMO_EPOCHS)
     models = by_name(["vit-digits", "cnn-digits"])
