@@ -55,7 +55,9 @@ class TrainConfig:
     """How the model is trained."""
 
     epochs: Everyday[int | None] = None
-    """Passes over the training images [from their number]"""
+    """Passes over the training images [from their number, in at most 10 minutes]"""
+    time_budget: Everyday[float | None] = None
+    """Minutes of training, in place of --epochs: how many fit is measured before the first step [none]"""
     batch_size: Everyday[int | None] = None
     """Images per step [from their number]"""
     optimizer: Flat[Literal["adam", "adamw", "sgd", "muon"] | None] = None
@@ -107,10 +109,16 @@ class TrainConfig:
         check_kinds(self)
         require_seed("seed", self.seed)
         require(
+            self.epochs is None or self.time_budget is None,
+            "epochs and time_budget both say how long to train: leave one of them out",
+        )
+        require(
             self.threads is None or self.threads <= _MOST_THREADS,
             f"threads is {self.threads}: it must be at most {_MOST_THREADS}",
         )
-        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
+        require_positive(
+            self, "epochs", "time_budget", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side"
+        )
         require_not_negative(self, "weight_decay")
         require_fractions(self, "momentum", "small_until")
         require(

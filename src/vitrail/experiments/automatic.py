@@ -116,6 +116,7 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
     resolved = dataclasses.replace(
         train,
         epochs=epochs,
+        time_budget=None,
         batch_size=batch_size,
         lr=train.lr if train.lr is not None else _default_lr(train, model),
         weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[optimizer],

@@ -13,6 +13,7 @@ from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
 from vitrail.errors import InputError
 from vitrail.estimate import estimate
+from vitrail.experiments.pace import paced
 from vitrail.experiments.plan import carry_out, draw_up, plain, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import THEN, configs, reopen
@@ -53,11 +54,13 @@ def _groups(
     """The same data, budget and batches in the same order for every model, and images of one size: the given one,
     else what the first model would be given.
     """
-    loader = Loader()
+    loader, several = Loader(), []
     for name, model in models.items():
         resolved = resolve(data, model, train, data_dir, name, loader=loader)
         data = resolved.config.data
-        yield name, seeds, resolved
+        several.append(resolved)
+    for name, prepared in zip(models, paced(several, train, loader), strict=True):
+        yield name, seeds, prepared
 
 
 def complete(plan: Plan) -> Comparison:

@@ -78,7 +78,7 @@ def _made(plan: Plan, report: bool, observe: Observer | None) -> dict[str, Run]:
                 unfinished.unlink()
             made = resolve(config.data, config.model, config.train, plan.data_dir, config.model_name, loader=loader)
             if name in plan.notes:
-                made = dataclasses.replace(made, notes=tuple(plan.notes[name]))
+                made = dataclasses.replace(made, found=tuple(plan.notes[name]), chosen=())
             with files.claimed(place, "move what is in it elsewhere"):
                 announce(made, place)
                 runs[name] = begin(loader.load(made), place, report, observe)

@@ -37,14 +37,20 @@ class Resolved:
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     image_names: Sequence[str]
-    notes: tuple[str, ...]
-    """What was chosen automatically and why, and what the data needed."""
+    found: tuple[str, ...]
+    """What the data needed, and which model and size were chosen for it."""
+    chosen: tuple[str, ...]
+    """What was chosen for the training, and why."""
     source_name: str
     fingerprint: str
     """Changes when the classes, the labels or the choice of images change."""
     content: str
     """Changes when an image does."""
     data_dir: Path | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.found, *self.chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +147,8 @@ def resolve(
         preprocessing=preprocessing_for(data, source.channels),
         class_names=source.class_names,
         image_names=source.image_names,
-        notes=(*notes, *chosen),
+        found=tuple(notes),
+        chosen=chosen,
         source_name=source.name,
         fingerprint=fingerprint,
         content=source.content,

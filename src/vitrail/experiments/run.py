@@ -25,6 +25,7 @@ from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.argument import KNOWN
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
+from vitrail.experiments.pace import paced
 from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
 from vitrail.experiments.testing import run_test, store_summary
 from vitrail.interruption import interruptible, interruptible_anywhere
@@ -263,8 +264,9 @@ def start(
     loader = Loader()
     resolved = resolve(data, model, train, data_dir, model_name, loader=loader)
     with new_directory(out, f"{resolved.source_name}-{resolved.config.model_name}") as directory:
-        announce(resolved, directory)
-        return begin(loader.load(resolved), directory)
+        (prepared,) = paced([resolved], train, loader)
+        announce(prepared, directory)
+        return begin(prepared, directory)
 
 
 def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:
