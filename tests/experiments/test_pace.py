@@ -34,9 +34,9 @@ def planned(train, monkeypatch, *seconds, data=DATA):
         (TrainConfig(), (0.1,), 100, "100 epochs: about 10 s here"),
         # Ten minutes hold no more.
         (TrainConfig(), (60.0,), 10, "10 epochs: about 10 min here, as many as fit into 10 minutes"),
-        (TrainConfig(), (1e6,), 1, "1 epoch: about 277.8 h here"),
+        (TrainConfig(), (1e6,), 1, "1 epoch: about 277.8 h here, though not even one fits into 10 minutes"),
         # A budget is used to its end, whichever way it differs.
-        (TrainConfig(time_budget=2.0), (0.1,), 1200, "1,200 epochs: about 120 s"),
+        (TrainConfig(time_budget=2.0), (0.1,), 1200, "1,200 epochs: about 2 min"),
         (TrainConfig(time_budget=2.0), (50.0,), 2, "as many as fit into 2 minutes"),
         # What is asked for is not changed, but its time is said.
         (TrainConfig(epochs=7), (600.0,), 7, "7 epochs: about 70 min here"),

@@ -11,8 +11,10 @@ import numpy as np
 
 from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.data.sources import open_source
 from vitrail.errors import InputError
 from vitrail.estimate import estimate
+from vitrail.experiments.automatic import choose_cnn, choose_model
 from vitrail.experiments.pace import paced
 from vitrail.experiments.plan import carry_out, draw_up, plain, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
@@ -33,7 +35,7 @@ _DEMO_EPOCHS = 40
 
 def start_comparison(
     data: DataConfig,
-    models: Mapping[str, ModelConfig],
+    models: Mapping[str, ModelConfig] | None,
     train: TrainConfig,
     seeds: int,
     out: Path | None = None,
@@ -41,6 +43,9 @@ def start_comparison(
     kind: Literal["comparison", "demo"] = "comparison",
 ) -> Comparison:
     """As `compare`, from configurations: write down the plan and carry it out."""
+    if models is None:
+        size = open_source(data.source, data_dir).native_size
+        models = by_name([choose_model(size), choose_cnn(size)])
     if not models or seeds < 1:
         raise InputError("a comparison needs at least one model and one seed")
     for name in models:
@@ -141,7 +146,7 @@ def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
 
 def compare(
     data: str | Path,
-    models: Sequence[str] | Mapping[str, ModelConfig],
+    models: Sequence[str] | Mapping[str, ModelConfig] | None = None,
     seeds: int = 1,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -151,7 +156,7 @@ def compare(
 
     Args:
         data: as for `train`.
-        models: names of presets, or configurations by name.
+        models: names of presets, or configurations by name; without them, a ViT for images of this size, and a CNN.
         seeds: how many, from `seed` on.
         out: an empty directory; without it, the first free `runs/comparison-<n>`.
         data_dir: where downloads and decoded images are kept.
@@ -163,7 +168,7 @@ def compare(
     """
     data_config, train_config = configs(str(data), options)
     cache = Path(data_dir) if data_dir else None
-    named = dict(models) if isinstance(models, Mapping) else by_name(models)
+    named = dict(models) if isinstance(models, Mapping) else by_name(models) if models is not None else None
     return start_comparison(data_config, named, train_config, seeds, Path(out) if out else None, cache)
 
 

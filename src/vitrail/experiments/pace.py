@@ -35,12 +35,13 @@ def paced(several: Sequence[Resolved], asked: TrainConfig, loader: Loader) -> li
     prepared = [loader.load(resolved) for resolved in several]
     seconds = [epoch_seconds(each) for each in prepared]
     minutes, planned = asked.time_budget or DEFAULT_MINUTES, prepared[0].config.train.epochs or 0
-    affordable = max(1, math.floor(60 * minutes / max(seconds)))
+    affordable = math.floor(60 * minutes / max(seconds))
     limit = ""
     if asked.epochs is None and (asked.time_budget or affordable < planned):
-        planned, fewer = affordable, dataclasses.replace(asked, epochs=affordable, time_budget=None)
-        prepared = [trained_by(fewer, each) for each in prepared]
-        limit = f", as many as fit into {minutes:g} minutes: --time-budget or --epochs changes that"
+        planned = max(1, affordable)
+        prepared = [trained_by(dataclasses.replace(asked, epochs=planned, time_budget=None), each) for each in prepared]
+        fit = "as many as fit" if affordable else "though not even one fits"
+        limit = f", {fit} into {minutes:g} minutes: --time-budget or --epochs changes that"
     return [
         dataclasses.replace(
             each,
@@ -53,7 +54,7 @@ def paced(several: Sequence[Resolved], asked: TrainConfig, loader: Loader) -> li
 def trained_by(train: TrainConfig, prepared: Prepared) -> Prepared:
     """The same model and images; what `train` leaves open is chosen anew."""
     config = prepared.config
-    train, chosen = resolve_training(train, config.model, len(prepared.splits.train))
+    train, chosen = resolve_training(train, config.model, len(prepared.splits.train), prepared.mirroring)
     return dataclasses.replace(prepared, config=dataclasses.replace(config, train=train), chosen=chosen)
 
 

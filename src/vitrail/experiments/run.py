@@ -20,7 +20,7 @@ import torch
 
 from vitrail import files, hardware
 from vitrail.classifier import load
-from vitrail.configs import ClassificationConfig, DataConfig, ModelConfig, TrainConfig
+from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.argument import KNOWN
 from vitrail.data.preprocessing import Preprocessing
@@ -277,6 +277,6 @@ def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConf
     if unknown:
         raise InputError(f"unknown option {', '.join(unknown)}: known are {', '.join(sorted(kinds))}")
     data, train, objective = ({k: v for k, v in options.items() if kinds[k] is kind} for kind in all_kinds)
-    config = TrainConfig(**train)
+    config = dataclasses.replace(RECOMMENDED, **train)
     config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, **objective))
     return DataConfig(source, **data), config
