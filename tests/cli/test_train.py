@@ -120,3 +120,10 @@ def test_divergence_is_one_line(tmp_path, capsys):
     fails(few, capsys, "diverged", "--lr", code=1)
     many = ["train", "digits", *SMALL, "--epochs", "9", "--out", str(tmp_path / "many"), "--lr", "1e38"]
     fails(many, capsys, "diverged", code=1)
+
+
+def test_a_range_of_pixels_needs_two_numbers_and_images_that_it_is_for(tmp_path, capsys):
+    data = str(images(tmp_path / "colours"))
+    fails(["train", data, "--pixel-range", "9", "3"], capsys, "pixel_range", "first of black and then a higher one")
+    fails(["train", data, "--pixel-range", "9"], capsys, "--pixel-range")
+    fails(["train", data, "--pixel-range", "0", "1"], capsys, "none of these is", "leave it out")
