@@ -36,6 +36,8 @@ class AugmentConfig:
     """Brightness, contrast and saturation are each scaled by up to this fraction."""
     policy: Literal["none", "randaugment", "trivialaugment"] = "none"
     """RandAugment (Cubuk et al. 2020, arXiv:1909.13719) or TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)."""
+    policy_version: Literal[1, 2] = 2
+    """2: the policy's operations are Pillow's; 1: as they were before, for what was begun or recorded then."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al. 2018, arXiv:1710.09412); 0 is off."""
     cutmix: float = 0.0
@@ -43,7 +45,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        numbers = (f.name for f in fields(self) if f.name != "policy")
+        numbers = (f.name for f in fields(self) if not f.name.startswith("policy"))
         require_not_negative(self, *numbers, group="augment.")
 
 

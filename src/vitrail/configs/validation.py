@@ -35,7 +35,7 @@ def check_kinds(config: Any) -> None:
             require(NoneType in kinds, f"{name} must be given")
             continue
         choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
-        require(not choices or value in choices, f"{name} is {value!r}: use one of {', '.join(choices)}")
+        require(not choices or value in choices, f"{name} is {value!r}: use one of {', '.join(map(str, choices))}")
         if isinstance(value, tuple):
             require(
                 all(not isinstance(n, float) or math.isfinite(n) for n in value),

@@ -89,7 +89,7 @@ def augment(
     if config.policy != "none" or config.color_jitter > 0:
         x = images.float() / 255
         if config.policy != "none":
-            x = apply_policy(x, config.policy)
+            x = apply_policy(x, config.policy, config.policy_version)
         if config.color_jitter > 0:
             x = color_jitter(x, config.color_jitter)
         x = x * 255
