@@ -128,7 +128,7 @@ def test_enhancements_are_pillows_but_for_rounding(operation, enhance, picture, 
 @given(PICTURES, st.integers(0, 30))
 def test_the_other_operations_on_levels_are_pillows(picture, level):
     expected = by_pillow(ImageOps.autocontrast, picture)
-    assert np.abs(by_ours(policies._autocontrast, picture, 0.0) - expected).max() <= 1
+    assert np.abs(by_ours(policies._autocontrast, picture, 0.0) - expected).max() < 1.01
     expected = by_pillow(lambda image: ImageOps.solarize(image, 255 - 255 * level / 30), picture)
     found = by_ours(policies._solarize, picture, level / 30)
     # A level that lies on the threshold may fall on either side of it by the rounding of floats.
