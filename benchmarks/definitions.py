@@ -1,6 +1,6 @@
 """How far our definitions lie from others' where they differ by choice: the table of `explain-a-prediction.md`.
 
-    python -m benchmarks.definitions [--seeds 5] [--runs DIR] [--out benchmarks/results/definitions.json]
+    python -m benchmarks.definitions [--seeds 4] [--runs DIR] [--out benchmarks/results/definitions.json]
 
 It trains the small model of that page on `shapes` and the default one on digits, for each seed, and measures both ways
 on the same models and images. Others' definitions are written out here, after their published code. It takes some
@@ -301,7 +301,7 @@ def table(record: dict[str, Any]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--runs", type=Path, help="keep the runs here, and go on with those that are there")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
