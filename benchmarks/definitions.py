@@ -34,7 +34,7 @@ from vitrail.inspection.attention import attention_distance, fuse, readout_row, 
 from vitrail.inspection.masking import MaskedImages, cell_means, groups, ranks, stand_in
 from vitrail.inspection.measures import pointing, saco, widened
 from vitrail.inspection.measuring import order_gap
-from vitrail.numbers import number
+from vitrail.numbers import NONE, number
 from vitrail.runs.layout import EVALUATION
 from vitrail.tables import Table, to_markdown
 from vitrail.training import metrics
@@ -289,14 +289,19 @@ def _trained(directory: Path, data: str, seed: int) -> Model:
 
 
 def table(record: dict[str, Any]) -> Table:
-    """Means over seeds, and of the difference half of its 95 % interval."""
-    rows = []
+    """Means over seeds here and elsewhere, and their difference with half of its 95 % interval."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in record["rows"]:
         ours, other = (np.array(row["values"][name]) for name in ("here", "elsewhere"))
         gap = estimate(ours - other)
-        shown = f"{ours.mean():.2f}, {other.mean():.2f}; {number(gap.mean, gap.half)}"
-        rows.append([row["what"], row["here"], row["elsewhere"], row["data"], shown])
-    return Table("", ["measure", "here", "elsewhere", "data", "here, elsewhere; difference"], rows)
+        texts = (row["what"], row["here"], row["elsewhere"])
+        shown = f"{number(ours.mean())}, {number(other.mean())}: {number(gap.mean, gap.half)}"
+        rows.setdefault(texts, {})[row["data"]] = shown
+    return Table(
+        "",
+        ["measure", "here", "elsewhere", *MODELS],
+        [[*texts, *(cells.get(data, NONE) for data in MODELS)] for texts, cells in rows.items()],
+    )
 
 
 def main() -> None:

@@ -37,7 +37,10 @@ def crop_and_flip(
 
 
 def cutout(images: Float[Tensor, "batch channel height width"], side: int) -> Tensor:
-    """Zero (the mean, after normalisation) a square whose centre is uniform over the image."""
+    """Zero (the mean, after normalisation) a square whose centre is uniform over the image.
+
+    An odd side is kept, where the code of DeVries & Taylor (arXiv:1708.04552) covers a pixel less.
+    """
     batch, _, height, width = images.shape
 
     def covered(length: int) -> Tensor:

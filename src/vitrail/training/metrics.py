@@ -84,7 +84,8 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
 def calibration_error(probabilities: NDArray[np.float64], labels: Labels) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over 15 equal bins of confidence.
 
-    Guo et al. (2017), arXiv:1706.04599, equation 3.
+    Guo et al. (2017), arXiv:1706.04599, equation 3, but for a confidence on the edge of two bins: it is in the upper
+    one, as in torchmetrics.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
