@@ -78,7 +78,13 @@ class Markdown:
                     continue
                 heading = self._heading(token, inline)
                 self.headings.append(heading)
-                token.attrs["id"] = heading.anchor
+                if token.tag == "h2" and token.level == 0:
+                    # A part of its own, whose heading stays in sight while one reads it. It is the target of links,
+                    # since a heading in sight is nothing to scroll to.
+                    part = f'</section>\n<section id="{heading.anchor}">\n'
+                    kept.insert(-1, Token("html_block", "", 0, content=part))
+                else:
+                    token.attrs["id"] = heading.anchor
                 link = f' <a class="anchor" href="#{heading.anchor}" aria-label="Link to this section">#</a>'
                 inline.children = [*(inline.children or []), Token("html_inline", "", 0, content=link)]
                 kept.append(inline)

@@ -35,6 +35,17 @@ class Page:
     notebook: str = ""
     """The name of the notebook beside it that it was made from."""
 
+    @property
+    def contents(self) -> list[tuple[Heading, list[Heading]]]:
+        """Every part, with what is in it."""
+        parts: list[tuple[Heading, list[Heading]]] = []
+        for heading in self.headings:
+            if heading.level == 2:
+                parts.append((heading, []))
+            elif heading.level == 3 and parts:
+                parts[-1][1].append(heading)
+        return parts
+
 
 def markdown_page(source: Path, path: Path, sources: frozenset[Path]) -> Page:
     markdown = Markdown(source, sources)
