@@ -6,6 +6,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import build
 from site_builder import execution, figures
@@ -204,6 +206,13 @@ def test_a_formula_without_mathml_is_named(tmp_path, formula):
 def test_a_picture_that_is_not_there_is_named(tmp_path, src):
     with pytest.raises(BuildError, match=re.escape(src)):
         Markdown(tmp_path / "page.md", frozenset()).render(f"![a picture]({src})")
+
+
+def test_pictures_have_their_size(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    Figure(figsize=(2, 1)).savefig(tmp_path / "b.svg")
+    html = Markdown(tmp_path / "page.md", frozenset()).render("![one](a.png) ![two](b.svg)")
+    assert re.findall(r'width="(\d+)" height="(\d+)"', html) == [("3", "2"), ("192", "96")]
 
 
 def test_prices_are_no_formulas(tmp_path):
