@@ -625,9 +625,12 @@ class ViT(nn.Module):
 # %%
 K = len(opened.class_names)
 model = ViT(size=32, patch=4, classes=K, dim=64, depth=7, heads=8, hidden=256)
-written = [cell for cell in get_ipython().user_ns["In"] if cell.startswith(("class", "def attention", "def patchify"))]
-lines = sum(len(cell.splitlines()) for cell in written)
-print(f"{lines} lines of code; {tuple(x.shape)} in, {tuple(model(x).shape)} out")
+tuple(x.shape), tuple(model(x).shape)
+
+# %% tags=["hide-input"]
+pieces = ("class", "def attention", "def patchify")
+lines = sum(len(cell.splitlines()) for cell in get_ipython().user_ns["In"] if cell.startswith(pieces))
+Markdown(f"With attention, MLP, block and patches, the model has {lines} lines.")
 
 # %% tags=["check"]
 assert lines <= 60 and model(x).shape == (64, K)
@@ -1111,12 +1114,12 @@ train, test, answers = divided.train, divided.test, torch.from_numpy(opened.labe
 EPOCHS, BATCH, PEAK, WARMUP = 6, 128, 2e-3, 2
 TOTAL = EPOCHS * (len(train) // BATCH)  # 24 steps
 
-# %%
 torch.manual_seed(0)
 take_weights(model, vit.ViT(config))
 optimizer = torch.optim.Adam(model.parameters(), lr=PEAK)
 losses, accuracies = [], []
 
+# %%
 for epoch in range(EPOCHS):
     order = train[epoch_order(len(train), seed=0, epoch=epoch)]
     for start in range(0, len(order) - BATCH + 1, BATCH):
@@ -1571,10 +1574,8 @@ plots.feature_maps(image, [of[chosen].numpy() for of in maps.values()], most=6)
 # images and tested on the other 100. One patch of 4 × 4 pixels cannot show a whole star. If its token knows about the
 # star, it has learned it from other patches.
 
+
 # %%
-from einops import rearrange
-
-
 def fitted(features, wanted, new):
     """What a ridge regression makes of new features."""
     features, new = (F.pad(each.double(), (0, 1), value=1.0) for each in (features, new))

@@ -34,6 +34,7 @@ def execute(script: Path) -> NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(script.parent)}},
         record_timing=False,
+        coalesce_streams=True,
         extra_arguments=[f"--InteractiveShellApp.exec_lines={_FIRST}", "--log-level=ERROR"],
     )
     started = time.monotonic()
