@@ -25,7 +25,8 @@ from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
 from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
-from vitrail.runs.layout import RUN
+from vitrail.runs.layout import RUN, TRUST
+from vitrail.runs.trust import Trust
 from vitrail.text import quoted
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -61,6 +62,8 @@ class Classifier:
     model: Model
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
+    trust: Trust | None = None
+    """What makes its probabilities calibrated and its answers sets of classes; None where that is not known."""
     frozen: FrozenModel | None = None
     """Answers instead of the model where the classifier is a `compiled` one."""
 
@@ -90,9 +93,18 @@ class Classifier:
         with torch.inference_mode():
             return torch.cat([self.model(part.to(device)).float().cpu() for part in inputs.split(_BATCH)])
 
-    def predict(self, images: Picture | Tensor | Sequence[Picture]) -> Float[Tensor, "batch class"]:
-        """Probabilities: softmax of the logits; each row sums to one. For what is accepted see `prepare`."""
-        return self.logits(images).softmax(dim=-1)
+    def predict(self, images: Picture | Tensor | Sequence[Picture], raw: bool = False) -> Float[Tensor, "batch class"]:
+        """Probabilities; each row sums to one. For what is accepted see `prepare`.
+
+        Calibrated where `trust` has a temperature; with `raw`, and without one, softmax of the logits.
+        """
+        logits = self.logits(images)
+        return (logits / (1.0 if raw else self.temperature)).softmax(dim=-1)
+
+    @property
+    def temperature(self) -> float:
+        """By which logits are divided for calibrated probabilities: 1 where none is known."""
+        return (self.trust and self.trust.temperature) or 1.0
 
     def compiled(self, batch_size: int = 1) -> Classifier:
         """The same classifier, made ready to answer quickly, as for a camera: by default one image at a time.
@@ -121,6 +133,9 @@ class Classifier:
             "class_names": list(self.class_names),
             "preprocessing": dataclasses.asdict(self.preprocessing),
         }
+        if self.trust is not None:
+            weights = checkpoint.latest_weights(Run(directory).checkpoints)
+            files.write_json(directory / TRUST, dataclasses.replace(self.trust, weights=weights).to_json())
         files.write_json(directory / RUN, stored)
 
 
@@ -134,9 +149,11 @@ def load(directory: str | Path) -> Classifier:
         raise InputError(f"{directory} is a comparison: name one of the runs in it")
     run = Run(directory)
     stored = run.info
+    trust = trust_of(run)
     for candidate in checkpoint.from_latest(run.checkpoints):
         if isinstance(candidate, checkpoint.DamagedCheckpoint):
             warn(f"{candidate}: looking for the one before")
+            trust = None
             continue
         try:
             with torch.device("meta"):
@@ -145,9 +162,19 @@ def load(directory: str | Path) -> Classifier:
             class_names = tuple(map(str, stored["class_names"]))
             if len(class_names) != model.config.num_classes:
                 raise ValueError(f"{len(class_names)} class names for {model.config.num_classes} classes")
-            return Classifier(model.eval(), Preprocessing.from_json(stored["preprocessing"]), class_names)
+            return Classifier(model.eval(), Preprocessing.from_json(stored["preprocessing"]), class_names, trust)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{directory / RUN} does not fit its checkpoint: {reason}") from error
     cure = f"'vitrail resume {quoted(directory)}' goes on with the run" if run.trained_here else "save it again"
     raise InputError(f"{directory} has no intact checkpoint: {cure}")
+
+
+def trust_of(run: Run) -> Trust | None:
+    """What is known of the latest weights of a run; None, too, and said, where the file is damaged."""
+    try:
+        found = run.trust
+    except InputError as error:
+        warn(f"{error}: probabilities are the model's own ('vitrail evaluate {quoted(run.directory)}' mends it)")
+        return None
+    return found if found and found.weights == checkpoint.latest_weights(run.checkpoints) else None

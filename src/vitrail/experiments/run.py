@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from vitrail import files, hardware
-from vitrail.classifier import load
+from vitrail.classifier import load, trust_of
 from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.argument import KNOWN
@@ -28,6 +28,7 @@ from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.pace import paced
 from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
 from vitrail.experiments.testing import run_test, store_summary
+from vitrail.experiments.trusting import store_trust
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
@@ -121,17 +122,23 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
             here = _made_with(torch.device(prepared.config.train.device))
             files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
             return complete(prepared, directory, report, observe)
+    # Where validation images are those of the test, nothing is known, and nothing lacks.
+    trusted = run.validates_on_test or trust_of(run) is not None
     summarized = (directory / INSPECTION).is_file()
-    if report and not summarized:
+    if report and not (trusted and summarized):
         try:
             with files.locked(directory):
-                store_summary(directory, load(directory), reopen(directory, to_train=False))
+                classifier, prepared = load(directory), reopen(directory, to_train=False)
+                if not trusted:
+                    store_trust(directory, classifier, prepared)
+                if not summarized:
+                    store_summary(directory, classifier, prepared)
         except InputError as error:
             # The run is finished all the same, and its report says what there is.
-            warn(f"the report has no model section: {error}")
-    if report and not (summarized and run.report.is_file()):
+            warn(f"the report lacks what is measured on the images: {error}")
+    if report and not (trusted and summarized and run.report.is_file()):
         write_report(directory)
-    return run
+    return Run(directory)
 
 
 def _made_with(device: torch.device) -> dict[str, Any]:
@@ -197,10 +204,11 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
                 recorders = run_recorders(prepared.config, data, directory, observed)
                 Trainer(prepared.config, data, directory, check, recorders).fit()
                 classifier = load(directory)
-                run_test(directory, classifier, prepared, check)
+                logits = run_test(directory, classifier, prepared, check)
                 check()
             if report:
                 with interruptible_anywhere():
+                    store_trust(directory, classifier, prepared, logits)
                     store_summary(directory, classifier, prepared)
                     write_report(directory)
         except Interrupted as stop:
@@ -221,7 +229,8 @@ def evaluate(directory: Path) -> Path:
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
         summary.unlink(missing_ok=True)
         classifier = load(directory)
-        run_test(directory, classifier, prepared)
+        logits = run_test(directory, classifier, prepared)
+        store_trust(directory, classifier, prepared, logits)
         if summarized:
             store_summary(directory, classifier, prepared)
     return directory / EVALUATION

@@ -26,6 +26,7 @@ from vitrail.inspection import summaries
 from vitrail.progress import track, warn
 from vitrail.runs.directory import Run, Samples
 from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
+from vitrail.runs.trust import softmax
 from vitrail.text import quoted
 from vitrail.training import metrics
 
@@ -37,8 +38,8 @@ _SUMMARIZED_OF_PAIR = 512
 
 def run_test(
     directory: Path, classifier: Classifier, prepared: Prepared, check: Callable[[], None] = lambda: None
-) -> None:
-    """The held-out test, in float32: `evaluation.json`, and the pictures that the report shows.
+) -> NDArray[np.float32]:
+    """The held-out test, in float32: `evaluation.json`, and the pictures that the report shows. Returns the logits.
 
     The classifier is the one that is stored there; `check` is asked after every batch whether to go on.
     """
@@ -53,7 +54,8 @@ def run_test(
 
         logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=advance_and_check)
     labels = dataset.labels[test]
-    _samples(dataset, test, prepared.image_names, logits).write(directory)
+    samples = _samples(dataset, test, prepared.image_names, logits)
+    files.write_bytes(directory / SAMPLES, samples.to_bytes())
     files.write_json(
         directory / EVALUATION,
         {
@@ -62,6 +64,7 @@ def run_test(
             **metrics.evaluate(logits, labels, classifier.class_names),
         },
     )
+    return logits
 
 
 def store_summary(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
@@ -152,7 +155,7 @@ def _samples(
 ) -> Samples:
     """A few test images, one class after another, and the surest mistakes, with their probabilities."""
     labels = dataset.labels[test]
-    probabilities = metrics.softmax(logits)
+    probabilities = softmax(logits)
     predicted = probabilities.argmax(axis=1)
     by_class = np.argsort(labels, kind="stable")
     _, starts = np.unique(labels[by_class], return_index=True)

@@ -20,7 +20,20 @@ from safetensors.numpy import save
 from vitrail import files
 from vitrail.errors import InputError
 from vitrail.files import Json, checked
-from vitrail.runs.layout import CHECKPOINTS, EVALUATION, METRICS, OBSERVATIONS, REPORT, RUN, SAMPLES, STEPS, group_of
+from vitrail.runs.layout import (
+    CHECKPOINTS,
+    EVALUATION,
+    METRICS,
+    OBSERVATIONS,
+    REPORT,
+    RUN,
+    SAMPLES,
+    STEPS,
+    SUSPECT_PICTURES,
+    TRUST,
+    group_of,
+)
+from vitrail.runs.trust import Trust
 from vitrail.text import shown_name
 
 
@@ -65,10 +78,10 @@ class Samples:
     image_names: tuple[str, ...]
     """One per image, or none at all where the data set has no names."""
 
-    def write(self, directory: Path) -> None:
-        """Into the directory of a run."""
+    def to_bytes(self) -> bytes:
+        """As the file in the directory of a run."""
         arrays, names = {name: getattr(self, name) for name in _ARRAYS}, json.dumps(self.image_names)
-        files.write_bytes(directory / SAMPLES, save(arrays, metadata={"image_names": names}))
+        return save(arrays, metadata={"image_names": names})
 
 
 _ARRAYS = ("images", "labels", "probabilities", "index", "mistake")
@@ -135,6 +148,18 @@ class Run:
     @cached_property
     def samples(self) -> Samples | None:
         path = self.directory / SAMPLES
+        return checked(path, lambda: _samples(path)) if path.is_file() else None
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """How far to trust its answers, and of which weights that is known; see `classifier.trust_of`."""
+        path = self.directory / TRUST
+        return checked(path, lambda: Trust.from_json(files.read_json(path))) if path.is_file() else None
+
+    @cached_property
+    def suspects(self) -> Samples | None:
+        """The training images whose label is most doubtful, first first."""
+        path = self.directory / SUSPECT_PICTURES
         return checked(path, lambda: _samples(path)) if path.is_file() else None
 
     @property

@@ -9,17 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.metrics import EPOCH_METRICS
+from vitrail.runs.trust import softmax
+from vitrail.trust.calibration import calibration_error
 
 _AUROC_SAMPLE = 100_000
-_CALIBRATION_BINS = 15
 
 Logits = NDArray[np.float32]
 Labels = NDArray[np.int64]
-
-
-def softmax(logits: Logits) -> NDArray[np.float64]:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def cross_entropy(logits: Logits, labels: Labels) -> float:
@@ -79,19 +75,6 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
         "precision": float(precision),
         "recall": float(recall),
     }
-
-
-def calibration_error(probabilities: NDArray[np.float64], labels: Labels) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over 15 equal bins of confidence.
-
-    Guo et al. (2017), arXiv:1706.04599, equation 3, but for a confidence on the edge of two bins: it is in the upper
-    one, as in torchmetrics.
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=_CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 def evaluate(logits: Logits, labels: Labels, class_names: Sequence[str]) -> dict[str, Any]:

@@ -6,11 +6,14 @@ import functools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from torch import Tensor
 
 from vitrail import files
 from vitrail.configs import RunConfig
@@ -19,9 +22,11 @@ from vitrail.inspection import attention_history
 from vitrail.models.build import Model
 from vitrail.models.vit import ViT
 from vitrail.progress import console, say
-from vitrail.runs.layout import METRICS, OBSERVATIONS, STEPS, TENSORBOARD
+from vitrail.runs.layout import MARGINS, METRICS, OBSERVATIONS, STEPS, TENSORBOARD
+from vitrail.runs.margins import Margins
 from vitrail.training.cost import cumulative_cost
 from vitrail.training.data import TrainingData
+from vitrail.trust import suspects
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_REFRESH = 0.1
@@ -41,6 +46,9 @@ class Recorder:
         What is there of later ones, from before an interruption, is superseded.
         """
         yield
+
+    def batch(self, epoch: int, indices: NDArray[np.int64], results: dict[str, Tensor]) -> None:
+        """The images of a step in the epoch after so many finished ones, and the objective's results of them."""
 
     def step(self, row: dict[str, Any]) -> None:
         """A row of `steps.jsonl`."""
@@ -63,6 +71,7 @@ def run_recorders(
     assert train.epochs is not None
     assert train.batch_size is not None
     recorders = [StepRecorder(directory), AttentionRecorder(directory, data), EpochRecorder(directory)]
+    recorders.append(MarginRecorder(directory, data))
     if observe is not None:
         recorders.append(ObservationRecorder(directory, observe))
     if train.track == "tensorboard":
@@ -144,6 +153,37 @@ class AttentionRecorder(Recorder):
         if isinstance(model, ViT):
             image = self.data.dataset.read(self.data.val[:1])[0]
             attention_history.add_epoch(self.directory, row["epoch"], model, image, self.data.preprocessing)
+
+
+class MarginRecorder(Recorder):
+    """`margins.safetensors`: how far each training image's label was ahead in the model, for `trust.suspects`.
+
+    What a step sees twice because of an interruption is written over, not added. Where training begins again in an
+    epoch before the one that is on disk, so does this.
+    """
+
+    def __init__(self, directory: Path, data: TrainingData) -> None:
+        self.path, self.labels = directory / MARGINS, data.dataset.labels
+
+    @contextmanager
+    def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
+        stored = None
+        with suppress(InputError):
+            stored = Margins.read(self.path)
+        goes_on = stored is not None and step > 0 and stored.epoch <= epochs and len(stored.last) == len(self.labels)
+        self.margins = stored if stored is not None and goes_on else Margins.none(len(self.labels))
+        yield
+
+    def batch(self, epoch: int, indices: NDArray[np.int64], results: dict[str, Tensor]) -> None:
+        if epoch > self.margins.epoch:
+            self.margins = self.margins.until(epoch)
+        # Of mixed images, those that show most of their own.
+        own = results["labels"].numpy() == self.labels[indices]
+        logits, labels = results["logits"].numpy()[own], self.labels[indices][own]
+        self.margins.last[indices[own]] = suspects.margins(logits, labels)
+
+    def flush(self) -> None:
+        self.margins.write(self.path)
 
 
 class TensorBoardRecorder(Recorder):

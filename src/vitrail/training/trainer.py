@@ -145,6 +145,9 @@ class Trainer:
         sampled_every = -(-self.steps_per_epoch * self.batch_size // most)
         if finite and position.batch % sampled_every == 0:
             self.results.append(results)
+        if finite:
+            for recorder in self.recorders:
+                recorder.batch(position.epochs, indices, results)
         position.batch += 1
         if not compiled:
             position.seconds += time.perf_counter() - started

@@ -1,0 +1,1 @@
+"""How far a model's answers are to be trusted: pure functions over arrays of logits and labels."""
