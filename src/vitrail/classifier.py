@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
 from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
-from vitrail.runs.layout import RUN, TRUST
+from vitrail.runs.layout import RUN
 from vitrail.runs.trust import Trust
 from vitrail.text import quoted
 
@@ -53,6 +54,17 @@ def predict_logits(
                 parts.append(model(preprocessing.normalize(images)).float().cpu())
             advance(len(images))
     return torch.cat(parts).numpy() if parts else np.zeros((0, 0), np.float32)
+
+
+@contextmanager
+def features_read(model: Model) -> Iterator[list[Float[Tensor, "batch d"]]]:
+    """What the last layer is given in every forward pass while the block lasts, on the CPU."""
+    found: list[Tensor] = []
+    hook = model.head[-1].register_forward_pre_hook(lambda _, given: found.append(given[0].detach().float().cpu()))
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +147,7 @@ class Classifier:
         }
         if self.trust is not None:
             weights = checkpoint.latest_weights(Run(directory).checkpoints)
-            files.write_json(directory / TRUST, dataclasses.replace(self.trust, weights=weights).to_json())
+            dataclasses.replace(self.trust, weights=weights).write(directory)
         files.write_json(directory / RUN, stored)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from vitrail import checkpoint, files
-from vitrail.classifier import Classifier, predict_logits
+from vitrail.classifier import Classifier, features_read, predict_logits
 from vitrail.data import shapes
 from vitrail.data.arrays import read_digits
 from vitrail.data.dataset import ImageDataset
@@ -26,18 +28,20 @@ from vitrail.experiments.resolve import Prepared
 from vitrail.files import Json
 from vitrail.progress import track, warn
 from vitrail.runs.directory import Run, Samples
-from vitrail.runs.layout import MARGINS, SUSPECT_PICTURES, SUSPECTS, TRUST
+from vitrail.runs.layout import MARGINS, SUSPECT_PICTURES, SUSPECTS
 from vitrail.runs.margins import Margins
-from vitrail.runs.trust import COVERAGES, UNLIKE_SHARE, Trust, energy, softmax
+from vitrail.runs.trust import COVERAGES, LIKE_SHARE, Trust, softmax
 from vitrail.trust.calibration import calibration_error, fit_temperature, reliability
 from vitrail.trust.conformal import least_probability, probability_of_truth
-from vitrail.trust.separation import auroc
 from vitrail.trust.suspects import suspects
+from vitrail.trust.unlike import auroc, fit_spread
 
-_OTHERS = 300
-"""Images of each other kind of data."""
+_LEARNED, _TESTED, _OTHERS = 2000, 1000, 300
+"""Images that say what training images are like, and test images and those of each other data to tell apart by it."""
 _MEASURED = (80, 90, 95, 99)
 _MOST_SUSPECTS, _PICTURED = 1000, 24
+_Outputs = tuple[Float[ndarray, "n class"], Float[ndarray, "n d"]]
+"""Logits and features."""
 
 
 def store_trust(
@@ -52,49 +56,71 @@ def store_trust(
     if prepared.config.data.val_split == "test":
         warn("probabilities stay the model's own: its validation images are those of the test")
         return
-    labels = prepared.dataset.labels
-    val, test = prepared.splits.val, prepared.splits.test
+    dataset, splits = prepared.dataset, prepared.splits
+
+    def outputs(indices: Int[ndarray, " n"], of: ImageDataset = dataset) -> _Outputs:
+        with features_read(classifier.model) as features:
+            logits = _logits(classifier, of, indices)
+        return logits, torch.cat(features).numpy()
+
+    found = fitted(
+        *outputs(splits.val),
+        dataset.labels[splits.val],
+        outputs(spread_over(splits.train, _LEARNED))[1],
+        checkpoint.latest_weights(Run(directory).checkpoints),
+    )
     if test_logits is None:
-        test_logits = _logits(classifier, prepared.dataset, test, "testing")
-    logits = _logits(classifier, prepared.dataset, val, "calibrating")
-    found = fitted(logits, labels[val], checkpoint.latest_weights(Run(directory).checkpoints))
-    others = {
-        name: _logits(classifier, ImageDataset(images, np.zeros(len(images), np.int64)), np.arange(len(images)))
-        for name, images in _other_images(prepared).items()
-    }
-    measured = {**found.to_json(), "measured": measure(found, test_logits, labels[test], others)}
-    files.write_json(directory / TRUST, measured)
+        test_logits = _logits(classifier, dataset, splits.test)
+    measured = on_test(found, test_logits, dataset.labels[splits.test])
+    if found.farthest is not None:
+        others = {
+            name: outputs(np.arange(len(images)), ImageDataset(images, np.zeros(len(images), np.int64)))[1]
+            for name, images in _other_images(prepared).items()
+        }
+        measured |= beside_others(found, outputs(spread_over(splits.test, _TESTED))[1], others)
+    dataclasses.replace(found, measured=measured).write(directory)
 
 
-def fitted(logits: Float[ndarray, "n class"], labels: Int[ndarray, " n"], weights: str | None = None) -> Trust:
-    """From the logits of validation images, which the weights were not fitted on."""
+def fitted(
+    logits: Float[ndarray, "n class"],
+    features: Float[ndarray, "n d"],
+    labels: Int[ndarray, " n"],
+    learned: Float[ndarray, "m d"],
+    weights: str | None = None,
+) -> Trust:
+    """From validation images, which the weights were not fitted on, and the features of training images."""
     temperature = fit_temperature(logits, labels)
     of_truth = probability_of_truth(softmax(logits / (temperature or 1.0)), labels)
     least = tuple(least_probability(of_truth, coverage / 100) for coverage in COVERAGES)
-    highest = float(np.quantile(energy(logits), 1 - UNLIKE_SHARE, method="higher"))
-    return Trust(weights, len(labels), temperature, least, highest)
+    spread = fit_spread(learned)
+    nearness = least_probability(-spread.distance(features), LIKE_SHARE)
+    return Trust(weights, len(labels), temperature, least, None if nearness is None else -nearness, spread=spread)
 
 
-def measure(
-    trust: Trust,
-    logits: Float[ndarray, "n class"],
-    labels: Int[ndarray, " n"],
-    others: dict[str, Float[ndarray, "m class"]],
-) -> Json:
-    """On test images, and beside images of other data by their names."""
-    raw, probabilities = softmax(logits), trust.probabilities(logits)
-    scores, marked = energy(logits), trust.unlike(logits)
+def on_test(trust: Trust, logits: Float[ndarray, "n class"], labels: Int[ndarray, " n"]) -> Json:
+    """Calibration before and after, and what the sets cover."""
+    probabilities = trust.probabilities(logits)
     return {
         "images": len(labels),
-        "raw": _calibration(raw, labels),
+        "raw": _calibration(softmax(logits), labels),
         "calibrated": _calibration(probabilities, labels),
         "sets": [_of_sets(trust, probabilities, labels, coverage) for coverage in _MEASURED],
-        "marked": _share(marked),
-        "others": [
-            {"data": name, "images": len(of), "marked": _share(trust.unlike(of)), "auroc": [*auroc(scores, energy(of))]}
-            for name, of in others.items()
-        ],
     }
+
+
+def beside_others(trust: Trust, features: Float[ndarray, "n d"], others: Mapping[str, Float[ndarray, "m d"]]) -> Json:
+    """How well test images are told from images of other data, by the names of those."""
+    assert trust.spread is not None
+    distances = trust.spread.distance(features)
+
+    def marked(of: Float[ndarray, " n"]) -> list[float]:
+        return _share(of > (trust.farthest or np.inf))
+
+    found = []
+    for name, of in others.items():
+        apart = trust.spread.distance(of)
+        found.append({"data": name, "images": len(of), "marked": marked(apart), "auroc": [*auroc(distances, apart)]})
+    return {"marked": marked(distances), "others": found}
 
 
 def _calibration(probabilities: Float[ndarray, "n class"], labels: Int[ndarray, " n"]) -> Json:
@@ -119,10 +145,8 @@ def _share(of: ndarray) -> list[float]:
     return [share, *wilson_interval(share, len(of))]
 
 
-def _logits(
-    classifier: Classifier, dataset: ImageDataset, indices: Int[ndarray, " n"], doing: str = "calibrating"
-) -> Float[ndarray, "n class"]:
-    with track(doing, len(indices), "images") as advance:
+def _logits(classifier: Classifier, dataset: ImageDataset, indices: Int[ndarray, " n"]) -> Float[ndarray, "n class"]:
+    with track("calibrating", len(indices), "images") as advance:
         return predict_logits(classifier.model, dataset, indices, classifier.preprocessing, advance=advance)
 
 

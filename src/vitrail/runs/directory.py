@@ -30,7 +30,6 @@ from vitrail.runs.layout import (
     SAMPLES,
     STEPS,
     SUSPECT_PICTURES,
-    TRUST,
     group_of,
 )
 from vitrail.runs.trust import Trust
@@ -153,8 +152,7 @@ class Run:
     @cached_property
     def trust(self) -> Trust | None:
         """How far to trust its answers, and of which weights that is known; see `classifier.trust_of`."""
-        path = self.directory / TRUST
-        return checked(path, lambda: Trust.from_json(files.read_json(path))) if path.is_file() else None
+        return Trust.read(self.directory)
 
     @cached_property
     def suspects(self) -> Samples | None:

@@ -1,4 +1,4 @@
-"""How well a score tells two kinds of images apart."""
+"""Images unlike those of training: how far from them what the model reads of an image lies, and what that tells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
+from vitrail.runs.trust import Spread
+
+_SHRINKAGE = 1e-3
+"""Of the mean variance, added to every direction: a few images do not fill all of them."""
+
+
+def fit_spread(features: Float[ndarray, "n d"]) -> Spread:
+    """Where the features of training images lie: one Gaussian for all classes."""
+    wide = features.astype(np.float64)
+    covariance = np.atleast_2d(np.cov(wide.T))
+    ridge = _SHRINKAGE * np.trace(covariance) / len(covariance) + np.finfo(np.float32).tiny
+    precision = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+    return Spread(wide.mean(axis=0).astype(np.float32), np.linalg.cholesky(precision).astype(np.float32))
 
 
 class Auroc(NamedTuple):
