@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vitrail.data.decoding import IMAGE_EXTENSIONS
 from vitrail.data.members import list_folder, native
+from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.text import natural_key, shown
 
@@ -34,6 +40,33 @@ def pictures(given: Sequence[Path]) -> tuple[list[Path], int]:
             files += [found / native(name) for name in sorted(images, key=natural_key)]
             passed_over += len(names) - len(images)
     return files, passed_over
+
+
+def decoded(
+    files: Sequence[Path], preprocessing: Preprocessing, at_once: int
+) -> Iterator[list[NDArray[np.uint8] | InputError]]:
+    """The pixels of the files, or why one cannot be read: in order, `at_once` together, the next ones while these are
+    worked on. Decoders work outside the interpreter's lock, so threads share the work.
+    """
+    import joblib
+
+    def read(file: Path) -> NDArray[np.uint8] | InputError:
+        try:
+            return preprocessing.read(file)
+        except InputError as error:
+            return error
+
+    # Filters of warnings belong to the whole process: what threads do to them is undone here.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        waiting: list[Future[NDArray[np.uint8] | InputError]] = []
+        try:
+            for start in range(0, len(files), at_once):
+                several, waiting = waiting, [threads.submit(read, file) for file in files[start : start + at_once]]
+                if several:
+                    yield [one.result() for one in several]
+            yield [one.result() for one in waiting]
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def _matches(path: Path) -> list[Path]:
