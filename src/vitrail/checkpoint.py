@@ -11,11 +11,9 @@ checkpoints/step-00001234/
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,11 +26,11 @@ from torch import Tensor
 
 from vitrail.errors import InputError, RunError
 from vitrail.files import TEMPORARY, flush_to_disk, sha256
+from vitrail.runs.weights import step_directories
 from vitrail.text import quoted
 
 PARTS = ("model", "optimizer", "epoch")
 _KEPT = 2
-_NAME = re.compile(r"step-\d{8,}")
 _SUPERSEDED = "-superseded"
 # What checkpoints written by earlier versions call a parameter, and what it is called now.
 _RENAMED = {"pos_embed": "positions.embed", "pos_rows": "positions.rows", "pos_columns": "positions.columns"}
@@ -53,12 +51,6 @@ class DamagedCheckpoint(InputError):  # noqa: N818 (a damaged checkpoint is name
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} is damaged ({reason})")
         self.path = path
-
-
-def _step_directories(directory: Path) -> list[Path]:
-    """The latest first; what people put beside them under other names is left alone."""
-    found = [path for path in directory.glob("step-*") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
 def _digest(state: dict[str, Any]) -> str:
@@ -97,7 +89,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
             f"the checkpoint of step {checkpoint.step} could not be saved ({error}); earlier checkpoints are intact: "
             f"free some space{goes_on}"
         ) from error
-    for old in _step_directories(directory)[_KEPT:]:
+    for old in step_directories(directory)[_KEPT:]:
         # Renamed first: a removal that is cut short must not leave a directory that looks like a checkpoint.
         os.rename(old, directory / f"{TEMPORARY}{old.name}")
     clear_unfinished(directory)
@@ -135,19 +127,11 @@ def _name_today(name: str) -> str:
 
 def from_latest(directory: Path) -> Iterator[Checkpoint | DamagedCheckpoint]:
     """From the latest backwards: checkpoints, or for one that cannot be used what is wrong with it."""
-    for path in _step_directories(directory):
+    for path in step_directories(directory):
         try:
             yield load(path)
         except DamagedCheckpoint as damage:
             yield damage
-
-
-def latest_weights(directory: Path) -> str | None:
-    """What the weights of the latest checkpoint are known by; None where there is none, or it is damaged."""
-    for path in _step_directories(directory)[:1]:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads((path / "state.json").read_text(encoding="utf-8"))["sha256"]["model.safetensors"])
-    return None
 
 
 def clear_unfinished(directory: Path) -> None:

@@ -28,6 +28,7 @@ from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import RUN
 from vitrail.runs.trust import Trust
+from vitrail.runs.weights import latest_weights
 from vitrail.text import quoted
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -146,7 +147,7 @@ class Classifier:
             "preprocessing": dataclasses.asdict(self.preprocessing),
         }
         if self.trust is not None:
-            weights = checkpoint.latest_weights(Run(directory).checkpoints)
+            weights = latest_weights(Run(directory).checkpoints)
             dataclasses.replace(self.trust, weights=weights).write(directory)
         files.write_json(directory / RUN, stored)
 
@@ -161,7 +162,11 @@ def load(directory: str | Path) -> Classifier:
         raise InputError(f"{directory} is a comparison: name one of the runs in it")
     run = Run(directory)
     stored = run.info
-    trust = trust_of(run)
+    try:
+        trust = run.trust
+    except InputError as error:
+        warn(f"{error}: its probabilities are not calibrated ('vitrail evaluate {quoted(directory)}' mends that)")
+        trust = None
     for candidate in checkpoint.from_latest(run.checkpoints):
         if isinstance(candidate, checkpoint.DamagedCheckpoint):
             warn(f"{candidate}: looking for the one before")
@@ -180,13 +185,3 @@ def load(directory: str | Path) -> Classifier:
             raise InputError(f"{directory / RUN} does not fit its checkpoint: {reason}") from error
     cure = f"'vitrail resume {quoted(directory)}' goes on with the run" if run.trained_here else "save it again"
     raise InputError(f"{directory} has no intact checkpoint: {cure}")
-
-
-def trust_of(run: Run) -> Trust | None:
-    """What is known of the latest weights of a run; None, too, and said, where the file is damaged."""
-    try:
-        found = run.trust
-    except InputError as error:
-        warn(f"{error}: probabilities are the model's own ('vitrail evaluate {quoted(run.directory)}' mends it)")
-        return None
-    return found if found and found.weights == checkpoint.latest_weights(run.checkpoints) else None

@@ -13,7 +13,7 @@ from jaxtyping import Int, UInt8
 from numpy import ndarray
 from numpy.typing import NDArray
 
-from vitrail import checkpoint, files
+from vitrail import files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
 from vitrail.data import shapes
 from vitrail.data.argument import lasting
@@ -33,6 +33,7 @@ from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import ARRAYS, EXPLANATION, FAITHFULNESS, FIGURES, PAGE, on_other_data
+from vitrail.runs.weights import latest_weights
 from vitrail.text import listed, plural, slug
 
 COUNT = 200
@@ -197,7 +198,7 @@ def measure_faithfulness(
     masks = torch.from_numpy(shapes.masks(right, classifier.preprocessing.framing)) if name == "shapes" else None
     labels = torch.from_numpy(dataset.labels[right])
     found = measure(classifier.model, images, labels, chosen, masks, _precision(device), seed, name)
-    weights = checkpoint.latest_weights(Run(directory).checkpoints)
+    weights = latest_weights(Run(directory).checkpoints)
     found = dataclasses.replace(found, scores=(*kept, *found.scores), weights=weights)
     files.write_json(path, found.to_json())
     return found, path

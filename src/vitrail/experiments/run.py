@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from vitrail import files, hardware
-from vitrail.classifier import load, trust_of
+from vitrail.classifier import load
 from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.argument import KNOWN
@@ -123,7 +123,9 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
             files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
             return complete(prepared, directory, report, observe)
     # Where validation images are those of the test, nothing is known, and nothing lacks.
-    trusted = run.validates_on_test or trust_of(run) is not None
+    trusted = run.validates_on_test
+    with suppress(InputError):
+        trusted = trusted or run.trust is not None
     summarized = (directory / INSPECTION).is_file()
     if report and not (trusted and summarized):
         try:

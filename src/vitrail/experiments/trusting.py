@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
-from vitrail import checkpoint, files
+from vitrail import files
 from vitrail.classifier import Classifier, features_read, predict_logits
 from vitrail.data import shapes
 from vitrail.data.arrays import read_digits
@@ -31,6 +31,7 @@ from vitrail.runs.directory import Run, Samples
 from vitrail.runs.layout import MARGINS, SUSPECT_PICTURES, SUSPECTS
 from vitrail.runs.margins import Margins
 from vitrail.runs.trust import COVERAGES, LIKE_SHARE, Trust, softmax
+from vitrail.runs.weights import latest_weights
 from vitrail.trust.calibration import calibration_error, fit_temperature, reliability
 from vitrail.trust.conformal import least_probability, probability_of_truth
 from vitrail.trust.suspects import suspects
@@ -67,7 +68,7 @@ def store_trust(
         *outputs(splits.val),
         dataset.labels[splits.val],
         outputs(spread_over(splits.train, _LEARNED))[1],
-        checkpoint.latest_weights(Run(directory).checkpoints),
+        latest_weights(Run(directory).checkpoints),
     )
     if test_logits is None:
         test_logits = _logits(classifier, dataset, splits.test)

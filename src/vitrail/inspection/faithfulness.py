@@ -27,13 +27,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail import checkpoint, files
+from vitrail import files
 from vitrail.classifier import Precision
 from vitrail.errors import InputError
 from vitrail.estimate import Estimate, estimate
 from vitrail.inspection.masking import BASELINES, Baseline
 from vitrail.numbers import NONE, number
 from vitrail.runs.layout import CHECKPOINTS
+from vitrail.runs.weights import latest_weights
 
 RANDOMISED = 32
 """Images on which the response to randomisation is measured."""
@@ -90,7 +91,7 @@ class Faithfulness:
     pointing_share: float | None
     """The same with the margin that pointing allows: what pointing at random scores."""
     weights: str | None = None
-    """What the model's weights are known by; see `checkpoint.latest_weights`."""
+    """What the model's weights are known by; see `latest_weights`."""
     outdated: tuple[str, ...] = ()
     """Methods that were measured by an earlier definition, so that nothing is known of them now."""
 
@@ -173,7 +174,7 @@ def read(path: Path) -> Faithfulness | None:
         return None
     try:
         found = Faithfulness.from_json(files.read_json(path))
-        of_these_weights = found.weights == checkpoint.latest_weights(path.parent / CHECKPOINTS)
+        of_these_weights = found.weights == latest_weights(path.parent / CHECKPOINTS)
         return found if found.scores and of_these_weights else None
     except InputError as error:
         cure = "remove it, and 'vitrail explain RUN --faithfulness' measures again"

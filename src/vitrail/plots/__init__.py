@@ -45,6 +45,7 @@ from vitrail.plots.positions import (
     position_effect,
     position_similarity,
 )
+from vitrail.plots.reliability import reliability_diagram
 from vitrail.plots.series import mean_and_std, smooth, thin
 from vitrail.plots.trust import trust_chart
 
@@ -77,6 +78,7 @@ __all__ = [
     "per_class",
     "position_effect",
     "position_similarity",
+    "reliability_diagram",
     "rollout_map",
     "sample_sheet",
     "seed_values",

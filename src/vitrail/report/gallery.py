@@ -11,7 +11,7 @@ from numpy import ndarray
 from vitrail import numbers, plots
 from vitrail.report.elements import Context, Picture
 from vitrail.report.embedding import draw, embed
-from vitrail.runs.directory import Run
+from vitrail.runs.directory import Run, Samples
 
 _MOST_SAMPLES = 12
 _MOST_MISTAKES = 16
@@ -19,12 +19,12 @@ _MOST_MISTAKES = 16
 
 def samples(run: Run, overlays: Sequence[Sequence[Picture]] = ()) -> list[Context]:
     """The first test images, whatever the model makes of them; `overlays` has the maps over each stored image."""
-    return _pictures(run, overlays, 0, _MOST_SAMPLES)
+    return _stored(run, overlays, 0, _MOST_SAMPLES)
 
 
 def mistakes(run: Run, overlays: Sequence[Sequence[Picture]] = ()) -> list[Context]:
     """The most confident mistakes, most confident first; not cut, because one wants to recognise them."""
-    return [{**picture, "grid": (0, 0)} for picture in _pictures(run, overlays, 1, _MOST_MISTAKES)]
+    return [{**picture, "grid": (0, 0)} for picture in _stored(run, overlays, 1, _MOST_MISTAKES)]
 
 
 def patches(run: Run) -> Context | None:
@@ -69,29 +69,39 @@ def guesses(
     return [(names[k], numbers.percent(shares[k]), lengths[k], k == marked) for k in order]
 
 
-def _pictures(run: Run, overlays: Sequence[Sequence[Picture]], mistake: int, most: int) -> list[Context]:
-    stored, pictures = run.samples, []
-    if stored is None:
+def _stored(run: Run, overlays: Sequence[Sequence[Picture]], mistake: int, most: int) -> list[Context]:
+    if run.samples is None:
         return []
-    names = [run.class_name(k) for k in range(stored.probabilities.shape[1])]
-    for i in np.flatnonzero(stored.mistake == mistake)[:most].tolist():
-        label, probabilities = int(stored.labels[i]), stored.probabilities[i]
-        predicted = int(np.argsort(-probabilities, kind="stable")[0])
-        true_name, sure = run.class_name(label), numbers.percent(float(probabilities[predicted]))
-        source = stored.image_names[i] if stored.image_names else f"test image {int(stored.index[i])}"
-        alt = f"{source}: {true_name}, predicted {names[predicted]} with {sure}"
-        pictures.append(
-            {
-                "image": embed(stored.images[i], alt),
-                "grid": _grid(run),
-                "true_name": true_name,
-                "right": label == predicted,
-                "source": source,
-                "guesses": guesses(probabilities, names, label, 3),
-                "overlays": overlays[i] if overlays else (),
-            }
-        )
-    return pictures
+    chosen = np.flatnonzero(run.samples.mistake == mistake)[:most].tolist()
+    over = [overlays[i] if overlays else () for i in chosen]
+    grid = _grid(run)
+    pictures = [_picture(run, run.samples, i) for i in chosen]
+    return [{**of, "grid": grid, "overlays": maps} for of, maps in zip(pictures, over, strict=True)]
+
+
+def pictures_of(run: Run, stored: Samples) -> list[Context]:
+    """Images with their most probable classes, in their order."""
+    return [_picture(run, stored, i) for i in range(len(stored.images))]
+
+
+def _picture(run: Run, stored: Samples, i: int) -> Context:
+    probabilities = stored.probabilities[i]
+    if run.trust is not None:
+        probabilities = run.trust.calibrated(probabilities[None])[0]
+    names = [run.class_name(k) for k in range(len(probabilities))]
+    label, predicted = int(stored.labels[i]), int(np.argsort(-probabilities, kind="stable")[0])
+    true_name, sure = run.class_name(label), numbers.percent(float(probabilities[predicted]))
+    source = stored.image_names[i] if stored.image_names else f"image {int(stored.index[i])}"
+    alt = f"{source}: {true_name}, predicted {names[predicted]} with {sure}"
+    return {
+        "image": embed(stored.images[i], alt),
+        "grid": (0, 0),
+        "true_name": true_name,
+        "right": label == predicted,
+        "source": source,
+        "guesses": guesses(probabilities, names, label, 3),
+        "overlays": (),
+    }
 
 
 def _grid(run: Run) -> tuple[int, int]:

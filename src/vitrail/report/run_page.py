@@ -11,7 +11,7 @@ from vitrail import numbers
 from vitrail.configs.serialization import MODEL_KINDS
 from vitrail.estimate import wilson_interval
 from vitrail.metrics import EPOCH_METRICS, METRICS
-from vitrail.report import classes, curves, gallery, heads, settings
+from vitrail.report import answers, classes, curves, gallery, heads, settings
 from vitrail.report.elements import Context, notice, render
 from vitrail.report.model_section import attention_section, read_model_section, sample_overlays
 from vitrail.runs.directory import Run
@@ -60,6 +60,8 @@ def run_page(run: Run) -> str:
             "heads": heads.heads(stored.model) if stored.model else None,
             "positions": _positions(run, stored.model) if stored.model else None,
             "trust": stored.trust or ({"command": measuring} if stored.model or stored.samples else None),
+            "answers": answers.answers_section(run),
+            "suspects": answers.suspects_section(run),
             "settings": settings.run_tables(run),
             "choices": [str(choice) for choice in run.info.get("choices") or []],
             "command": str(run.info.get("command") or ""),

@@ -33,6 +33,7 @@ from vitrail.runs.layout import (
     group_of,
 )
 from vitrail.runs.trust import Trust
+from vitrail.runs.weights import latest_weights
 from vitrail.text import shown_name
 
 
@@ -151,8 +152,9 @@ class Run:
 
     @cached_property
     def trust(self) -> Trust | None:
-        """How far to trust its answers, and of which weights that is known; see `classifier.trust_of`."""
-        return Trust.read(self.directory)
+        """How far to trust its answers; None where that is not known of its latest weights."""
+        found = Trust.read(self.directory)
+        return found if found and found.weights == latest_weights(self.checkpoints) else None
 
     @cached_property
     def suspects(self) -> Samples | None:

@@ -43,7 +43,7 @@ class Trust:
     """What validation images said of a model. The test only measures it, and changes nothing."""
 
     weights: str | None
-    """Of the model that it is of; see `checkpoint.latest_weights`."""
+    """Of the model that it is of; see `latest_weights`."""
     images: int
     """Validation images that it was fitted on."""
     temperature: float | None
