@@ -22,6 +22,8 @@ from vitrail.cli import run
 
 OLD = Path(__file__).parent / "old"
 RUNS = ("run", "comparison/vit-seed0", "comparison/cnn-seed0", "study/learned-seed0", "reproduction/vit-15-mnist-seed0")
+ADDED = (".lock", "trust.json", "trust.safetensors")
+"""What `resume` measures of an old run that lacks it."""
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_a_finished_run_is_resumed_without_a_change(old):
     before = contents(old / "run")
     carried_out("resume", old / "run")
     after = contents(old / "run")
-    assert {path.name for path in set(after) - set(before)} == {"report.html"}
+    assert {path.name for path in set(after) - set(before)} == {"report.html", *ADDED}
     assert {path: after[path] for path in before} == before
 
 
@@ -185,8 +187,9 @@ def test_a_comparison_is_resumed(old):
     before = contents(directory)
     carried_out("resume", directory)
     after = contents(directory)
-    assert {path.name for path in set(after) - set(before)} == {"comparison.json", "report.html"}
-    assert {path: after[path] for path in before} == before
+    assert {path.name for path in set(after) - set(before)} == {"comparison.json", "report.html", *ADDED}
+    kept = {path for path in before if path.name != "report.html"}
+    assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
     assert files.read_json(directory / "comparison.json") == record
 
 

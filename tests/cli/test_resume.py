@@ -83,7 +83,7 @@ def test_a_finished_run_is_completed_as_far_as_there_is_data(tmp_path, capsys):
     (out / "report.html").unlink()
     data.rename(tmp_path / "elsewhere")
     assert run(["resume", str(out)]) == 0
-    assert "has no model section" in capsys.readouterr().err
+    assert "lacks what is measured on the images" in capsys.readouterr().err
     assert (out / "report.html").is_file()
     (tmp_path / "elsewhere").rename(data)
     assert run(["resume", str(out)]) == 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from vitrail.metrics import EPOCH_METRICS
-from vitrail.training.metrics import calibration_error, evaluate, measure, softmax
+from vitrail.training.metrics import evaluate, measure, softmax
 
 
 def logits_of(probabilities) -> np.ndarray:
@@ -81,13 +81,6 @@ def test_every_metric_is_in_range_and_recall_is_accuracy_when_balanced(n, k, see
         assert value is None or value >= 0
         assert value is None or name == "loss" or value <= 1
     assert measured["recall"] == pytest.approx(measured["accuracy"])
-
-
-def test_calibration_error_by_hand():
-    """Confidence 0.8 and always right: a gap of 0.2. Confidence 0.6 and half right: a gap of 0.1."""
-    sure, unsure = [[0.8, 0.2]] * 4, [[0.6, 0.4]] * 4
-    labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
-    assert calibration_error(np.array(sure + unsure), labels) == pytest.approx(0.5 * 0.2 + 0.5 * 0.1)
 
 
 def test_evaluation_has_a_row_per_class_and_a_matrix_of_counts():

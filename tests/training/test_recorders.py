@@ -2,11 +2,13 @@
 
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from small_run import STEPS_PER_EPOCH, data, interrupting_after, run_config
 
 from vitrail import checkpoint, files
 from vitrail.errors import Interrupted
+from vitrail.runs.margins import Margins
 from vitrail.training.recorders import Recorder, run_recorders
 from vitrail.training.trainer import Trainer
 
@@ -32,6 +34,39 @@ class Listener(Recorder):
 
     def flush(self):
         self.heard.append(("flush",))
+
+
+def test_margins_are_the_same_however_often_the_run_was_interrupted(tmp_path, monkeypatch):
+    """By a signal in any place, and killed between the flush and its checkpoint."""
+
+    class KilledError(Exception):
+        pass
+
+    config, images = run_config(checkpoint_every=2), data()
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for directory in (whole, parts):
+        directory.mkdir()
+    Trainer(config, images, whole, lambda: None, run_recorders(config, images, whole)).fit()
+    for steps in (3, 4):
+        with pytest.raises(Interrupted):
+            Trainer(config, images, parts, interrupting_after(steps), run_recorders(config, images, parts)).fit()
+
+    real = checkpoint.save
+
+    def killed(path, saved):
+        raise KilledError
+
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(KilledError):
+        Trainer(config, images, parts, lambda: None, run_recorders(config, images, parts)).fit()
+    monkeypatch.setattr(checkpoint, "save", real)
+    Trainer(config, images, parts, lambda: None, run_recorders(config, images, parts)).fit()
+    expected, found = (Margins.read(where / "margins.safetensors") for where in (whole, parts))
+    np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-5)
+    # Of 42 training images five batches of eight see all but two in an epoch; the last two validate.
+    assert expected.epoch == 2
+    assert (expected.seen[:42] + np.isfinite(expected.last[:42])).sum() == 3 * 40
+    assert np.isnan(expected.mean()[42:]).all()
 
 
 def kinds(heard, *wanted):

@@ -8,15 +8,18 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.data.decoding import IMAGE_EXTENSIONS
 from vitrail.data.members import list_folder, native
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.text import natural_key, shown
+
+if TYPE_CHECKING:
+    from vitrail.data.preprocessing import Preprocessing
 
 
 def pictures(given: Sequence[Path]) -> tuple[list[Path], int]:

@@ -90,7 +90,7 @@ def explain(
         for i, (pixels, name) in enumerate(zip(images, names, strict=True)):
             inputs = classifier.preprocessing.normalize(torch.from_numpy(pixels)[None])
             capture = inspect(classifier.model, inputs)
-            probabilities = capture.logits.softmax(dim=-1)
+            probabilities = (capture.logits / classifier.temperature).softmax(dim=-1)
             chosen = capture.logits.argmax(dim=1) if target is None else torch.tensor([target])
             maps, trust = [], []
             for method in methods:
@@ -131,7 +131,7 @@ def _of_tokens(
     return {
         "attention": capture.class_attention()[0].numpy(),
         "rollout": attention.readout_row(capture.rollout(), classifier.model.config.readout, grid)[0].numpy(),
-        "lens": features.logit_lens(classifier, tokens)[0].softmax(dim=-1).numpy(),
+        "lens": (features.logit_lens(classifier, tokens)[0] / classifier.temperature).softmax(dim=-1).numpy(),
         "token_colors": features.token_pca(tokens, grid)[0].numpy(),
         "features": tuple(grid.patches(tokens[0].mT[:, :_CHANNELS]).numpy()),
         "channels": tokens.shape[-1],
