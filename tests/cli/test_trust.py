@@ -129,7 +129,7 @@ def test_the_report_says_how_far_to_trust_it_and_shows_doubtful_labels(finished)
     assert "How far to trust its answers" in page
     assert "calibration error" in page
     assert 'id="suspects"' in page
-    first = list(csv.DictReader((finished / "suspects.csv").open(newline="")))[0]
+    first = next(csv.DictReader((finished / "suspects.csv").open(newline="")))
     assert first["rank"] == "1"
     assert float(first["margin"]) < 0
     assert first["file"] in page

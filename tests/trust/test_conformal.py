@@ -1,6 +1,6 @@
 """Sets of classes: the promised coverage, exactly, on exchangeable scores."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_larger_coverage_gives_larger_sets_that_have_the_most_probable_class()
     trust = fitted(logits, features, labels, features)
     probabilities = trust.probabilities(logits)
     sets = [trust.sets(probabilities, coverage) for coverage in COVERAGES]
-    for smaller, larger in zip(sets, sets[1:], strict=False):
+    for smaller, larger in pairwise(sets):
         assert (smaller <= larger).all()
     assert sets[0][np.arange(300), probabilities.argmax(axis=1)].all()
 
