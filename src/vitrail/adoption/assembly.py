@@ -18,6 +18,7 @@ from vitrail.configs import ViTConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.models.vit import ViT
+from vitrail.text import listed
 
 _NEEDED = ("patch_embed.proj.weight", "norm.weight", "blocks.0.mlp.fc2.weight")
 
@@ -140,6 +141,15 @@ def _head(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
 
 def _layer(name: str, parts: Tensors) -> Tensors:
     return {f"{name}.{end}": tensor for end, tensor in parts.items()}
+
+
+def require_biases(source: str, tensors: Tensors, cure: str) -> None:
+    """Raises InputError where linear layers have no bias: whether by design or by accident, tensors do not say."""
+    if absent := _absent_biases(tensors):
+        raise InputError(
+            f"{source} lacks {listed(absent)} (by the names that Vitrail gives them): it may have been made without "
+            f"biases, or be incomplete: {cure}"
+        )
 
 
 def _absent_biases(tensors: Tensors) -> Tensors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from vitrail.adoption.assembly import assemble
 from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import renamed, require_names
-from vitrail.adoption.origin import Adopted, Origin, Tensors, agreed_heads, native_size, standard_heads
+from vitrail.adoption.origin import Adopted, Origin, Tensors, agreed_heads, arranged, native_size, standard_heads
 from vitrail.adoption.pictures import IMAGENET, preprocessing
 from vitrail.configs import Size
 
@@ -48,7 +49,8 @@ def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
     if activations != {"GELU"}:
         unknown(f"{source} has the activation {' and '.join(sorted(activations))}")
     heads = agreed_heads(net.encoder.layers[0].num_heads, num_heads, source)
-    return _adopted(source, net.state_dict(), heads, (net.image_size, net.image_size), norms[0].eps, [])
+    adopted = _adopted(source, net.state_dict(), heads, (net.image_size, net.image_size), norms[0].eps, [])
+    return dataclasses.replace(adopted, original=model)
 
 
 def from_tensors(
@@ -63,7 +65,7 @@ def from_tensors(
     patches = known["patch_embed.proj.weight"]
     size = native_size(source, known["positions.embed"].shape[1] - 1, patches.shape[-1], image_size)
     heads = standard_heads(len(patches), num_heads)
-    rows = [Row("assumed", f"{heads} heads, norm_eps 1e-06, as in torchvision's: tensors do not say it")]
+    rows = [Row("assumed", f"{heads} heads, norm_eps 1e-06, {arranged(size, patches.shape[-1])}, as in torchvision's: tensors do not say it")]
     return _adopted(source, tensors, heads, size, 1e-6, rows)
 
 
@@ -81,7 +83,7 @@ def _adopted(
     channels = known["patch_embed.proj.weight"].shape[1]
     # Those of more than 224 pixels (SWAG, end to end) see whole pictures.
     crop, method = (0.875, "bilinear") if max(size) <= 224 else (1.0, "bicubic")
-    pictures, picture_rows = preprocessing(size, channels, *IMAGENET, crop=crop, interpolation=method)
+    pictures, picture_rows = preprocessing(size, channels, *IMAGENET, crop=crop, interpolation=method, centre="nearest")
     usual = Row("assumed", f"torchvision's usual preprocessing: crop {crop:g}, {method}, mean and std of ImageNet")
     origin = Origin(source, size, num_heads, norm_eps, readout=("cls",), placed=("cls",))
     return assemble(origin, known, [*rows, usual, *picture_rows], pictures, None)

@@ -29,6 +29,7 @@ def decoded_images(
     height, width = framing.size
     plain = framing == Framing(framing.size)
     how = "" if plain else f"-{framing.fit}-{framing.crop:g}-{framing.interpolation}"
+    how += "" if framing.centre == "down" else f"-{framing.centre}"
     stored = location.kept / f"{height}x{width}x{channels}{how}.npy"
     if not stored.exists():
         if container.kind == "tar":

@@ -58,6 +58,7 @@ _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B
 
 Fit = Literal["crop", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
+Centre = Literal["down", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Framing:
     """The share of the covering image's sides that the crop keeps: with 0.875, 224 pixels are cut out of 256."""
     interpolation: Interpolation = "bilinear"
     """Always antialiased."""
+    centre: Centre = "down"
+    """Where the crop begins: half of the margin rounded down, or to the nearest pixel as torchvision and timm do."""
 
     @property
     def covered(self) -> Size:
@@ -167,7 +170,7 @@ def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.
     if upright_size != resized or resized != (width, height):
         method = Image.Resampling.BICUBIC if framing.interpolation == "bicubic" else Image.Resampling.BILINEAR
         image = image.resize(resized, method, reducing_gap=2.0)
-        left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+        left, top = (_half(margin, framing.centre) for margin in (resized[0] - width, resized[1] - height))
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
@@ -178,9 +181,15 @@ def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
     if framing.fit == "stretch":
         return framing.covered[::-1]
     (width, height), (target_height, target_width) = size, framing.covered
+    # As torchvision, and for what is not square as timm, which rounds there.
+    whole = round if framing.centre == "nearest" and target_height != target_width else int
     if width * target_height >= height * target_width:
-        return max(target_width, int(width * target_height / height)), target_height
-    return target_width, max(target_height, int(height * target_width / width))
+        return max(target_width, whole(width * target_height / height)), target_height
+    return target_width, max(target_height, whole(height * target_width / width))
+
+
+def _half(margin: int, centre: Centre) -> int:
+    return round(margin / 2) if centre == "nearest" else margin // 2
 
 
 @cache

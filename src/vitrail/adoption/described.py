@@ -1,0 +1,92 @@
+"""The model that a `config.json` or a name describes, built by its own library with given weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitrail.adoption import hub, huggingface, timm
+from vitrail.adoption.conversion import unknown
+from vitrail.adoption.origin import Adopted, native_size
+from vitrail.configs import Size
+from vitrail.errors import InputError
+from vitrail.text import listed
+
+_PLAIN = ("VisionTransformer", "VisionTransformerDistilled")
+
+
+def of_timm(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    num_heads: int | None = None,
+    image_size: Size | None = None,
+) -> Adopted:
+    """timm's `architecture` with these weights and in their sizes: what tensors do not say comes from timm.
+
+    Raises InputError where timm is not installed or has no such model, or the weights are of another.
+    """
+    source, name = f"timm:{config['architecture']}", str(config["architecture"])
+    # On no device, so that nothing is drawn at random or kept in memory twice.
+    with torch.device("meta"):
+        plain: Any = hub.timm_model(name)
+        if type(plain).__name__ not in _PLAIN:
+            unknown(f"{source} is a {type(plain).__module__}.{type(plain).__qualname__}")
+        known, rows = timm.known_names("this state dict", tensors)
+        model = hub.timm_model(name, **_sizes(source, plain, config, known, num_heads, image_size))
+    places = {key: timm.common_name(key) for key in model.state_dict()}
+    missing, more = (listed(sorted(names)) for names in (set(places.values()) - known.keys(), known.keys() - set(places.values())))
+    if missing or more:
+        found = " and ".join(f"{what} {names}" for what, names in (("it lacks", missing), ("it has", more)) if names)
+        raise InputError(f"this state dict is not that of {source}: {found} (by the names that Vitrail gives them)")
+    if ("fc_norm.weight" in places) != ("fc_norm.weight" in tensors):
+        raise InputError(f"this state dict is not that of {source}: one has norm where the other has fc_norm")
+    try:
+        model.load_state_dict({key: known[place] for key, place in places.items()}, assign=True)
+    except RuntimeError as error:
+        raise InputError(f"this state dict is not that of {source}: {str(error).splitlines()[-1].strip()}") from error
+    adopted = timm.from_model(model.eval(), num_heads, config)
+    return dataclasses.replace(adopted, rows=(*rows, *adopted.rows))
+
+
+def _sizes(
+    source: str,
+    plain: Any,
+    config: Mapping[str, Any],
+    known: Mapping[str, Tensor],
+    num_heads: int | None,
+    image_size: Size | None,
+) -> dict[str, Any]:
+    """The arguments by which `plain` gets the sizes of the weights."""
+    patches = known["patch_embed.proj.weight"]
+    sizes = {
+        **(config.get("model_args") or {}),
+        "embed_dim": len(patches),
+        "in_chans": patches.shape[1],
+        "patch_size": patches.shape[-1],
+        "depth": len({name.split(".")[1] for name in known if name.startswith("blocks.")}),
+        "num_classes": len(known["head.weight"]) if "head.weight" in known else 0,
+        "global_pool": config.get("global_pool"),
+        "num_heads": num_heads,
+    }
+    if "positions.embed" in known and plain.pos_embed is not None:
+        prefix = plain.pos_embed.shape[1] - plain.patch_embed.num_patches
+        told = image_size or tuple(sizes.get("img_size") or (config.get("pretrained_cfg") or {}).get("input_size", ()))[-2:]
+        sizes["img_size"] = native_size(
+            source, known["positions.embed"].shape[1] - prefix, patches.shape[-1], told or None
+        )
+    return sizes
+
+
+def of_transformers(
+    config: Mapping[str, Any],
+    processor: Mapping[str, Any] | None,
+    tensors: Mapping[str, Tensor],
+    num_heads: int | None = None,
+) -> Adopted:
+    """The architecture of a `config.json` of Hugging Face with these weights. Raises InputError as `of_timm` does."""
+    adopted = huggingface.from_tensors(tensors, config, processor, num_heads)
+    return dataclasses.replace(adopted, original=hub.transformers_model(config, tensors))
