@@ -62,8 +62,8 @@ def adopt(
 
     Raises:
         InputError: the source is missing, damaged or unknown, has a part or a tensor that our ViT does not have, or
-            lacks one; its tensors could be wired in several ways; its outputs are others as a ViT of ours; or the changes or
-            the names do not fit it.
+            lacks one; its tensors could be wired in several ways; its outputs are others as a ViT of ours; or the
+            changes or the names do not fit it.
     """
     size = None if image_size is None else as_size(image_size)
     names = read_class_names(classes) if isinstance(classes, str | Path) else classes

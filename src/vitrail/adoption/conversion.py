@@ -16,8 +16,8 @@ Kind = Literal["copied", "resampled", "summed", "newly initialised", "dropped", 
 
 KNOWN = (
     "timm's VisionTransformer (plain ViT, mean pooling, DeiT with and without distillation, DeiT-III, DINOv2 with and "
-    "without registers), Hugging Face's ViT, DeiT, Dinov2, Dinov2WithRegisters, ViTMSN (models and image classifiers) and "
-    "ViTMAE, torchvision's VisionTransformer, and the ViTs that Google published as .npz"
+    "without registers), Hugging Face's ViT, DeiT, Dinov2, Dinov2WithRegisters and ViTMSN (models and image "
+    "classifiers) and ViTMAE, torchvision's VisionTransformer, and the ViTs that Google published as .npz"
 )
 
 # What other architectures call the tensors by which they differ from a plain ViT.
@@ -28,6 +28,7 @@ _FOREIGN = {
     r"rope|freqs": "rotary positions",
     r"q_norm|k_norm|norm_q|norm_k": "normalised queries and keys",
     r"attn\.norm|mlp\.norm|attn\.gate": "a normalisation or a gate inside of a block",
+    r"[qv]_bias": "biases of queries and values alone, as in BEiT and EVA",
     r"attns\.|ffns\.|in_proj|mlp_out": "parallel blocks",
     r"backbone|conv_root|conv_bn_relu|block\d/unit": "convolutions before the patches (a hybrid)",
     r"decoder": "a decoder",

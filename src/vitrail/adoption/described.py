@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vitrail.adoption import hub, huggingface, timm
 from vitrail.adoption.conversion import unknown
+from vitrail.adoption.naming import require_names
 from vitrail.adoption.origin import Adopted, native_size
-from vitrail.configs import Size
+from vitrail.configs import Size, as_size
 from vitrail.errors import InputError
 from vitrail.text import listed
 
@@ -38,9 +39,10 @@ def of_timm(
         known, rows = timm.known_names("this state dict", tensors)
         model = hub.timm_model(name, **_sizes(source, plain, config, known, num_heads, image_size))
     places = {key: timm.common_name(key) for key in model.state_dict()}
-    missing, more = (listed(sorted(names)) for names in (set(places.values()) - known.keys(), known.keys() - set(places.values())))
-    if missing or more:
-        found = " and ".join(f"{what} {names}" for what, names in (("it lacks", missing), ("it has", more)) if names)
+    theirs = set(places.values())
+    if theirs != known.keys():
+        parts = (("it lacks", theirs - known.keys()), ("it has", known.keys() - theirs))
+        found = " and ".join(f"{what} {listed(sorted(names))}" for what, names in parts if names)
         raise InputError(f"this state dict is not that of {source}: {found} (by the names that Vitrail gives them)")
     if ("fc_norm.weight" in places) != ("fc_norm.weight" in tensors):
         raise InputError(f"this state dict is not that of {source}: one has norm where the other has fc_norm")
@@ -61,23 +63,26 @@ def _sizes(
     image_size: Size | None,
 ) -> dict[str, Any]:
     """The arguments by which `plain` gets the sizes of the weights."""
+    require_names("this state dict", known, "patch_embed.proj.weight", "blocks.0.mlp.fc2.weight")
     patches = known["patch_embed.proj.weight"]
+    hidden = len(known.get("blocks.0.mlp.fc1.weight", known["blocks.0.mlp.fc2.weight"].T))
     sizes = {
         **(config.get("model_args") or {}),
         "embed_dim": len(patches),
         "in_chans": patches.shape[1],
         "patch_size": patches.shape[-1],
         "depth": len({name.split(".")[1] for name in known if name.startswith("blocks.")}),
+        # timm rounds down what it multiplies.
+        "mlp_ratio": (hidden + 0.5) / len(patches),
         "num_classes": len(known["head.weight"]) if "head.weight" in known else 0,
         "global_pool": config.get("global_pool"),
         "num_heads": num_heads,
     }
     if "positions.embed" in known and plain.pos_embed is not None:
         prefix = plain.pos_embed.shape[1] - plain.patch_embed.num_patches
-        told = image_size or tuple(sizes.get("img_size") or (config.get("pretrained_cfg") or {}).get("input_size", ()))[-2:]
-        sizes["img_size"] = native_size(
-            source, known["positions.embed"].shape[1] - prefix, patches.shape[-1], told or None
-        )
+        stored = sizes.get("img_size") or ((config.get("pretrained_cfg") or {}).get("input_size") or [])[1:]
+        told = image_size or (as_size(stored if isinstance(stored, int) else tuple(stored)) if stored else None)
+        sizes["img_size"] = native_size(source, known["positions.embed"].shape[1] - prefix, patches.shape[-1], told)
     return sizes
 
 

@@ -27,7 +27,14 @@ _FAMILIES = {
 _HEADS = {"deit": ("ForImageClassificationWithTeacher",), "vit_mae": ("ForPreTraining",)}
 _PLACED: dict[str, tuple[PrefixToken, ...]] = {"deit": ("cls", "dist")}
 _NEEDED = ("hidden_size", "num_attention_heads", "patch_size", "image_size")
-_EPSILON = {"vit": 1e-12, "deit": 1e-12, "dinov2": 1e-6, "dinov2_with_registers": 1e-6, "vit_mae": 1e-12, "vit_msn": 1e-6}
+_EPSILON = {
+    "vit": 1e-12,
+    "deit": 1e-12,
+    "dinov2": 1e-6,
+    "dinov2_with_registers": 1e-6,
+    "vit_mae": 1e-12,
+    "vit_msn": 1e-6,
+}
 
 # Since version 5 the parts have shorter names in memory; in files the older ones remain.
 _LAYER = r"(?:encoder\.)?layers?\.(\d+)\."

@@ -31,7 +31,6 @@ from vitrail.adoption.pictures import HALF, IMAGENET, preprocessing
 from vitrail.adoption.wirings import CHOOSE, readout_of
 from vitrail.configs import Readout, Size
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.errors import InputError
 
 _BLOCK = r"(blocks\.\d+)\."
 _RULES = {
@@ -53,9 +52,7 @@ def recognises(tensors: Mapping[str, Tensor]) -> bool:
     return "patch_embed.proj.weight" in tensors and tensors["patch_embed.proj.weight"].ndim == 4
 
 
-def from_model(
-    model: nn.Module, num_heads: int | None = None, hub_config: Mapping[str, Any] | None = None
-) -> Adopted:
+def from_model(model: nn.Module, num_heads: int | None = None, hub_config: Mapping[str, Any] | None = None) -> Adopted:
     """A timm VisionTransformer or VisionTransformerDistilled, with the `config.json` that lay beside its weights.
 
     Raises InputError where our ViT lacks a part of it.

@@ -65,7 +65,8 @@ def from_tensors(
     patches = known["patch_embed.proj.weight"]
     size = native_size(source, known["positions.embed"].shape[1] - 1, patches.shape[-1], image_size)
     heads = standard_heads(len(patches), num_heads)
-    rows = [Row("assumed", f"{heads} heads, norm_eps 1e-06, {arranged(size, patches.shape[-1])}, as in torchvision's: tensors do not say it")]
+    assumed = f"{heads} heads, norm_eps 1e-06, {arranged(size, patches.shape[-1])}"
+    rows = [Row("assumed", f"{assumed}, as in torchvision's: tensors do not say it")]
     return _adopted(source, tensors, heads, size, 1e-6, rows)
 
 

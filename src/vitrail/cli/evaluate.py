@@ -31,6 +31,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from vitrail.experiments import run as runs
     from vitrail.experiments import testing
     from vitrail.progress import say
+    from vitrail.runs.directory import Run
 
     if options.data is None:
         path = runs.evaluate(options.run)
@@ -41,5 +42,7 @@ def evaluate(argv: Sequence[str]) -> None:
         if result[name] is not None:
             say(f"{name:>9}  {result[name]:.4f}")
     say(f"on {plural(result['images'], 'image')}")
+    if adoption := Run(options.run).adoption:
+        say(f"adopted: {adoption}")
     run = quoted(options.run)
     done(path, then=f"vitrail report {run}" if options.data is None else f"vitrail predict {run} IMAGE...")

@@ -116,7 +116,8 @@ def explain(
             advance()
     title = names[0] if len(names) == 1 else f"{len(names)} images"
     page = directory / PAGE
-    files.write_bytes(page, explanation_page(title, shown, config.has, measured, layer, head).encode())
+    text = explanation_page(title, shown, config.has, measured, layer, head, classifier.adoption)
+    files.write_bytes(page, text.encode())
     return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
 
 
