@@ -2,9 +2,9 @@
 
     python benchmarks/adoption.py [--out FILE] [--only NAME ...]
 
-All names of timm's ViT, DeiT, EVA and BeiT modules, one block deep, in float32, at their own width and image size, with
-random weights and noise on every parameter, so that nothing is downloaded and nothing agrees by chance. A model that
-was adopted is compared with the original, by two random images: the same within `LIMIT` of the largest output, or
+All names of timm's ViT, DeiT, EVA and BeiT modules, one block deep, in float32, at their own width, for images of 4 x 4
+patches where they can be made so, with random weights and noise on every parameter, so that nothing is downloaded and
+nothing agrees by chance. A model that was adopted is compared with the original, by a random image: the same within `LIMIT` of the largest output, or
 WRONG. A file that is asked about is tried again with `like` (`--like timm:NAME`).
 """
 
@@ -15,6 +15,7 @@ import contextlib
 import gc
 import io
 import json
+import re
 import tempfile
 from collections import Counter
 from importlib.metadata import version
@@ -37,10 +38,15 @@ NOISE = 0.05
 
 
 def one_block(name: str, **changes: Any) -> nn.Module:
-    """timm's model of this name with random weights, one block deep."""
-    # Grouped queries have a count for every block.
-    changes |= {"num_kv_heads": None} if "sapiens2" in name else {}
-    model: nn.Module = optional("timm").create_model(name, depth=1, **changes)
+    """timm's model of this name with random weights, one block deep, for 4 x 4 patches unless it cannot be."""
+    timm = optional("timm")
+    # Those with grouped queries have a count of keys for every block.
+    changes |= {"depth": 1} | ({"num_kv_heads": 1} if "sapiens2" in name else {})
+    patch = re.search(r"patch(\d+)", name)
+    try:
+        model: nn.Module = timm.create_model(name, img_size=4 * int(patch[1] if patch else 16), **changes)
+    except (TypeError, ValueError, AssertionError, RuntimeError):
+        model = timm.create_model(name, **changes)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -57,8 +63,7 @@ def outcome(theirs: nn.Module, source: Any, **options: Any) -> str:
     except InputError as error:
         reason = str(error).split(", which is not known here")[0]
         return f"{'asks' if 'give ' in reason else 'refused'}: {reason}"
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(2, ours.config.in_channels, *ours.config.size, generator=generator)
+    images = torch.randn(1, ours.config.in_channels, *ours.config.size, generator=torch.Generator().manual_seed(1))
     expected, found = theirs(images), ours(images)
     if expected.shape != found.shape:
         return f"WRONG: outputs {tuple(found.shape)} for {tuple(expected.shape)}"
@@ -82,6 +87,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "adoption.json")
     parser.add_argument("--only", nargs="*", default=[], help="words, one of which a name must contain")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     timm, rows = optional("timm"), []
     names = [(module, name) for module in MODULES for name in timm.list_models(module=module)]
     for module, name in names:

@@ -103,7 +103,7 @@ class TestStateDicts:
             with pytest.raises(InputError, match=message):
                 adopt(path, like=like)
         for source in (timm_vit(), "timm:vit_tiny_patch16_224", tmp_path):
-            with pytest.raises(InputError, match="like .*is for a file"):
+            with pytest.raises(InputError, match=r"like .*is for a file"):
                 adopt(source, like="timm:vit_tiny_patch16_224")
 
     @pytest.mark.parametrize("kind", [kind for kind in HF if "epsilon" not in kind and "bias" not in kind])

@@ -96,8 +96,9 @@ def from_tensors(
         refuse_leftover("this state dict (by Hugging Face's names)", rest)
         config = _guessed(known, num_heads, image_size)
         activation = "SwiGLU" if config["use_swiglu_ffn"] else "GELU"
+        epsilon = f"norm_eps {config['layer_norm_eps']:g}{' (ViTMSN: 1e-06)' if config['model_type'] == 'vit' else ''}"
         assumed = (
-            f"{config['num_attention_heads']} heads, norm_eps {config['layer_norm_eps']:g}, {activation}, "
+            f"{config['num_attention_heads']} heads, {epsilon}, {activation}, "
             f"{arranged(config['image_size'], config['patch_size'])}"
         )
         rows.append(Row("assumed", f"{assumed}, as in Hugging Face's models of this kind: tensors do not say it"))
@@ -131,9 +132,15 @@ def from_tensors(
     if "ForImageClassification" in architecture and config.get("id2label") != {}:
         needed += ["head.weight", "head.bias"]
     require_names(source, known, *needed)
+    names = _class_names(config)
+    if "head.weight" in known and len(names or ()) not in (0, len(known["head.weight"])):
+        raise InputError(
+            f"the configuration of {source} names {len(names or ())} classes, but its head has "
+            f"{len(known['head.weight'])}: correct its id2label"
+        )
     channels = known["patch_embed.proj.weight"].shape[1]
     pictures, picture_rows = _processed(processor, size, channels) if processor else _usual(family, size, channels)
-    return assemble(origin, known, [*rows, *picture_rows], pictures, _class_names(config))
+    return assemble(origin, known, [*rows, *picture_rows], pictures, names)
 
 
 def _check(source: str, family: str, architecture: str, config: Mapping[str, Any]) -> None:
@@ -200,7 +207,7 @@ def _usual(family: str, size: Size, channels: int) -> tuple[Preprocessing, list[
         # Their positions are of 518 pixels, their pictures are not.
         fit, size = "crop", (224, 224)
     crop, method = (1.0, "bilinear") if whole else (0.875, "bicubic")
-    made, rows = preprocessing(size, channels, mean, std, fit, crop, method)
+    made, rows = preprocessing(size, channels, mean, std, fit, crop, method, "transformers")
     return made, [Row("assumed", f"the preprocessing that published {_FAMILIES[family]} models come with"), *rows]
 
 
@@ -245,6 +252,7 @@ def _processed(processor: Mapping[str, Any], native: Size, channels: int) -> tup
         fit,
         shares.pop(),
         PILLOW[settings["resample"]] if isinstance(settings["resample"], int) else str(settings["resample"]),
+        rules="transformers",
     )
     return made, [*rows, *more]
 

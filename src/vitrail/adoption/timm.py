@@ -238,7 +238,6 @@ def _preprocessing(size: Size, channels: int, cfg: Mapping[str, Any], of_deit: b
         fit="stretch" if squash else "crop",
         crop=cfg.get("crop_pct") or (0.875 if cfg else 0.9),
         interpolation=cfg.get("interpolation") or "bicubic",
-        centre="nearest",
     )
     if not cfg:
         rows.append(Row("assumed", f"timm's usual preprocessing: crop 0.9, bicubic, mean and std {of_what}"))

@@ -84,7 +84,7 @@ def _adopted(
     channels = known["patch_embed.proj.weight"].shape[1]
     # Those of more than 224 pixels (SWAG, end to end) see whole pictures.
     crop, method = (0.875, "bilinear") if max(size) <= 224 else (1.0, "bicubic")
-    pictures, picture_rows = preprocessing(size, channels, *IMAGENET, crop=crop, interpolation=method, centre="nearest")
+    pictures, picture_rows = preprocessing(size, channels, *IMAGENET, crop=crop, interpolation=method)
     usual = Row("assumed", f"torchvision's usual preprocessing: crop {crop:g}, {method}, mean and std of ImageNet")
     origin = Origin(source, size, num_heads, norm_eps, readout=("cls",), placed=("cls",))
     return assemble(origin, known, [*rows, usual, *picture_rows], pictures, None)

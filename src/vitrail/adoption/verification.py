@@ -14,6 +14,7 @@ from vitrail.adoption.conversion import Row
 from vitrail.adoption.origin import Adopted
 from vitrail.errors import InputError
 from vitrail.models.build import build_model, evaluating
+from vitrail.text import shown
 
 _TOLERANCE = 1e-4
 """Of the largest output; rounding of 40 blocks in float32 is 6e-6, the tanh of GELU in 12 is 3e-4."""
@@ -31,7 +32,13 @@ def verified(model: Adopted) -> Adopted:
     ours.load_state_dict(model.tensors)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, model.config.in_channels, *model.config.size, generator=generator)
-    expected, found = _outputs(model.original, images), ours(images)
+    try:
+        expected = _outputs(model.original, images)
+    # What a model of somebody's raises that cannot be run can be anything.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{model.source} cannot be run, to compare its outputs: {shown(reason)}") from error
+    found = ours(images)
     largest, difference = (float(values.abs().max()) for values in (expected, found - expected))
     if not difference <= _TOLERANCE * max(largest, 1e-3):
         raise InputError(

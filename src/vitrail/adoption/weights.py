@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def _shards(index: Path) -> Tensors:
 
 def _unpickled(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(_INERT):
+        with torch.serialization.safe_globals(_INERT), warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     # A damaged pickle can raise anything. PyTorch's own words advise to turn the safety off.
     except Exception as error:

@@ -29,7 +29,7 @@ def decoded_images(
     height, width = framing.size
     plain = framing == Framing(framing.size)
     how = "" if plain else f"-{framing.fit}-{framing.crop:g}-{framing.interpolation}"
-    how += "" if framing.centre == "down" else f"-{framing.centre}"
+    how += "" if framing.rules == "vitrail" else f"-{framing.rules}"
     stored = location.kept / f"{height}x{width}x{channels}{how}.npy"
     if not stored.exists():
         if container.kind == "tar":

@@ -58,7 +58,7 @@ _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B
 
 Fit = Literal["crop", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
-Centre = Literal["down", "nearest"]
+Rules = Literal["vitrail", "torchvision", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ class Framing:
     """The share of the covering image's sides that the crop keeps: with 0.875, 224 pixels are cut out of 256."""
     interpolation: Interpolation = "bilinear"
     """Always antialiased."""
-    centre: Centre = "down"
-    """Where the crop begins: half of the margin rounded down, or to the nearest pixel as torchvision and timm do."""
+    rules: Rules = "vitrail"
+    """Whose pixels: with its own, large images are made smaller in a quick way first. Half of a margin is rounded down,
+    by torchvision (and timm) to the nearest pixel."""
 
     @property
     def covered(self) -> Size:
@@ -161,7 +162,8 @@ def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.
         jpeg_size = image.size[::-1] if turned else image.size
         needed = _resized(jpeg_size, framing)[:: -1 if turned else 1]
         # A JPEG can be decoded at a half, a quarter or an eighth; twice the target leaves antialiasing its room.
-        image.draft(None, (2 * needed[0], 2 * needed[1]))
+        if framing.rules == "vitrail":
+            image.draft(None, (2 * needed[0], 2 * needed[1]))
     image.load()
     image = _upright(image)
     upright_size = jpeg_size or image.size
@@ -169,8 +171,8 @@ def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.
     resized = _resized(upright_size, framing)
     if upright_size != resized or resized != (width, height):
         method = Image.Resampling.BICUBIC if framing.interpolation == "bicubic" else Image.Resampling.BILINEAR
-        image = image.resize(resized, method, reducing_gap=2.0)
-        left, top = (_half(margin, framing.centre) for margin in (resized[0] - width, resized[1] - height))
+        image = image.resize(resized, method, reducing_gap=2.0 if framing.rules == "vitrail" else None)
+        left, top = (_half(margin, framing.rules) for margin in (resized[0] - width, resized[1] - height))
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
@@ -182,14 +184,14 @@ def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
         return framing.covered[::-1]
     (width, height), (target_height, target_width) = size, framing.covered
     # As torchvision, and for what is not square as timm, which rounds there.
-    whole = round if framing.centre == "nearest" and target_height != target_width else int
+    whole = round if framing.rules == "torchvision" and target_height != target_width else int
     if width * target_height >= height * target_width:
         return max(target_width, whole(width * target_height / height)), target_height
     return target_width, max(target_height, whole(height * target_width / width))
 
 
-def _half(margin: int, centre: Centre) -> int:
-    return round(margin / 2) if centre == "nearest" else margin // 2
+def _half(margin: int, rules: Rules) -> int:
+    return round(margin / 2) if rules == "torchvision" else margin // 2
 
 
 @cache

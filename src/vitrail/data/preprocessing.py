@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitrail.configs import DataConfig, Size, as_size
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.decoding import Centre, Fit, Framing, Interpolation, decode, to_array
+from vitrail.data.decoding import Fit, Framing, Interpolation, Rules, decode, to_array
 from vitrail.errors import InputError
 from vitrail.progress import track
 
@@ -39,7 +39,7 @@ class Preprocessing:
     fit: Fit = "crop"
     crop: float = 1.0
     interpolation: Interpolation = "bilinear"
-    centre: Centre = "down"
+    rules: Rules = "vitrail"
     """These four as in `Framing`; training uses their defaults, adopted models bring their own."""
 
     def __post_init__(self) -> None:
@@ -53,16 +53,17 @@ class Preprocessing:
                 )
         if self.channels not in (1, 3) or min(self.std) <= 0:
             raise InputError(f"{self.channels} channels with std {self.std}: 1 or 3 channels, std above 0")
-        kinds = ((self.fit, Fit), (self.interpolation, Interpolation), (self.centre, Centre))
+        kinds = ((self.fit, Fit), (self.interpolation, Interpolation), (self.rules, Rules))
         if any(value not in get_args(kind) for value, kind in kinds) or not 0 < self.crop <= 1:
             raise InputError(
-                f"fit {self.fit!r}, crop {self.crop!r}, interpolation {self.interpolation!r}, centre {self.centre!r}: "
-                "known are crop or stretch, a share above 0 and at most 1, bilinear or bicubic, down or nearest"
+                f"fit {self.fit!r}, crop {self.crop!r}, interpolation {self.interpolation!r}, rules {self.rules!r}: "
+                "known are crop or stretch, a share above 0 and at most 1, bilinear or bicubic, and those of "
+                f"{', '.join(get_args(Rules))}"
             )
 
     @property
     def framing(self) -> Framing:
-        return Framing(self.image_size, self.fit, self.crop, self.interpolation, self.centre)
+        return Framing(self.image_size, self.fit, self.crop, self.interpolation, self.rules)
 
     def read(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """One image as training sees it: upright, resized to cover, centre-cropped, in the right channels.
@@ -106,7 +107,7 @@ class Preprocessing:
                 channels=int(stored["channels"]),
                 mean=tuple(stored["mean"]),
                 std=tuple(stored["std"]),
-                **{name: stored[name] for name in ("fit", "crop", "interpolation", "centre") if name in stored},
+                **{name: stored[name] for name in ("fit", "crop", "interpolation", "rules") if name in stored},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"the stored preprocessing is incomplete: {error}") from error
