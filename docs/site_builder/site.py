@@ -16,7 +16,12 @@ def build(docs: Path, out: Path) -> None:
 
     The site mirrors the folder. Raises BuildError where a document cannot become a page or a link leads nowhere.
     """
-    sources = [*docs.glob("annotated_vit.py"), *sorted(docs.glob("how-to/*.md")), *docs.glob("results.md")]
+    sources = [
+        *docs.glob("annotated_vit.py"),
+        *sorted(docs.glob("how-to/*.md")),
+        *docs.glob("results.md"),
+        *docs.glob("adopted-models.md"),
+    ]
     known = frozenset(source.resolve() for source in sources)
     made, files = [], [Path("index.html")]
     for source in sources:
