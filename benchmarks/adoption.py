@@ -4,8 +4,8 @@
 
 All names of timm's ViT, DeiT, EVA and BeiT modules, one block deep, in float32, at their own width, for images of 4 x 4
 patches where they can be made so, with random weights and noise on every parameter, so that nothing is downloaded and
-nothing agrees by chance. A model that was adopted is compared with the original, by a random image: the same within `LIMIT` of the largest output, or
-WRONG. A file that is asked about is tried again with `like` (`--like timm:NAME`).
+nothing agrees by chance. A model that was adopted is compared with the original, by a random image: the same within
+`LIMIT` of the largest output, or WRONG. A file that is asked about is tried again with `like` (`--like timm:NAME`).
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Classifier:
             "config": {"model_name": "custom", "model": model_to_json(self.model.config)},
             "class_names": list(self.class_names),
             "preprocessing": dataclasses.asdict(self.preprocessing),
-            "adoption": None if self.adoption is None else self.adoption.to_json(),
+            "adoption": None if self.adoption is None else dataclasses.asdict(self.adoption),
         }
         files.write_json(directory / RUN, stored)
 

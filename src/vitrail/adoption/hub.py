@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,34 +76,32 @@ def random_model(name: str) -> nn.Module:
             f"hf:{shown(name)} could not be configured",
             _CURE,
         )
-    architecture = str((config.architectures or ["none"])[0])
-    kind = getattr(library, architecture, None)
-    if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
-        raise InputError(f"hf:{shown(name)} is a {shown(architecture)}, which transformers does not know as a model")
+    kind = _architecture(config.architectures)
     return _tried(lambda: kind(config), f"hf:{shown(name)} could not be built", "see its config.json")
 
 
 def transformers_model(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
     """The first architecture of a `config.json` with these weights, all of them and no others. Raises InputError."""
-    library, name = optional("transformers"), str((config.get("architectures") or ["none"])[0])
-    kind: Any = getattr(library, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
-        raise InputError(f"{shown(name)} is not known to transformers as a model")
-
-    def build() -> tuple[nn.Module, Mapping[str, Any]]:
-        described = kind.config_class.from_dict(dict(config))
-        given = {"state_dict": dict(tensors), "dtype": torch.float32, "output_loading_info": True}
-        built: tuple[nn.Module, Mapping[str, Any]] = kind.from_pretrained(None, config=described, **given)
-        return built
-
-    library.logging.disable_progress_bar()
+    kind = _architecture(config.get("architectures"))
+    given = {"state_dict": dict(tensors), "dtype": torch.float32, "output_loading_info": True}
+    optional("transformers").logging.disable_progress_bar()
     with _quiet():
-        model, found = _tried(
-            build, f"{name} could not be built by transformers with these weights", "see its config.json"
+        built: tuple[nn.Module, Mapping[str, Any]] = _tried(
+            lambda: kind.from_pretrained(None, config=kind.config_class.from_dict(dict(config)), **given),
+            f"{kind.__name__} could not be built by transformers with these weights",
+            "see its config.json",
         )
-    if absent := sorted(found["missing_keys"]):
-        raise InputError(f"these weights are not all of {name}: transformers finds no {listed(absent)}")
-    return model
+    if absent := sorted(built[1]["missing_keys"]):
+        raise InputError(f"these weights are not all of a {kind.__name__}: transformers finds no {listed(absent)}")
+    return built[0]
+
+
+def _architecture(names: Sequence[str] | None) -> Any:
+    library, name = optional("transformers"), str((names or ["none"])[0])
+    kind = getattr(library, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
+        raise InputError(f"{shown(name)} is an architecture that transformers does not know as a model")
+    return kind
 
 
 def _weights(repository: str, safe: str, pickled: str, allow_pickle: bool) -> Path:

@@ -31,26 +31,24 @@ _KEPT_AS = (
     *("state_dict_ema", "model_ema", "ema_state_dict", "ema", "teacher"),
     *("state_dict", "model_state_dict", "model", "net", "weights", "params", "module", "student"),
 )
-# Wrappers of parts of a model, anywhere in a name: torch.compile, FSDP and activation checkpointing.
-_INNER = r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
-# A tensor that every ViT of a library has, behind whatever a larger module calls the ViT.
-_ROOTS = (
-    r"(.*\.)?patch_embed\.proj\.weight",
-    r"(.*?\.)??(?:(?:vit|deit|dinov2|dinov2_with_registers)\.)?embeddings\.patch_embeddings\.projection\.weight",
-    r"(.*\.)?conv_proj\.weight",
-)
 _AVERAGED = re.compile(r"ema|teacher|momentum")
+# Wrappers of parts of a model, anywhere in a name: torch.compile, FSDP and activation checkpointing.
+_INNER = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# A tensor that every ViT of a library has, behind whatever a larger module calls the ViT.
+_ROOT = re.compile(
+    r"(.*?\.)??(?:patch_embed\.proj|conv_proj"
+    r"|(?:(?:vit|deit|dinov2|dinov2_with_registers)\.)?embeddings\.patch_embeddings\.projection)\.weight"
+)
 _OF_TRAINING = re.compile(
-    r"n_averaged|(?:.*\.)?(?:dino_?head|ibot_?head|projector|predictor|criterion|\w*loss\w*|\w*metrics?)\b.*"
-    r"|(?:.*\.)?head\.(?:mlp|last_layer)\..*"
+    r"(?:.*\.)?(?:n_averaged|(?:\w*loss\w*|\w*metrics?|criterion|projector|predictor|dino_?head|ibot_?head"
+    r"|head\.(?:mlp|last_layer))\b.*)"
 )
 _COUNTERS = re.compile(r"(?:.*\.)?(?:n_averaged|num_batches_tracked|position_ids)")
 
-# What checkpoints hold beside tensors that can do nothing: options, and the best accuracy as a number of NumPy.
+# What checkpoints hold beside tensors that can do nothing: options, and numbers of NumPy.
 _INERT: list[Any] = [
-    argparse.Namespace,
+    *(argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8"))),
     *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-    *(np.dtype, type(np.dtype("f8")), type(np.dtype("f4")), type(np.dtype("i8"))),
 ]
 
 
@@ -74,7 +72,7 @@ def read_weights(path: Path, allow_pickle: bool) -> tuple[Tensors, list[Row]]:
     else:
         raise InputError(f"{path} is not a model that can be read: a source is {FORMS}")
     state, rows = _unwrapped(path, found)
-    tensors, more = _bare(path, {re.sub(_INNER, "", name): tensor for name, tensor in state.items()})
+    tensors, more = _bare(path, {_INNER.sub("", name): tensor for name, tensor in state.items()})
     return _numbers(path, tensors), [*rows, *more]
 
 
@@ -100,16 +98,11 @@ def _safe(path: Path) -> Tensors:
 
 def _shards(index: Path) -> Tensors:
     """The files that an index names, which lie beside it, as one."""
-    placed = read_json(index).get("weight_map")
-    if not isinstance(placed, Mapping) or not placed:
-        raise InputError(f"{index} is damaged: it has no weight_map")
-    files = {str(file): index.parent / Path(str(file)).name for file in placed.values()}
-    if missing := [name for name, file in files.items() if not file.is_file()]:
+    placed = read_json(index).get("weight_map") or {}
+    files = [index.parent / name for name in sorted({Path(str(file)).name for file in placed.values()})]
+    if missing := [file.name for file in files if not file.is_file()]:
         raise InputError(f"{index} names {listed(missing)}, which {index.parent} does not hold: download all parts")
-    found = {name: tensor for file in files.values() for name, tensor in _safe(file).items()}
-    if absent := [name for name in placed if name not in found]:
-        raise InputError(f"{index} names tensors that its files do not hold: {listed(absent)}")
-    return found
+    return {name: tensor for file in files for name, tensor in _safe(file).items()}
 
 
 def _unpickled(path: Path) -> Any:
@@ -118,75 +111,67 @@ def _unpickled(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     # A damaged pickle can raise anything. PyTorch's own words advise to turn the safety off.
     except Exception as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if "TorchScript" in str(error):
-            raise InputError(f"{path} is a TorchScript archive, a program: {_ALONE}") from error
-        if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            held = f"{path} is more than tensors: it holds a {shown(named[1])}, which is not read"
-            raise InputError(f"{held}: {_ALONE}") from error
-        raise InputError(f"{path} is damaged, or no file of torch.save: {_ALONE}") from error
+            reason = "is a TorchScript archive, a program"
+        elif named:
+            reason = f"is more than tensors: it holds a {shown(named[1])}, which is not read"
+        else:
+            reason = "is damaged, or no file of torch.save"
+        raise InputError(f"{path} {reason}: {_ALONE}") from error
 
 
 def _unwrapped(path: Path, found: Any) -> tuple[Mapping[str, Tensor], list[Row]]:
     """The state dict in a checkpoint, and what was chosen and left there."""
     rows: list[Row] = []
-    while isinstance(found, Mapping) and not any(isinstance(value, Tensor) for value in found.values()):
-        kept = [name for name in _KEPT_AS if isinstance(found.get(name), Mapping)]
-        if not kept:
-            break
+    while isinstance(found, Mapping) and (kept := [name for name in _KEPT_AS if isinstance(found.get(name), Mapping)]):
         taken, *others = kept
-        if others:
-            others = [repr(name) for name in others]
-            rows.append(Row("assumed", f"of the models in the file {taken!r} is meant, not {listed(others)}"))
+        rows += _chosen(taken, others)
         if rest := [str(name) for name in found if name not in kept]:
             rows.append(Row("dropped", f"what the file holds beside {taken!r}: {listed(rest, 6)}"))
         found = found[taken]
     if not isinstance(found, Mapping) or not found:
-        raise InputError(f"{path} holds {_kind(found)} and no weights by name: {_ALONE}")
-    if odd := [name for name, value in found.items() if not isinstance(value, Tensor) or not isinstance(name, str)]:
-        raise InputError(f"{path} is no state dict: {shown(str(odd[0]))} is {_kind(found[odd[0]])}: {_ALONE}")
+        raise InputError(f"{path} holds a {_kind(found)} and no weights by name: {_ALONE}")
+    if odd := [name for name, value in found.items() if not (isinstance(name, str) and isinstance(value, Tensor))]:
+        raise InputError(f"{path} is no state dict: {shown(str(odd[0]))} is a {_kind(found[odd[0]])}: {_ALONE}")
     return found, rows
 
 
+def _chosen(taken: str, others: list[str]) -> list[Row]:
+    what = f"of the models in the file {taken!r} is meant, not {listed(map(repr, others))}"
+    return [Row("assumed", what)] if others else []
+
+
 def _kind(value: Any) -> str:
-    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
-def _bare(path: Path, tensors: Mapping[str, Tensor]) -> tuple[Tensors, list[Row]]:
+def _bare(path: Path, tensors: Tensors) -> tuple[Tensors, list[Row]]:
     """Without what a larger module calls the model, and without the rest of that module where it served training."""
-    prefixes = {match[1] or "" for name in tensors for root in _ROOTS if (match := re.fullmatch(root, name))}
+    prefixes = sorted({match[1] or "" for name in tensors if (match := _ROOT.fullmatch(name))})
     if not prefixes or "" in prefixes:
-        return dict(tensors), []
-    rows = []
-    averaged = {prefix for prefix in prefixes if _AVERAGED.search(prefix)}
-    if len(prefixes) > 1 and len(averaged) != 1:
-        raise InputError(f"{path} holds several models ({listed(sorted(prefixes))}): save one of them alone")
-    prefix = next(iter(averaged if len(prefixes) > 1 else prefixes))
-    if others := sorted(prefixes - {prefix}):
-        rows.append(Row("assumed", f"of the models in the file {prefix!r} is meant, not {listed(map(repr, others))}"))
-    inside = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    outside = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
-    if whole := sorted(name for name in outside if not name.startswith(tuple(others)) and not _OF_TRAINING.match(name)):
-        refuse_leftover(f"{path}, beside the model under {prefix!r},", whole)
-    served = {name: tensor for name, tensor in inside.items() if _OF_TRAINING.fullmatch(name)}
-    dropped = [*outside.values(), *served.values()]
-    if dropped:
-        of = f"{listed([*outside, *served])}: of the training, beside the model under {prefix!r}"
-        rows.append(counted("dropped", of, *dropped))
-    # Accounted for without a row of its own: no tensor is touched.
-    rows.append(Row("copied", f"by their names behind {prefix!r}"))
-    return {name: tensor for name, tensor in inside.items() if name not in served}, rows
+        return tensors, []
+    taken = [prefix for prefix in prefixes if len(prefixes) == 1 or _AVERAGED.search(prefix)]
+    if len(taken) != 1:
+        raise InputError(f"{path} holds several models ({listed(prefixes)}): save one of them alone")
+    prefix, others = taken[0], [other for other in prefixes if other != taken[0]]
+    training = {name for name in tensors if _OF_TRAINING.fullmatch(name.removeprefix(prefix))}
+    left = [name for name in tensors if not name.startswith(prefix) or name in training]
+    unread = [name for name in left if not (name.startswith(tuple(others)) or name in training)]
+    refuse_leftover(f"{path}, beside the model under {prefix!r},", unread)
+    rows = [*_chosen(prefix, others), Row("copied", f"by their names behind {prefix!r}")]
+    if left:
+        rows.append(counted("dropped", f"of the training: {listed(left)}", *(tensors[name] for name in left)))
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name not in left}, rows
 
 
-def _numbers(path: Path, tensors: Mapping[str, Tensor]) -> Tensors:
+def _numbers(path: Path, tensors: Tensors) -> Tensors:
     """In float32. Raises InputError for integers, which are quantised, and for what is not finite."""
-    result = {}
-    for name, tensor in tensors.items():
-        if _COUNTERS.fullmatch(name):
-            continue
-        if not tensor.is_floating_point() or tensor.is_quantized:
-            kind = str(tensor.dtype).removeprefix("torch.")
+    result = {name: tensor.float() for name, tensor in tensors.items() if not _COUNTERS.fullmatch(name)}
+    for name, tensor in result.items():
+        if not tensors[name].is_floating_point():
+            kind = str(tensors[name].dtype).removeprefix("torch.")
             raise InputError(f"{path} holds {shown(name)} as {kind}, so it is quantised: take the weights before that")
-        result[name] = tensor.float()
-        if not result[name].isfinite().all():
+        if not tensor.isfinite().all():
             raise InputError(f"{path} holds numbers in {shown(name)} that are not finite: its training had diverged")
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from vitrail.text import shown_name
@@ -28,9 +28,6 @@ class Adoption:
 
     def __str__(self) -> str:
         return f"{self.source}; {self.wiring}: {_MEANING[self.wiring]}"
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @staticmethod
     def of(info: Mapping[str, Any]) -> Adoption | None:
