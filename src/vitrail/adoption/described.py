@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vitrail.adoption import hub, huggingface, timm
-from vitrail.adoption.conversion import unknown
+from vitrail.adoption.conversion import Row, unknown
 from vitrail.adoption.naming import require_names
 from vitrail.adoption.origin import Adopted, native_size
 from vitrail.configs import Size, as_size
@@ -51,6 +51,8 @@ def of_timm(
     except RuntimeError as error:
         raise InputError(f"this state dict is not that of {source}: {str(error).splitlines()[-1].strip()}") from error
     adopted = timm.from_model(model.eval(), num_heads, config)
+    if "pretrained_cfg" not in config:
+        rows.append(Row("assumed", f"pictures and names of classes as for {source}: the weights do not say it"))
     return dataclasses.replace(adopted, rows=(*rows, *adopted.rows))
 
 

@@ -47,7 +47,7 @@ def read(
     Raises:
         InputError: see `vitrail.adoption.adopt`.
     """
-    kind, _, name = str(source).partition(":") if isinstance(source, str) else ("", "", "")
+    kind, _, name = ("", "", "") if isinstance(source, nn.Module) else str(source).partition(":")
     if like is not None and (isinstance(source, nn.Module) or kind in ("timm", "hf") or Path(source).is_dir()):
         raise InputError("like (--like) is for a file of weights alone; this source says itself what it is")
     if isinstance(source, nn.Module):
@@ -112,7 +112,8 @@ def _from_path(
         if kind != "timm" or not name:
             raise InputError(f"like (--like) is timm:NAME, not {shown(like)}")
         with _fitting(path):
-            return _with(rows, described.of_timm({"architecture": name}, tensors, num_heads, image_size))
+            model = described.of_timm({"architecture": name}, tensors, num_heads, image_size)
+            return _with(rows, dataclasses.replace(model, source=f"a file like {model.source}"))
     for family in (huggingface, torchvision, timm):
         if family.recognises(tensors):
             with _fitting(path):

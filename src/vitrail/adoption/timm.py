@@ -83,7 +83,7 @@ def from_model(model: nn.Module, num_heads: int | None = None, hub_config: Mappi
 def labelled(hub_config: Mapping[str, Any]) -> dict[str, Any]:
     """What a `config.json` of timm says of pictures and names, as a model of timm keeps it."""
     labels = {name: value for name, value in hub_config.items() if name in ("label_names", "label_descriptions")}
-    return {**hub_config.get("pretrained_cfg", {}), **labels}
+    return {**(hub_config.get("pretrained_cfg") or {}), **labels}
 
 
 def from_tensors(
