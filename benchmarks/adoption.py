@@ -85,7 +85,7 @@ def routes(name: str, theirs: nn.Module, folder: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "adoption.json")
-    parser.add_argument("--only", nargs="*", default=[], help="words, one of which a name must contain")
+    parser.add_argument("--only", nargs="*", default=[], help="words, one of which a name must contain; FILE keeps its other rows")
     options = parser.parse_args()
     torch.set_num_threads(1)
     timm, rows = optional("timm"), []
@@ -104,6 +104,9 @@ def main() -> None:
     about = {"command": "python benchmarks/adoption.py", "machine": hardware.describe(torch.device("cpu"))}
     record = {**about, "versions": versions, "limit": LIMIT, "noise": NOISE, "rows": rows}
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    if options.only and options.out.exists():
+        again = {row["name"]: row for row in rows}
+        record["rows"] = [again.get(row["name"], row) for row in json.loads(options.out.read_text())["rows"]]
     options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -30,8 +30,8 @@ def verified(model: Adopted) -> Adopted:
         return model
     ours = build_model(model.config).eval()
     ours.load_state_dict(model.tensors)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, model.config.in_channels, *model.config.size, generator=generator)
+    shape = (2, model.config.in_channels, *model.config.size)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     try:
         expected = _outputs(model.original, images)
     # What a model of somebody's raises that cannot be run can be anything.

@@ -26,7 +26,6 @@ def readout_of(source: str, names: Iterable[str]) -> tuple[Readout, ...]:
     has = frozenset(re.sub(r"blocks\.\d+\.", "", name) for name in names).__contains__
     classed, scaled = has("cls_token"), has("ls1.gamma") or has("gamma_1")
     registers, outer = has("reg_token") or has("register_tokens"), has("fc_norm.weight")
-    authors = has("register_tokens") or has("mlp.w12.weight") or has("mask_token")
     if not has("pos_embed"):
         unknown(f"{source} has no positions, so that they are probably rotary, as in DINOv3")
     if not has("attn.qkv.bias"):
@@ -51,7 +50,7 @@ def readout_of(source: str, names: Iterable[str]) -> tuple[Readout, ...]:
             return ("cls",)
         if outer and not (scaled or registers or has("dist_token")):
             return ("mean",)
-    elif registers and not authors and (outer or not scaled):
+    elif has("reg_token") and (outer or not scaled):
         return ("mean",)
     elif not outer and not scaled:
         ask(
