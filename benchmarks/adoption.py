@@ -85,7 +85,9 @@ def routes(name: str, theirs: nn.Module, folder: Path) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "adoption.json")
-    parser.add_argument("--only", nargs="*", default=[], help="words, one of which a name must contain; FILE keeps its other rows")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="words, one of which a name must contain; FILE keeps its other rows"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     timm, rows = optional("timm"), []

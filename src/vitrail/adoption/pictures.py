@@ -43,4 +43,4 @@ def preprocessing(
     if len(mean) != channels:
         mean, std = ([sum(values) / len(values)] * channels for values in (mean, std))
         rows.append(Row("assumed", f"the average of the channels' mean and std, for {channels} channels"))
-    return Preprocessing(size, channels, tuple(mean), tuple(std), fit, crop, method, rules), rows
+    return Preprocessing(size, channels, tuple(mean), tuple(std), fit, crop, method, rules=rules), rows
