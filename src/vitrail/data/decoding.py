@@ -60,7 +60,6 @@ _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B
 # Of 16-bit colours Pillow keeps the high bytes; told of the other order of bytes, it keeps the low ones.
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
-
 Fit = Literal["crop", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
 Rules = Literal["vitrail", "torchvision", "transformers"]
@@ -181,11 +180,10 @@ def _array(stored: _Stored, framing: Framing, channels: int) -> NDArray[np.uint8
 
 
 def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
-    """The (width, height) of an image of this (width, height) before the crop."""
+    """The (width, height) of an image of this (width, height) before the crop; not square, timm rounds it."""
     if framing.fit == "stretch":
         return framing.covered[::-1]
     (width, height), (target_height, target_width) = size, framing.covered
-    # As torchvision, and for what is not square as timm, which rounds there.
     whole = round if framing.rules == "torchvision" and target_height != target_width else int
     if width * target_height >= height * target_width:
         return max(target_width, whole(width * target_height / height)), target_height
