@@ -69,10 +69,22 @@ CHECKPOINTS = {
         "student": behind("module.backbone.", spoiled(state)), "epoch": 3,
         "teacher": {**behind("backbone.", state), "head.mlp.0.weight": torch.ones(2, 2)},
     },
+    "DINOv2": lambda state: {
+        "model": {
+            **behind("student.backbone.", spoiled(state)), "dino_loss.center": torch.ones(2),
+            **{re.sub(r"(blocks)\.(\d)", r"\1.0.\2", "teacher.backbone." + name): of for name, of in state.items()},
+            **{f"{of}.dino_head.mlp.0.weight": torch.ones(2, 2) for of in ("student", "teacher")},
+        },
+    },
     "student and teacher": lambda state: {**behind("student.", spoiled(state)), **behind("teacher.", state)},
     "weight averaging": lambda state: {**behind("module.", state), "n_averaged": torch.tensor(3)},
 }  # fmt: skip
-TAKEN = {"timm's .pth.tar": "state_dict_ema", "DINO": "teacher", "student and teacher": "teacher."}
+TAKEN = {
+    "timm's .pth.tar": "state_dict_ema",
+    "DINO": "teacher",
+    "student and teacher": "teacher.",
+    "DINOv2": "teacher.backbone.",
+}
 
 
 @pytest.mark.parametrize("kind", CHECKPOINTS)

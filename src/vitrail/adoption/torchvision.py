@@ -27,7 +27,9 @@ _RULES = {
     _LAYER + r"mlp\.(?:0|linear_1)" + _ENDS: r"blocks.\1.mlp.fc1.\2",
     _LAYER + r"mlp\.(?:3|linear_2)" + _ENDS: r"blocks.\1.mlp.fc2.\2",
     r"encoder\.ln" + _ENDS: r"norm.\1",
-    r"heads\.(head|pre_logits)" + _ENDS: r"\1.\2",
+    r"heads\.pre_logits" + _ENDS: r"pre_logits.\1",
+    # People put a linear layer of their own in the place of all heads.
+    r"heads\.(?:head\.|\d\.)?(weight|bias)": r"head.\1",
 }
 
 

@@ -34,6 +34,8 @@ _KEPT_AS = (
 _AVERAGED = re.compile(r"ema|teacher|momentum")
 # Wrappers of parts of a model, anywhere in a name: torch.compile, FSDP and activation checkpointing.
 _INNER = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# DINOv2 trains blocks in chunks, and counts them through.
+_CHUNK = re.compile(r"\bblocks\.\d+\.(\d+)\.")
 # A tensor that every ViT of a library has, behind whatever a larger module calls the ViT.
 _ROOT = re.compile(
     r"(.*?\.)??(?:patch_embed\.proj|conv_proj"
@@ -72,7 +74,9 @@ def read_weights(path: Path, allow_pickle: bool) -> tuple[Tensors, list[Row]]:
     else:
         raise InputError(f"{path} is not a model that can be read: a source is {FORMS}")
     state, rows = _unwrapped(path, found)
-    tensors, more = _bare(path, {_INNER.sub("", name): tensor for name, tensor in state.items()})
+    tensors, more = _bare(
+        path, {_CHUNK.sub(r"blocks.\1.", _INNER.sub("", name)): tensor for name, tensor in state.items()}
+    )
     return _numbers(path, tensors), [*rows, *more]
 
 
