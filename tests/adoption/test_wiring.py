@@ -62,6 +62,15 @@ def test_where_there_is_nothing_to_compare_it_is_assumed():
     assert ours.adoption.wiring == "assumed"
 
 
+def test_a_head_of_zeros_is_said():
+    """As Google's files before fine-tuning have it."""
+    theirs = timm_vit()
+    torch.nn.init.zeros_(theirs.head.weight)
+    torch.nn.init.zeros_(theirs.head.bias)
+    _, report = adopt_with_report(theirs)
+    assert any("never trained: it is all zeros" in str(row) for row in of_kind(report, "assumed"))
+
+
 @pytest.mark.parametrize("wrap", [torch.nn.DataParallel, torch.optim.swa_utils.AveragedModel])
 def test_what_people_train_in_is_taken_off(wrap):
     assert adopt(wrap(timm_vit())).adoption.wiring == "verified"

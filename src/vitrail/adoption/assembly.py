@@ -59,6 +59,8 @@ def assemble(
         what = "biases that the source lacks, as zeros"
         rows = [counted("newly initialised", what, *biases.values()), *rows]
     touched = {*biases, *({"registers"} if token_rows else ()), *(head if head_rows else ()), *made}
+    if head and not any(tensor.any() for tensor in head.values()):
+        rows = [Row("assumed", "that the head was never trained: it is all zeros, and gives all classes alike"), *rows]
     if class_names is None or len(class_names) != config.num_classes:
         class_names = [f"{'class' if head else 'feature'} {i}" for i in range(config.num_classes)]
     every_row = (*token_rows, *head_rows, *rows)
