@@ -1,6 +1,7 @@
 """How far an adoption is known to be right: compared with the original, assumed, or of a time that did not say."""
 
 import dataclasses
+import importlib
 import json
 
 import foreign
@@ -120,6 +121,29 @@ class TestFolders:
         parts[0].unlink()
         with pytest.raises(InputError, match=f"names {parts[0].name}, which .* does not hold"):
             adopt(tmp_path)
+
+    def test_of_timm_in_another_shape(self, tmp_path):
+        """Its own arguments say it; without them the image size, or a square is taken and said."""
+        timm, save_for_hf = foreign.timm, importlib.import_module("timm.models").save_for_hf
+        theirs = noisy(timm.create_model("vit_tiny_patch16_224", depth=1, img_size=(32, 128), num_classes=3))
+        save_for_hf(theirs, tmp_path, safe_serialization=True)
+        assert adopt(tmp_path).model.config.size == (32, 128)
+        with pytest.raises(InputError, match="3 attention heads, not 6"):
+            adopt(tmp_path, num_heads=6)
+        config = json.loads((tmp_path / "config.json").read_text())
+        del config["model_args"], config["pretrained_cfg"]["input_size"]
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert adopt(tmp_path, image_size=(32, 128)).model.config.size == (32, 128)
+        square, report = adopt_with_report(tmp_path)
+        assert square.model.config.size == (64, 64)
+        assert "positions of 4 x 4 patches: neither" in str(of_kind(report, "assumed")[0])
+
+    def test_without_a_named_architecture_it_is_the_bare_model(self, tmp_path):
+        hf_model("ViTModel").save_pretrained(tmp_path)
+        config = json.loads((tmp_path / "config.json").read_text())
+        del config["architectures"]
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert adopt(tmp_path).adoption.wiring == "verified"
 
     def test_an_adapter(self, tmp_path):
         (tmp_path / "adapter_config.json").write_text("{}")

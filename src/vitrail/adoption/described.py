@@ -12,7 +12,7 @@ from torch import Tensor
 from vitrail.adoption import hub, huggingface, timm
 from vitrail.adoption.conversion import Row, unknown
 from vitrail.adoption.naming import require_names
-from vitrail.adoption.origin import Adopted, native_size
+from vitrail.adoption.origin import Adopted, arranged, native_size
 from vitrail.configs import Size, as_size
 from vitrail.errors import InputError
 from vitrail.text import listed
@@ -37,7 +37,14 @@ def of_timm(
         if type(plain).__name__ not in _PLAIN:
             unknown(f"{source} is a {type(plain).__module__}.{type(plain).__qualname__}")
         known, rows = timm.known_names("this state dict", tensors)
-        model = hub.timm_model(name, **_sizes(source, plain, config, known, num_heads, image_size))
+        sizes, told = _sizes(config, known), image_size or _told(config)
+        if "positions.embed" in known and plain.pos_embed is not None:
+            count = known["positions.embed"].shape[1] - (plain.pos_embed.shape[1] - plain.patch_embed.num_patches)
+            sizes["img_size"] = native_size(source, count, sizes["patch_size"], told)
+            if sizes["img_size"] != told:
+                lying = arranged(sizes["img_size"], sizes["patch_size"])
+                rows.append(Row("assumed", f"{lying}: neither tensors nor configuration say how they lie"))
+        model = hub.timm_model(name, **sizes)
     places = {key: timm.common_name(key) for key in model.state_dict()}
     theirs = set(places.values())
     if theirs != known.keys():
@@ -56,19 +63,13 @@ def of_timm(
     return dataclasses.replace(adopted, rows=(*rows, *adopted.rows))
 
 
-def _sizes(
-    source: str,
-    plain: Any,
-    config: Mapping[str, Any],
-    known: Mapping[str, Tensor],
-    num_heads: int | None,
-    image_size: Size | None,
-) -> dict[str, Any]:
-    """The arguments by which `plain` gets the sizes of the weights."""
+def _sizes(config: Mapping[str, Any], known: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The arguments by which timm gives a model the sizes of these weights."""
     require_names("this state dict", known, "patch_embed.proj.weight", "blocks.0.mlp.fc2.weight")
     patches = known["patch_embed.proj.weight"]
     hidden = len(known.get("blocks.0.mlp.fc1.weight", known["blocks.0.mlp.fc2.weight"].T))
-    sizes = {
+    return {
+        "global_pool": config.get("global_pool"),
         **(config.get("model_args") or {}),
         "embed_dim": len(patches),
         "in_chans": patches.shape[1],
@@ -77,15 +78,14 @@ def _sizes(
         # timm rounds down what it multiplies.
         "mlp_ratio": (hidden + 0.5) / len(patches),
         "num_classes": len(known["head.weight"]) if "head.weight" in known else 0,
-        "global_pool": config.get("global_pool"),
-        "num_heads": num_heads,
     }
-    if "positions.embed" in known and plain.pos_embed is not None:
-        prefix = plain.pos_embed.shape[1] - plain.patch_embed.num_patches
-        stored = sizes.get("img_size") or ((config.get("pretrained_cfg") or {}).get("input_size") or [])[1:]
-        told = image_size or (as_size(stored if isinstance(stored, int) else tuple(stored)) if stored else None)
-        sizes["img_size"] = native_size(source, known["positions.embed"].shape[1] - prefix, patches.shape[-1], told)
-    return sizes
+
+
+def _told(config: Mapping[str, Any]) -> Size | None:
+    """The image size in a `config.json` of timm."""
+    pictures = config.get("pretrained_cfg") or {}
+    size = (config.get("model_args") or {}).get("img_size") or tuple(pictures.get("input_size") or ())[1:]
+    return as_size(size if isinstance(size, int) else tuple(size)) if size else None
 
 
 def of_transformers(
@@ -96,4 +96,5 @@ def of_transformers(
 ) -> Adopted:
     """The architecture of a `config.json` of Hugging Face with these weights. Raises InputError as `of_timm` does."""
     adopted = huggingface.from_tensors(tensors, config, processor, num_heads)
-    return dataclasses.replace(adopted, original=hub.transformers_model(config, tensors))
+    original = hub.transformers_model(huggingface.architecture_of(config), config, tensors)
+    return dataclasses.replace(adopted, original=original)

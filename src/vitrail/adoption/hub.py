@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,13 +76,13 @@ def random_model(name: str) -> nn.Module:
             f"hf:{shown(name)} could not be configured",
             _CURE,
         )
-    kind = _architecture(config.architectures)
+    kind = _architecture(str((config.architectures or ["none"])[0]))
     return _tried(lambda: kind(config), f"hf:{shown(name)} could not be built", "see its config.json")
 
 
-def transformers_model(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The first architecture of a `config.json` with these weights, all of them and no others. Raises InputError."""
-    kind = _architecture(config.get("architectures"))
+def transformers_model(architecture: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A model of transformers, as a `config.json` has it, with these weights, all of them. Raises InputError."""
+    kind = _architecture(architecture)
     given = {"state_dict": dict(tensors), "dtype": torch.float32, "output_loading_info": True}
     optional("transformers").logging.disable_progress_bar()
     with _quiet():
@@ -96,8 +96,8 @@ def transformers_model(config: Mapping[str, Any], tensors: Mapping[str, Tensor])
     return built[0]
 
 
-def _architecture(names: Sequence[str] | None) -> Any:
-    library, name = optional("transformers"), str((names or ["none"])[0])
+def _architecture(name: str) -> Any:
+    library = optional("transformers")
     kind = getattr(library, name, None)
     if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
         raise InputError(f"{shown(name)} is an architecture that transformers does not know as a model")

@@ -103,7 +103,7 @@ def from_tensors(
         )
         rows.append(Row("assumed", f"{assumed}, as in Hugging Face's models of this kind: tensors do not say it"))
     family = str(config.get("model_type"))
-    architecture = str((config.get("architectures") or [f"{_FAMILIES.get(family, '')}Model"])[0])
+    architecture = architecture_of(config)
     source = f"Hugging Face's {architecture}"
     _check(source, family, architecture, config)
     refuse_leftover(source, rest)
@@ -141,6 +141,11 @@ def from_tensors(
     channels = known["patch_embed.proj.weight"].shape[1]
     pictures, picture_rows = _processed(processor, size, channels) if processor else _usual(family, size, channels)
     return assemble(origin, known, [*rows, *picture_rows], pictures, names)
+
+
+def architecture_of(config: Mapping[str, Any]) -> str:
+    family = _FAMILIES.get(str(config.get("model_type")), "")
+    return str((config.get("architectures") or [f"{family}Model"])[0])
 
 
 def _check(source: str, family: str, architecture: str, config: Mapping[str, Any]) -> None:

@@ -112,7 +112,8 @@ def _from_path(
         if kind != "timm" or not name:
             raise InputError(f"like (--like) is timm:NAME, not {shown(like)}")
         with _fitting(path):
-            model = described.of_timm({"architecture": name}, tensors, num_heads, image_size)
+            asked = {"architecture": name, "model_args": {"num_heads": num_heads}}
+            model = described.of_timm(asked, tensors, num_heads, image_size)
             return _with(rows, dataclasses.replace(model, source=f"a file like {model.source}"))
     for family in (huggingface, torchvision, timm):
         if family.recognises(tensors):
