@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done
-from vitrail.cli.options import DataDir, parse
+from vitrail.cli.options import DataDir, Layout, parse
 from vitrail.text import plural, quoted
 
 
@@ -18,6 +18,7 @@ class Evaluate:
     """The directory of a run."""
     data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
     """A name or path, as for train [the run's own test images]"""
+    layout: Layout = None
     data_dir: DataDir = None
 
 
@@ -35,7 +36,7 @@ def evaluate(argv: Sequence[str]) -> None:
     if options.data is None:
         path = runs.evaluate(options.run)
     else:
-        path = testing.evaluate_on(options.run, options.data, options.data_dir)
+        path = testing.evaluate_on(options.run, options.data, options.data_dir, options.layout)
     result = files.read_json(path)
     for name in ("accuracy", "top5", "auroc", "f1", "precision", "recall", "loss", "ece"):
         if result[name] is not None:

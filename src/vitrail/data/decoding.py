@@ -1,6 +1,6 @@
 """One encoded image in, one uint8 array out, as a person would expect to see it.
 
-Workers import this module, so it needs nothing but Pillow and NumPy.
+Workers import this module, so it needs no library but Pillow and NumPy.
 """
 
 from __future__ import annotations
@@ -19,25 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vitrail.configs import Size
+from vitrail.data.contents import FIRST_BYTES, UNREAD_EXTENSIONS, kind_of, suffix
 from vitrail.errors import InputError
 from vitrail.text import shown
 
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded: a small file can declare any size."""
 _MOST_ELONGATED = 100
-
-IMAGE_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff"),
-        *("webp", "avif", "jp2", "ppm", "pgm", "pbm", "pnm"),
-    )
-)
-
-UNREAD_EXTENSIONS = frozenset(
-    f".{name}" for name in ("heic", "heif", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "svg", "jxl")
-)
-"""Pictures that people have and that are not read."""
 
 # Named, because Pillow would also open formats that start other programs (EPS runs Ghostscript).
 _FORMATS = ("JPEG", "PNG", "MPO", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
@@ -111,7 +99,7 @@ def decode(file: str | Path, framing: Framing, channels: int) -> NDArray[np.uint
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from error
     except UnreadableImageError as error:
-        cure = ": convert it to JPEG" if Path(name).suffix.lower() in UNREAD_EXTENSIONS else ""
+        cure = ": convert it to JPEG" if suffix(name) in UNREAD_EXTENSIONS else ""
         raise InputError(f"{name}: {error}{cure}") from error
 
 
@@ -124,7 +112,7 @@ def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uin
         raise
     # Pillow's decoders raise almost anything on damaged files.
     except Exception as error:
-        raise _unreadable(error) from error
+        raise _unreadable(error, data) from error
 
 
 def read_through(data: bytes) -> Header:
@@ -146,7 +134,7 @@ def read_through(data: bytes) -> Header:
     except (UnreadableImageError, MemoryError):
         raise
     except Exception as error:
-        raise _unreadable(error) from error
+        raise _unreadable(error, data) from error
 
 
 def to_array(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.uint8]:
@@ -264,10 +252,11 @@ def _oversized(pixels: int) -> OversizedImageError:
     )
 
 
-def _unreadable(error: Exception) -> UnreadableImageError:
+def _unreadable(error: Exception, data: bytes) -> UnreadableImageError:
     if isinstance(error, Image.DecompressionBombError):
         declared = re.search(r"\d+", str(error))
         return _oversized(int(declared.group()) if declared else MAX_PIXELS)
     if isinstance(error, UnidentifiedImageError):
-        return UnreadableImageError("not an image")
+        kind = kind_of(data[:FIRST_BYTES])
+        return UnreadableImageError(f"not an image that can be read, but {kind}" if kind else "not an image")
     return UnreadableImageError(shown(str(error)) or type(error).__name__)
