@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.data.layout import TEST, TRAIN, VAL, arrange
-from vitrail.data.tree import place_of
 from vitrail.text import listed, natural_key, plural, quoted, shown, slug
 
 CLASSES = ("cat/1.jpg", "dog/1.jpg")
@@ -67,7 +66,7 @@ def test_a_test_folder_without_classes_is_passed_over():
     assert layout.split is None
     assert layout.class_names == ("cat", "dog")
     assert layout.ignored == (("images outside the class folders", 1),)
-    assert "left out 1 image outside the class folders: test/" in layout.notes
+    assert "left out 1 image outside the class folders, for vitrail predict: test/" in layout.notes
 
 
 def test_nested_folders_belong_to_the_class():
@@ -101,7 +100,7 @@ def test_empty_class_folders_are_said():
 
 def test_folders_beside_train_are_said():
     layout = arrange([*under("train", "test"), "extra/cat/1.jpg"])
-    assert "left out 1 image outside the class folders: extra/" in layout.notes
+    assert "left out 1 image outside the class folders, for vitrail predict: extra/" in layout.notes
     assert len(layout.kept) == 4
 
 
@@ -156,26 +155,6 @@ def test_a_count_with_its_noun(count, words, said):
 
 def test_a_path_as_a_shell_takes_it():
     assert quoted("runs/a b") == "'runs/a b'"
-
-
-def test_words_of_splits_wherever_they_stand():
-    for name in (
-        "training_set",
-        "train_images",
-        "seg_train",
-        "train_data",
-        "Train",
-        "TrainImages",
-        "trainset",
-        "train2",
-    ):
-        assert place_of(name) == TRAIN, name
-    for name in ("valid", "Val-Images", "dev", "Eval", "validation_set"):
-        assert place_of(name) == VAL, name
-    for name in ("TEST", "test_set", "seg_test", "testing", "holdout", "my-test-images", "testData"):
-        assert place_of(name) == TEST, name
-    for name in ("cat", "trainers", "contest", "device", "evaluation1x", "train_val", "strain", "medieval", "2021"):
-        assert place_of(name) is None, name
 
 
 @pytest.mark.parametrize(
@@ -255,7 +234,7 @@ def test_a_split_below_the_class(train, test):
 def test_flat_folders_beside_splits_are_left_for_predict(flat):
     layout = arrange([*under("seg_train/seg_train", "seg_test/seg_test"), f"{flat}/1.jpg", f"{flat}/2.jpg"])
     assert len(layout.kept) == 4
-    assert f"left out 2 images outside the class folders: {flat}/" in layout.notes
+    assert f"left out 2 images outside the class folders, for vitrail predict: {flat}/" in layout.notes
     assert layout.ignored == (("images outside the class folders", 2),)
 
 
@@ -263,7 +242,7 @@ def test_a_flat_test_folder_in_other_words_is_left_for_predict():
     layout = arrange([*under("train_images"), "test_images/1.png"])
     assert layout.class_names == ("cat", "dog")
     assert layout.split is None
-    assert "left out 1 image outside the class folders: test_images/" in layout.notes
+    assert "left out 1 image outside the class folders, for vitrail predict: test_images/" in layout.notes
 
 
 def test_as_imagenet_is_unpacked_without_its_validation_labels():
@@ -282,32 +261,6 @@ def test_one_folder_in_every_class_wraps_its_images():
 def test_numbered_classes_keep_their_order():
     names = [str(number) for number in range(1, 13)]
     assert arrange([f"{name}/1.png" for name in names]).class_names == tuple(names)
-
-
-_MVTEC = ("train/good/1.png", "test/good/1.png", "test/broken/1.png", "ground_truth/broken/1.png")
-
-
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        (under("color", "grayscale", "segmented"), r"color/ and grayscale/ hold the same folders \(cat, dog\)"),
-        (under("train", "unseen"), r"train/ and unseen/ hold the same folders \(cat, dog\)"),
-        (under("Train", "my-eval", "unseen"), r"unseen/ and Train/ hold the same folders \(cat, dog\)"),
-        (under("trainval", "test"), "hold the same folders"),
-        (under("fold1", "fold2"), "fold1/ and fold2/ hold the same folders"),
-        (under("train/color", "train/gray", "test/color", "test/gray"), "class folders in class folders"),
-        ([*under("animals"), "plants/oak/1.jpg", "plants/fern/1.jpg"], r"in class folders \(animals/ holds cat, dog\)"),
-        (["train/1.png", "test/2.png"], "test/, train/ hold images but no class folders"),
-        (["train_img/1.png", "test_img/2.png"], "hold images but no class folders"),
-        ([*under("train"), "pred/1.png"], r"name train/ itself if these are the classes"),
-        (list(_MVTEC), "train/ has no image of class broken"),
-        ([f"{thing}/{name}" for thing in ("bottle", "cable") for name in _MVTEC], "bottle/, cable/ hold test/, train/ beside others"),
-    ],
-)
-def test_trees_that_could_mean_several_things_are_asked_about(names, said):
-    problems = arrange(names).problems
-    assert re.search(said, problems[0])
-    assert not any("\n" in problem for problem in problems)
 
 
 def test_folders_of_some_classes_are_said_to_belong_to_these():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vitrail.configs import LayoutKind
+from vitrail.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES
 from vitrail.data.contents import IMAGES, UNREAD_EXTENSIONS, hidden, is_image, suffix
 from vitrail.data.tree import TEST, TRAIN, VAL, Path, Reading, of_objects, read
 from vitrail.text import listed, natural_key, one_form, plural, shown
@@ -53,14 +54,16 @@ def arrange(
     problems: list[str] = []
     paths = _images(names, inside or {}, ignored, notes, problems)
     reading = read(paths.values(), layout)
-    problems.extend(reading.problems)
+    problems.extend(filter(None, [reading.problem]))
     found = {at: where for at, path in paths.items() if (where := reading.place(path))}
     if outside := {at: path for at, path in paths.items() if at not in found}:
         ignored[_OUTSIDE] += len(outside)
         depth = reading.depth
         lying = sorted({f"{p[depth]}/" if len(p) > depth + 1 else "/".join(p) for p in outside.values()})
-        notes.append(f"left out {plural(len(outside), 'image')} outside the class folders: {listed(lying)}")
-        if not found and not reading.problems:
+        notes.append(
+            f"left out {plural(len(outside), 'image')} outside the class folders, for vitrail predict: {listed(lying)}"
+        )
+        if not found and not reading.problem and reading.kind == "class":
             problems.append("the images lie in no class folder: expected one folder of images per class")
     split = _split(paths, found, reading, notes, problems)
     class_of = _classes(paths, found)
@@ -83,7 +86,8 @@ def arrange(
         notes.append(f"classes whose names differ only in case or spaces are classes of their own: {listed(same)}")
     if len(classes) == 1:
         problems.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
-    if layout == "auto" and (of_objects(classes) or (problems and any(map(_LABELS_OF_OBJECTS.search, names)))):
+    labelled = problems and any(map(_LABELS_OF_OBJECTS.search, names))
+    if layout == "auto" and (labelled or (of_objects(classes) and not reading.problem)):
         problems = [
             "this is a data set for detection or segmentation, with labels for parts of its images: expected one "
             "folder of images per class; export it so, or cut the objects out"
@@ -128,6 +132,8 @@ def _images(
     if not paths:
         pickles = any(PurePosixPath(name).name in ("data_batch_1", "test_batch", "meta") for name in names)
         cure = f"convert its {_counted(unread)} to JPEG" if unread else "expected one folder of images per class"
+        if any(name.lower().endswith((*ZIP_SUFFIXES, *TAR_SUFFIXES, ".npz")) for name in names):
+            cure = "unpack the archives, or name one"
         if pickles and others["file (Python pickle)"]:
             cure = "these are CIFAR's Python pickles, which are not opened: take the binary archive"
         holds = f", but {_counted(others)}" if others else ""
@@ -169,7 +175,8 @@ def _read_as(
     for at, (place, level) in found.items():
         path = paths[at]
         in_class = reading.kind == "class-split"
-        folders[place].add(f"*/{path[level + 1]}/" if in_class else f"{'/'.join(path[reading.depth : level])}/")
+        above = ("*", *path[level + 1 : -1][:1]) if in_class else path[reading.depth : level]
+        folders[place].add("/".join((*above, "")))
     said = [
         f"{_IN_WORDS[place]} images from {listed(sorted(folders[place]))}"
         for place in (TRAIN, VAL, TEST)

@@ -42,16 +42,18 @@ class Reading:
     """How many folders hold all others."""
     starts: Mapping[str, int] = field(default_factory=dict)
     """Of split-class: where below each split the classes are."""
-    problems: tuple[str, ...] = ()
+    problem: str = ""
+    """Why it may be meant otherwise, naming the readings."""
 
     def place(self, path: Path) -> tuple[int | None, int] | None:
         """The split of an image and which component is its class; None for one that lies outside."""
-        if len(path) <= self.depth + 1 + (self.kind == "class-split"):
+        if len(path) <= self.depth + 1:
             return None
         if self.kind == "class":
             return None, self.depth
         if self.kind == "class-split":
-            split = place_of(path[self.depth + 1])
+            # What lies in no split of its class is there to learn from.
+            split = place_of(path[self.depth + 1]) if len(path) > self.depth + 2 else TRAIN
             return None if split is None else (split, self.depth)
         at = self.starts.get(path[self.depth], len(path))
         return None if len(path) <= at + 1 else (place_of(path[self.depth]), at)
@@ -75,7 +77,7 @@ def of_objects(folders: Collection[str]) -> bool:
 def read(paths: Collection[Path], layout: LayoutKind = "auto") -> Reading:
     """How a tree is to be read: as `layout` says, or where that is open, as its names and contents tell.
 
-    What they leave open is a problem, which names the readings.
+    What they leave open is a problem.
     """
     depth = 0
     while True:
@@ -91,14 +93,14 @@ def read(paths: Collection[Path], layout: LayoutKind = "auto") -> Reading:
         return Reading(layout, depth, of_splits)
     below = {folder: _holds(of, starts[folder], few=folder in of_splits) for folder, of in folders.items()}
     if doubt := _doubt_of_splits(below):
-        return Reading("class", depth, problems=(doubt,))
+        return Reading("class", depth, problem=doubt)
     deep = {folder for folder in of_splits if below[folder]}
     if deep and len({place_of(folder) for folder in of_splits}) > 1:
         # A folder of its own around the images of a split has no class: unknown/, test/.
         known = {name for folder in deep if place_of(folder) == TRAIN for name in below[folder]}
         alone = {f for f in deep if place_of(f) != TRAIN and len(below[f]) == 1 and known and not below[f] & known}
         classes = {folder: start for folder, start in of_splits.items() if folder not in alone}
-        nested = _nested([p[classes[f] - 1 :] for f in deep - alone for p in folders[f]], 1)
+        nested = _nested([p[classes[f] - 1 :] for f in deep - alone for p in folders[f]], 1, "split-class")
         return Reading("split-class", depth, classes, nested)
     return _read_below(folders, depth, below)
 
@@ -112,16 +114,16 @@ def _read_below(folders: Mapping[str, Sequence[Path]], depth: int, below: Mappin
     if len(folders) > 1 and full and TRAIN in found and None not in found and len(found) > 1:
         return Reading("class-split", depth)
     split = {folder: [name for name in within if name.lower() in _WORDS] for folder, within in inside.items()}
-    problem = ""
-    if len(halved := sorted(folder for folder, names in split.items() if names)) > 1:
+    paths = [path for of in folders.values() for path in of]
+    shallow = max(map(len, paths), default=0) <= depth + 3
+    if shallow and len(halved := sorted(folder for folder, names in split.items() if names)) > 1:
         problem = (
             f"{_folders(halved)} hold {_folders(sorted(set().union(*split.values())))} beside others: "
             f"say by --layout class-split that these are splits, or by --layout class that all belong to the class"
         )
-    problems = (
-        (problem,) if problem else _doubts(folders, below) or _nested([p for f in folders.values() for p in f], depth)
-    )
-    return Reading("class", depth, problems=problems)
+    else:
+        problem = _doubts(folders, below) or _nested(paths, depth, "class")
+    return Reading("class", depth, problem=problem)
 
 
 def _doubt_of_splits(below: Mapping[str, set[str]]) -> str:
@@ -144,55 +146,55 @@ def _doubt_of_splits(below: Mapping[str, set[str]]) -> str:
     return f"{_folders(sorted(places))} may be splits or classes: say by --layout split-class, or --layout class"
 
 
-def _doubts(folders: Mapping[str, Sequence[Path]], below: Mapping[str, set[str]]) -> tuple[str, ...]:
+def _doubts(folders: Mapping[str, Sequence[Path]], below: Mapping[str, set[str]]) -> str:
     """Why folders that would be classes are hardly meant to be."""
     deep = {folder for folder in below if below[folder]}
     places = {folder: place for folder in folders if (place := place_of(folder)) is not None}
     words = {folder for folder in places if folder.lower() in _WORDS}
-    for split in (words, set(places) if set(places) == set(folders) else set()):
-        if not deep and TRAIN in (of := {places[folder] for folder in split}) and len(of) > 1:
-            return (
-                f"{_folders(sorted(split))} hold images but no class folders: expected one in each for every class, "
-                "or --layout class if they are the classes",
-            )
+    splits = set(places) if set(places) == set(folders) else words
+    if not deep and len(splits) > 1 and (splits != words or TRAIN in {places[folder] for folder in words}):
+        return (
+            f"{_folders(sorted(splits))} hold images but no class folders: expected one in each for every class, "
+            "or --layout class if they are the classes"
+        )
     for folder in sorted(deep & words):
         if len(below[folder]) > 1 and deep == {folder}:
             flat = _folders(sorted(set(folders) - deep))
             return (
                 f"{folder}/ holds folders ({listed(sorted(below[folder]))}), {flat} images alone: name {folder}/ "
-                f"itself if these are the classes, or say by --layout class that {folder} is one",
+                f"itself if these are the classes, or say by --layout class that {folder} is one"
             )
     numbered = {match[1] for folder in folders if (match := _NUMBERED.fullmatch(folder))}
     if len(numbered) == 1 < len(folders) and all(map(_NUMBERED.fullmatch, folders)) and not deep:
         return (
             f"{_folders(sorted(folders, key=natural_key))} are numbered parts by their names, and hold no class "
-            "folders: expected one folder of images per class, or --layout class if they are the classes",
+            "folders: expected one folder of images per class, or --layout class if they are the classes"
         )
     for folder in sorted(deep):
         if len(both := below[folder] & {one_form(other) for other in folders}) > 1:
             return (
                 f"{shown(folder)}/ holds folders that lie beside it too ({listed(sorted(both))}), as a copy of the "
-                f"data does: remove it, or say by --layout class that {shown(folder)} is a class",
+                f"data does: remove it, or say by --layout class that {shown(folder)} is a class"
             )
     for a, b in combinations(sorted(deep, key=natural_key), 2):
         # One folder in each of them, such as images/, wraps what the class holds.
         if (both := below[a] & below[b]) and max(len(below[a]), len(below[b])) > 1:
             if of_objects(both):
-                return (f"{a}/ and {b}/ hold {_folders(sorted(both))}: leave only the images of a class in its folder",)
-            return (_alike(a, b, both),)
-    return ()
+                return f"{_folders([a, b])} hold {_folders(sorted(both))}: leave only images of the class in its folder"
+            return _alike(a, b, both)
+    return ""
 
 
-def _nested(paths: Collection[Path], depth: int) -> tuple[str, ...]:
+def _nested(paths: Collection[Path], depth: int, kind: LayoutKind) -> str:
     """Whether the folders that would be classes all hold several folders and no image of their own."""
     below = {folder: _holds(of, depth + 1) for folder, of in _grouped(paths, depth).items()}
     if len(below) < 2 or not all(len(folders) > 1 for folders in below.values()):
-        return ()
+        return ""
     first = min(below, key=natural_key)
     held = listed(sorted(below[first], key=natural_key))
     return (
         f"there are class folders in class folders ({shown(first)}/ holds {held}): name the folder whose folders are "
-        f"the classes, or say by --layout that {listed(sorted(below, key=natural_key))} are (class, or split-class)",
+        f"the classes, or say by --layout {kind} that {listed(sorted(below, key=natural_key))} are"
     )
 
 
