@@ -14,7 +14,7 @@ class Doctor:
     data: Data
     out: Folder = None
     """For the sheet of ten samples per class [the current directory]"""
-    layout: Layout = None
+    layout: Layout = "auto"
     data_dir: DataDir = None
 
 
@@ -31,7 +31,7 @@ def doctor(argv: Sequence[str]) -> None:
     from vitrail.progress import say, warn
 
     refuse_below_data(options.out, options.data)
-    diagnosis = examine(options.data, options.data_dir, options.layout or "auto")
+    diagnosis = examine(options.data, options.data_dir, options.layout)
     for line in diagnosis.to_lines():
         say(line)
     folder = options.out or Path()

@@ -18,7 +18,7 @@ class Evaluate:
     """The directory of a run."""
     data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
     """A name or path, as for train [the run's own test images]"""
-    layout: Layout = None
+    layout: Layout = "auto"
     data_dir: DataDir = None
 
 

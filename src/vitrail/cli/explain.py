@@ -39,7 +39,7 @@ class Explain:
     """Measure on so many test images [200]"""
     data: Name = None
     """Measure on this data, as for train [the run's own]"""
-    layout: Layout = None
+    layout: Layout = "auto"
     data_dir: DataDir = None
 
 
@@ -52,7 +52,9 @@ def explain(argv: Sequence[str]) -> None:
     options = parse(Explain, argv, explain)
     if not (options.images or options.faithfulness):
         raise InputError("no images were given; see 'vitrail explain --help'")
-    if not options.faithfulness and (options.data or options.data_dir or options.layout or options.count is not None):
+    if not options.faithfulness and (
+        options.data or options.data_dir or options.layout != "auto" or options.count is not None
+    ):
         raise InputError("--data, --data-dir, --layout and --count are for --faithfulness")
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")

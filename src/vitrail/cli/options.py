@@ -55,7 +55,7 @@ _DATA_DIR = "For downloads and decoded images [VITRAIL_DATA_DIR, or the user's c
 DataDir = Annotated[Path | None, arg(metavar="DIR", help=_DATA_DIR, help_behavior_hint="")]
 Data = Positional[Annotated[str, arg(metavar="DATA", help=field_docs(DataConfig)["source"], help_behavior_hint="")]]
 
-Layout = Annotated[LayoutKind | None, arg(help=field_docs(DataConfig)["layout"], help_behavior_hint="")]
+Layout = Annotated[LayoutKind, arg(help=field_docs(DataConfig)["layout"], help_behavior_hint="")]
 
 
 def option(kind: Any, text: str, value: Any = None) -> Any:

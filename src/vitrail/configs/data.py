@@ -17,11 +17,11 @@ class DataConfig:
     """Which images, which of them, and how they become arrays."""
 
     source: Everyday[str]
-    """digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per
-    class. Images of several sizes: shorter side resized, then centre crop."""
+    """digits, shapes, mnist, fashion-mnist, cifar10, cifar100, an .npz, or a folder, .zip or .tar with a folder of
+    images per class. Images of several sizes: shorter side resized, then centre crop."""
     layout: Flat[LayoutKind] = "auto"
-    """What folders are from the top down, where they can be meant several ways: classes, splits of classes, or classes
-    with splits in them"""
+    """What folders are from the top down, where they can be meant several ways: classes; splits and in them classes;
+    or classes and in them splits"""
     train_subset: Everyday[int | None] = None
     """Train on N images, every class in proportion [all]"""
     test_subset: Everyday[int | None] = None

@@ -155,7 +155,7 @@ def measure_faithfulness(
     methods: Sequence[str] | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
-    layout: LayoutKind | None = None,
+    layout: LayoutKind = "auto",
 ) -> tuple[Faithfulness, Path]:
     """How far each attribution method's maps of this model are to be believed; and the file that says so.
 
@@ -258,7 +258,7 @@ def _names(images: Sequence[Picture]) -> tuple[str, ...]:
 
 
 def _test_images(
-    directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None, layout: LayoutKind | None
+    directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None, layout: LayoutKind
 ) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
     """Images and labels in the model's classes, which of them test, and what they are called."""
     if data is None:

@@ -95,7 +95,7 @@ def _stored_samples(directory: Path) -> Samples:
     )
 
 
-def evaluate_on(directory: Path, data: str, data_dir: Path | None = None, layout: LayoutKind | None = None) -> Path:
+def evaluate_on(directory: Path, data: str, data_dir: Path | None = None, layout: LayoutKind = "auto") -> Path:
     """Other images: the test split of `data` where it has one, else all of it. Returns the file written.
 
     Raises InputError where `data` has a class that the model does not know, or is what it was trained on.
@@ -117,17 +117,17 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None, layout
 
 
 def labelled(
-    classifier: Classifier, directory: Path, data: str, data_dir: Path | None, layout: LayoutKind | None = None
+    classifier: Classifier, directory: Path, data: str, data_dir: Path | None, layout: LayoutKind = "auto"
 ) -> tuple[ImageDataset, NDArray[np.int64], str]:
     """Images with the classifier's labels, which to measure it on (the test split, or without one all), their name.
 
-    Without `layout`, folders that the run was trained on are read as they were then.
+    Folders that the run was trained on are read as they were then, unless `layout` says otherwise.
 
     Raises InputError where the data has a class that the classifier does not know, or the run of the directory was
     trained on some of all its images.
     """
     own = Run(directory).data if lasting(data) == Run(directory).data.get("source") else {}
-    source = open_source(data, data_dir, layout or own.get("layout", "auto"))
+    source = open_source(data, data_dir, own.get("layout", layout) if layout == "auto" else layout)
     if source.split is None and own:
         raise InputError(
             f"{directory} was trained on images of {source.name}: leave out --data to measure on those held out"
