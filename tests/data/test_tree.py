@@ -129,7 +129,10 @@ ASKED = {
     "domains": (under("amazon", "dslr", "webcam"), "amazon/ and dslr/ hold the same folders .*--layout class"),
     "birds and their outlines": (under("images", "segmentations"), "images/ and segmentations/ hold the same folders"),
     "one split, one folder without a word": (under("train", "unseen"), "train/ and unseen/ hold the same folders"),
-    "a third folder": (under("Train", "my-eval", "unseen"), r"unseen/ and Train/ hold the same folders \(cat, dog\)"),
+    "a third folder": (
+        under("Train", "my-eval", "unseen"),
+        "Train/, my-eval/ may be splits or classes: .*--layout split-class",
+    ),
     "words that contradict": (under("trainval", "test"), "hold the same folders"),
     "folds": (under("fold1", "fold2"), "fold1/ and fold2/ hold the same folders"),
     "splits in folds": (

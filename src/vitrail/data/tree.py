@@ -129,20 +129,16 @@ def _read_below(folders: Mapping[str, Sequence[Path]], depth: int, below: Mappin
 def _doubt_of_splits(below: Mapping[str, set[str]]) -> str:
     """Why folders with the words of splits may be others; empty where they have none, or no doubt is left."""
     places = {folder: place for folder in below if (place := place_of(folder)) is not None}
-    if len(set(places.values())) < 2 or not any(below[folder] for folder in places):
-        return ""
-    if all(folder.lower() in _WORDS for folder in places):
+    plain = all(folder.lower() in _WORDS for folder in places)
+    if plain or len(set(places.values())) < 2 or not any(below[folder] for folder in places):
         return ""
     training = [folder for folder, place in places.items() if place == TRAIN and below[folder]]
     known = {name for folder in training for name in below[folder]}
     held = [folder for folder in places if below[folder] and folder not in training]
     apart = [folder for folder in held if not below[folder] & known]
-    others = sorted(set(below) - set(places))
-    alike = [folder for folder in others if below[folder] & known]
-    if training and not apart and not alike and (held or not others):
+    others = set(below) - set(places)
+    if training and not apart and not any(below[folder] & known for folder in others) and (held or not others):
         return ""
-    if training and alike:
-        return _alike(alike[0], training[0], below[alike[0]] & known)
     return f"{_folders(sorted(places))} may be splits or classes: say by --layout split-class, or --layout class"
 
 
