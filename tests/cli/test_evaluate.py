@@ -66,6 +66,7 @@ def test_an_out_among_the_images_is_refused(tmp_path, capsys, plain, monkeypatch
     assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
     out, refused = ["--out", str(data / "new")], "lies in the folder of the images"
     fails(["explain", str(tmp_path / "run"), str(data / "a" / "0.png"), *out], capsys, refused)
+    fails(["evaluate", str(tmp_path / "run"), "--layout", "class"], capsys, "--layout is for --data")
     fails(["doctor", str(data), *out], capsys, refused)
     monkeypatch.chdir(data)
     assert run(["doctor", "."]) == 0

@@ -20,7 +20,8 @@ PILLOW |= {"JPEG2000": "JPEG 2000", "PPM": "PPM"}
 
 @pytest.mark.parametrize("kind", PILLOW)
 def test_kinds_are_those_that_pillow_writes(kind):
-    if kind not in Image.SAVE and not Image.init() and kind not in Image.SAVE:
+    Image.init()
+    if kind not in Image.SAVE:
         pytest.skip(f"this Pillow writes no {kind}")
     assert kind_of(encoded(noise(0, (9, 7, 3)), kind)[:FIRST_BYTES]) == PILLOW[kind]
     assert PILLOW[kind] in IMAGES

@@ -68,6 +68,7 @@ def test_without_a_test_what_validates_is_held_out_and_without_either_a_split_is
     del content["test_images"], content["test_labels"]
     source = open_source(saved(tmp_path / "x.npz", **content), data_dir)
     assert source.split.tolist() == [TRAIN] * 12 + [TEST] * 6
+    assert source.notes == ("val/ is used as the held-out test split; validation images are drawn from train/",)
     del content["val_images"], content["val_labels"]
     source = open_source(saved(tmp_path / "y.npz", **content), data_dir)
     assert source.split is None

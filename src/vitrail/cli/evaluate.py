@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done
 from vitrail.cli.options import DataDir, Layout, parse
+from vitrail.errors import InputError
 from vitrail.text import plural, quoted
 
 
@@ -28,6 +29,8 @@ def evaluate(argv: Sequence[str]) -> None:
     Other data has the same classes: its test images where it has test/ or val/, else all of its images.
     """
     options = parse(Evaluate, argv, evaluate)
+    if options.data is None and options.layout != "auto":
+        raise InputError("--layout is for --data")
     from vitrail import files
     from vitrail.experiments import run as runs
     from vitrail.experiments import testing

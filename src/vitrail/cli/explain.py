@@ -58,10 +58,12 @@ def explain(argv: Sequence[str]) -> None:
         raise InputError("--data, --data-dir, --layout and --count are for --faithfulness")
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
+    from vitrail.data.argument import refuse_below_data
     from vitrail.experiments import explaining
     from vitrail.runs.directory import Run
     from vitrail.runs.layout import FAITHFULNESS, FIGURES
 
+    refuse_below_data(options.out, options.data)
     run, files = options.run, []
     names = ("run", "images", "methods", "layer", "head", "target", "out")
     wanted: dict[str, Any] = {name: getattr(options, name) for name in names}

@@ -82,7 +82,7 @@ def _of_arrays(source: str, opened: Source) -> Diagnosis:
         modes=["L" if channels == 1 else "RGB"] * len(images),
         drawn=lambda places, size: list(resized(images[list(places)], Framing(size), channels)),
     )
-    return _diagnosis(facts, source=source, name=opened.name, kind=opened.kind)
+    return _diagnosis(facts, source=source, name=opened.name, kind=opened.kind, notes=opened.notes)
 
 
 def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:

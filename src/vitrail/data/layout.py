@@ -14,8 +14,9 @@ from vitrail.data.contents import IMAGES, UNREAD_EXTENSIONS, hidden, is_image, s
 from vitrail.data.tree import TEST, TRAIN, VAL, Path, Reading, of_objects, read
 from vitrail.text import listed, natural_key, one_form, plural, shown
 
-__all__ = ["TEST", "TRAIN", "VAL", "Layout", "arrange"]
+__all__ = ["TEST", "TRAIN", "VAL", "VAL_TESTS", "Layout", "arrange"]
 
+VAL_TESTS = "val/ is used as the held-out test split; validation images are drawn from train/"
 _IN_WORDS = ("training", "validation", "test")
 _OUTSIDE = "images outside the class folders"
 _LABELS_OF_OBJECTS = re.compile(r"(?:^|/)(?:labels|annotations)/.*\.(?:txt|xml|json)$|coco.*\.json$", re.IGNORECASE)
@@ -163,7 +164,7 @@ def _split(
         lying = sorted({f"{path[depth]}/" for path in paths.values() if len(path) > depth + 1})
         problems.append(f"there is no train/ folder {what}, only {listed(lying) or 'images'}")
     elif TEST not in places and VAL in places:
-        notes.append("val/ is used as the held-out test split; validation images are drawn from train/")
+        notes.append(VAL_TESTS)
         split = {at: TEST if place == VAL else place for at, place in split.items()}
     return split if places - {TRAIN} else None
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from vitrail.data.layout import TEST, TRAIN, VAL
+from vitrail.data.layout import TEST, TRAIN, VAL, VAL_TESTS
 from vitrail.data.members import Listing, Member, opened
 from vitrail.data.pixels import LARGE, LabelledArrays, assembled
 from vitrail.errors import InputError
@@ -62,8 +62,8 @@ def read(found: Mapping[str, str], listing: Listing, kept: Path) -> LabelledArra
     shape = (sum(sizes), channels, height, width)
     parts = [members[found[f"{split}-images"]] for split in splits]
     blocks = (block for member in parts for block in _blocks(listing, member))
-    # As of folders: what validates is the held-out test where there is no other.
-    places = [TEST if split == "val" and "test" not in splits else _SPLITS[split] for split in splits]
+    val_tests = "val" in splits and "test" not in splits
+    places = [TEST if split == "val" and val_tests else _SPLITS[split] for split in splits]
     present, all_labels = np.unique(np.concatenate(labels), return_inverse=True)
     return LabelledArrays(
         images=assembled(blocks, shape, kept / "images.npy" if math.prod(shape) > LARGE else None),
@@ -71,6 +71,7 @@ def read(found: Mapping[str, str], listing: Listing, kept: Path) -> LabelledArra
         split=None if len(sizes) == 1 else np.repeat(np.array(places, np.uint8), sizes),
         class_names=tuple(map(str, present.tolist())),
         image_names=tuple(f"{split} #{at}" for split, n in zip(splits, sizes, strict=True) for at in range(n)),
+        notes=(VAL_TESTS,) if val_tests else (),
     )
 
 

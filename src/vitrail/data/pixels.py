@@ -32,6 +32,7 @@ class LabelledArrays(NamedTuple):
     split: NDArray[np.uint8] | None
     class_names: tuple[str, ...]
     image_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def resized(images: NDArray[np.uint8], framing: Framing, channels: int, kept: Path | None = None) -> NDArray[np.uint8]:

@@ -132,6 +132,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         image_names=arrays.image_names,
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
+        notes=arrays.notes,
     )
 
 

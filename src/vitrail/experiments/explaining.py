@@ -134,6 +134,7 @@ def check(
     Raises InputError as `explain` does.
     """
     classifier = load(run)
+    refuse_below_data(Path(out) if out else None, Run(Path(run)).data.get("source"))
     chosen = choose_methods(classifier, methods)
     label = None if target is None else find_class(classifier, target)
     _check_choice(classifier, layer, head)
@@ -141,8 +142,6 @@ def check(
         raise InputError("no images were given")
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
     names = _names(images)
-    if out is not None:
-        refuse_below_data(Path(out), Run(Path(run)).data.get("source"))
     if out is not None and files.expanded(Path(out)).exists():
         files.claim(Path(out), "name another --out")
     return _Request(classifier, pixels, names, chosen, label)
