@@ -14,7 +14,7 @@ from vitrail.cli import run
 def test_a_run_directory_is_complete(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        *("run.json", "steps.jsonl", "metrics.jsonl", "evaluation.json", "samples.safetensors"),
+        *(".lock", "run.json", "steps.jsonl", "metrics.jsonl", "evaluation.json", "samples.safetensors"),
         *("checkpoints", "report.html", "attention.safetensors", "inspection.safetensors"),
     }
     stored = files.read_json(finished / "run.json")

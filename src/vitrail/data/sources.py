@@ -87,12 +87,13 @@ def open_source(source: str | Path, data_dir: Path | None = None, layout: Layout
         InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images of at least
             two classes.
     """
-    data_dir = data_dir_or_default(data_dir)
     if source == "shapes":
         return _shapes()
+    if source == "digits":
+        return from_arrays("digits", *read_digits())
+    data_dir = data_dir_or_default(data_dir)
     if source in KNOWN:
-        kind, arrays = read_digits() if source == "digits" else read_published(str(source), data_dir)
-        return from_arrays(str(source), kind, arrays, None if source == "digits" else data_dir)
+        return from_arrays(str(source), *read_published(str(source), data_dir), data_dir)
     location = locate(existing_path(source), data_dir, layout)
     found = find(location, data_dir)
     return found if isinstance(found, Source) else from_survey(location, found)

@@ -16,6 +16,7 @@ from torch import Tensor
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, Size, TrainConfig
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
+from vitrail.data.mirroring import Mirroring, measure_mirroring
 from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
 from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Indices, Splits, split
@@ -37,14 +38,22 @@ class Resolved:
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     image_names: Sequence[str]
-    notes: tuple[str, ...]
-    """What was chosen automatically and why, and what the data needed."""
+    mirroring: Mirroring | None
+    """What was measured of mirror images; None where the configuration says whether there are any."""
+    found: tuple[str, ...]
+    """What the data needed, and which model and size were chosen for it."""
+    chosen: tuple[str, ...]
+    """What was chosen for the training, and why."""
     source_name: str
     fingerprint: str
     """Changes when the classes, the labels or the choice of images change."""
     content: str
     """Changes when an image does."""
     data_dir: Path | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.found, *self.chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +82,11 @@ class Loader:
         """Mean and standard deviation of the images that train, as `preprocessing.measure` has them."""
         key = (source.content, size, train.tobytes())
         if key not in self._measured:
-            self._measured[key] = measure(self._dataset(source.content, size, lambda: source), train)
+            self._measured[key] = measure(self.dataset(source, size), train)
         return self._measured[key]
+
+    def dataset(self, source: Source, size: Size) -> ImageDataset:
+        return self._dataset(source.content, size, lambda: source)
 
     def load(self, resolved: Resolved) -> Prepared:
         """A run with its images. Raises InputError where they have changed since `resolve`."""
@@ -131,10 +143,13 @@ def resolve(
     )
     if source.native_size != model.size:
         notes.append(f"images resized to {model.size[0]} x {model.size[1]}: shorter side, then centre crop")
-    train, chosen = resolve_training(train or TrainConfig(), model, len(splits.train))
+    train, loader = train or TrainConfig(), loader or Loader()
+    undecided = train.augment.flip is None
+    mirroring = measure_mirroring(loader.dataset(source, model.size), splits.train) if undecided else None
+    train, chosen = resolve_training(train, model, len(splits.train), mirroring)
     data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
     if data.mean is None or data.std is None:
-        mean, std = (loader or Loader()).measure(source, model.size, splits.train)
+        mean, std = loader.measure(source, model.size, splits.train)
         data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
     return Resolved(
         config=RunConfig(data, model, train, model_name or "custom"),
@@ -142,7 +157,9 @@ def resolve(
         preprocessing=preprocessing_for(data, source.channels),
         class_names=source.class_names,
         image_names=source.image_names,
-        notes=(*notes, *chosen),
+        mirroring=mirroring,
+        found=tuple(notes),
+        chosen=chosen,
         source_name=source.name,
         fingerprint=fingerprint,
         content=source.content,
