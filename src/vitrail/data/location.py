@@ -15,8 +15,8 @@ from vitrail.data.contents import hidden, is_image
 from vitrail.data.members import Listing, list_folder
 from vitrail.text import slug
 
-_READING = 3
-"""Of the rules by which folders are understood: nothing that was kept under earlier ones is used."""
+_READING = 4
+"""Of the rules by which folders and images are understood: nothing that was kept under earlier ones is used."""
 _MARKERS = {"run.json", "plan.json", "explanation.html"}
 _FIGURES = re.compile("(?:^|/)runs/[^/]+/explanation(?:-[0-9]+)?/")
 

@@ -16,6 +16,7 @@ from vitrail.data.layout import Layout, arrange
 from vitrail.data.location import Location
 from vitrail.data.members import Container, Listing, Member, opened
 from vitrail.data.scan import Scanned, scan
+from vitrail.data.tones import Header
 from vitrail.errors import InputError
 from vitrail.text import listed, plural, shown
 
@@ -125,10 +126,14 @@ def _from_json(stored: dict[str, Any]) -> Survey:
     return Survey(
         container=Container(**stored["container"]),
         members=tuple(map(Member, *stored["members"])),
-        scanned=tuple(map(Scanned, *stored["scanned"])),
+        scanned=tuple(Scanned(_header(header), *rest) for header, *rest in zip(*stored["scanned"], strict=True)),
         layout=Layout(**{name: _frozen(value) for name, value in stored["layout"].items()}),
         problems=(),
     )
+
+
+def _header(stored: list[Any]) -> Header:
+    return Header(*map(_frozen, stored))
 
 
 def _frozen(value: Any) -> Any:
