@@ -8,8 +8,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,11 +20,12 @@ import torch
 
 from vitrail import files, hardware
 from vitrail.classifier import load
-from vitrail.configs import ClassificationConfig, DataConfig, ModelConfig, TrainConfig
+from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.argument import KNOWN
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
+from vitrail.experiments.pace import paced
 from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
 from vitrail.experiments.testing import run_test, store_summary
 from vitrail.interruption import interruptible, interruptible_anywhere
@@ -63,19 +64,22 @@ def refuse_below_data(out: Path | None, source: str) -> None:
         raise InputError(f"--out {out} lies in the folder of the images, {source}: name a directory outside it")
 
 
-def new_directory(out: Path | None, stem: str) -> Path:
-    """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
-    if out is not None:
-        out = files.expanded(out)
-        cure = "name another --out"
-        if os.path.isdir(out) and _can_go_on(out):
-            cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
-        return files.claim(out, cure)
-    return files.first_free(Path("runs"), stem)
+@contextmanager
+def new_directory(out: Path | None, stem: str) -> Iterator[Path]:
+    """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ...
+
+    Nobody else's while the block lasts.
+    """
+    out = files.first_free(Path("runs"), stem) if out is None else files.expanded(out)
+    cure = "name another --out"
+    if os.path.isdir(out) and _can_go_on(out):
+        cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
+    with files.claimed(out, cure) as directory:
+        yield directory
 
 
 def begin(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
-    """Write `run.json` into a directory that is empty, and `complete` the run."""
+    """Write `run.json` into a directory that is claimed, and `complete` the run."""
     config, train = prepared.config, prepared.config.train
     summary = summarize(config.model)
     device = torch.device(train.device)
@@ -111,25 +115,23 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
     run = Run(directory)
-    if run.finished and run.begun:
-        if not report:
-            return run
-        summarized = (directory / INSPECTION).is_file()
-        if not summarized:
-            try:
-                with files.locked(directory / RUN):
-                    store_summary(directory, load(directory), reopen(directory, to_train=False))
-            except InputError as error:
-                # The run is finished all the same, and its report says what there is.
-                warn(f"the report has no model section: {error}")
-        if not summarized or not run.report.is_file():
-            write_report(directory)
-        return run
-    prepared = reopen(directory)
-    with files.locked(directory / RUN):
-        here = _made_with(torch.device(prepared.config.train.device))
-        files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
-    return complete(prepared, directory, report, observe)
+    if not (run.finished and run.begun):
+        prepared = reopen(directory)
+        with files.locked(directory):
+            here = _made_with(torch.device(prepared.config.train.device))
+            files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
+            return complete(prepared, directory, report, observe)
+    summarized = (directory / INSPECTION).is_file()
+    if report and not summarized:
+        try:
+            with files.locked(directory):
+                store_summary(directory, load(directory), reopen(directory, to_train=False))
+        except InputError as error:
+            # The run is finished all the same, and its report says what there is.
+            warn(f"the report has no model section: {error}")
+    if report and not (summarized and run.report.is_file()):
+        write_report(directory)
+    return run
 
 
 def _made_with(device: torch.device) -> dict[str, Any]:
@@ -173,7 +175,8 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / RUN} is damaged, or not of a training run ({error})") from error
     loader = loader or Loader()
-    resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader)
+    tones = preprocessing.tones
+    resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader, tones)
     # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
     if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
         raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")
@@ -184,10 +187,10 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     """Train to the end, test once, summarise the model and report; whatever is already there is not done again.
 
     Without `report` the last two are left to `resume`. What `observe` says of a model before training and
-    after every epoch is recorded.
+    after every epoch is recorded. The directory is this process's: see `files.locked`.
     """
     observed = None if observe is None else functools.partial(observe, prepared)
-    with files.locked(directory / RUN), hardware.settings_kept():
+    with hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
                 data = prepared.training_data
@@ -214,7 +217,7 @@ def evaluate(directory: Path) -> Path:
         )
     summary = directory / INSPECTION
     summarized = summary.is_file()
-    with files.locked(directory / RUN), hardware.settings_kept():
+    with files.locked(directory), hardware.settings_kept():
         # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
         summary.unlink(missing_ok=True)
         classifier = load(directory)
@@ -261,9 +264,10 @@ def start(
     refuse_below_data(out, data.source)
     loader = Loader()
     resolved = resolve(data, model, train, data_dir, model_name, loader=loader)
-    directory = new_directory(out, f"{resolved.source_name}-{resolved.config.model_name}")
-    announce(resolved, directory)
-    return begin(loader.load(resolved), directory)
+    with new_directory(out, f"{resolved.source_name}-{resolved.config.model_name}") as directory:
+        (prepared,) = paced([resolved], train, loader)
+        announce(prepared, directory)
+        return begin(prepared, directory)
 
 
 def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:
@@ -274,6 +278,6 @@ def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConf
     if unknown:
         raise InputError(f"unknown option {', '.join(unknown)}: known are {', '.join(sorted(kinds))}")
     data, train, objective = ({k: v for k, v in options.items() if kinds[k] is kind} for kind in all_kinds)
-    config = TrainConfig(**train)
+    config = dataclasses.replace(RECOMMENDED, **train)
     config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, **objective))
     return DataConfig(source, **data), config
