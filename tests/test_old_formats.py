@@ -173,7 +173,9 @@ def test_what_was_measured_of_faithfulness_is_kept_beside_what_is_measured_again
     carried_out("explain", old / "run", "--faithfulness", "--methods", "grad-cam", "--count", count)
     after = files.read_json(path)
     assert set(after) == set(before)
-    assert {of["method"]: set(of) for of in after["methods"]} == {of["method"]: set(of) for of in before["methods"]}
+    # LeGrad is defined otherwise now.
+    still = {of["method"]: set(of) for of in before["methods"] if of["method"] != "legrad"}
+    assert {of["method"]: set(of) for of in after["methods"]} == still
 
 
 def test_a_comparison_is_resumed(old):
