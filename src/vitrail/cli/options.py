@@ -31,6 +31,7 @@ _METAVARS: dict[Any, str] = {
     **dict.fromkeys((float, float | None), "X"),
     **dict.fromkeys((int | Size, int | Size | None), "PIXELS"),
     **{tuple[str, ...]: "NAME ...", tuple[int, ...]: "N ...", tuple[float, ...] | None: "X ..."},
+    tuple[float, float] | None: "LOW HIGH",
 }
 
 

@@ -37,6 +37,8 @@ class AugmentConfig:
     policy: Literal["none", "randaugment", "trivialaugment"] | None = "none"
     """RandAugment (Cubuk et al. 2020, arXiv:1909.13719) or TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)
     [trivialaugment for colour images of 16 pixels or more, from 5 epochs on]"""
+    policy_version: Literal[1, 2] = 2
+    """2: the policy's operations are Pillow's; 1: as they were before, for what was begun or recorded then."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al. 2018, arXiv:1710.09412); 0 is off."""
     cutmix: float | None = 0.0
@@ -45,7 +47,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        numbers = (f.name for f in fields(self) if f.name != "policy")
+        numbers = (f.name for f in fields(self) if not f.name.startswith("policy"))
         require_not_negative(self, *numbers, group="augment.")
 
 

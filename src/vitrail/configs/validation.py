@@ -38,7 +38,7 @@ def check_kinds(config: Any) -> None:
         if value in choices:
             continue
         numeric = int in kinds or float in kinds
-        require(not choices or numeric, f"{name} is {value!r}: use one of {', '.join(choices)}")
+        require(not choices or numeric, f"{name} is {value!r}: use one of {', '.join(map(str, choices))}")
         if isinstance(value, tuple):
             require(
                 all(not isinstance(n, float) or math.isfinite(n) for n in value),

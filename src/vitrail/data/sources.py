@@ -22,6 +22,7 @@ from vitrail.data.decoding import Framing
 from vitrail.data.location import Location, locate
 from vitrail.data.pixels import LabelledArrays, resized
 from vitrail.data.survey import Survey, recall, survey
+from vitrail.data.tones import Header
 from vitrail.errors import InputError
 from vitrail.text import listed, plural, shown
 
@@ -50,6 +51,8 @@ class Source:
     """(N,) what reports call each image."""
     images: Callable[[Framing, int], NDArray[np.uint8]]
     """From a framing and a channel count to all images."""
+    headers: Sequence[Header]
+    """(N,) what is known of each image."""
     content: str
     """Changes when an image or its name does."""
     skipped: tuple[tuple[str, str], ...] = ()
@@ -120,6 +123,8 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
     if len(arrays.class_names) < 2:
         raise InputError(f"{name}: all images are of one class: two or more are needed")
     _, channels, height, width = arrays.images.shape
+    header = Header(height, width, "L" if channels == 1 else "RGB", channels == 1)
+    plain = (arrays.images.min((2, 3)) == arrays.images.max((2, 3))).all(1)
     return Source(
         name=name,
         kind=kind,
@@ -129,6 +134,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         native_size=(height, width),
         channels=channels,
         image_names=arrays.image_names,
+        headers=[header._replace(plain=7) if one else header for one in plain.tolist()],
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
     )
@@ -152,7 +158,8 @@ def from_survey(location: Location, found: Survey) -> Source:
     leaking = found.leaking
     taken = np.array([not scanned.reason and at not in leaking for at, (_, scanned) in enumerate(pairs)])
     readable = [pair for pair, wanted in zip(pairs, taken, strict=True) if wanted]
-    sizes = {(scanned.height, scanned.width) for _, scanned in readable}
+    headers = [scanned.header for _, scanned in readable]
+    sizes = {(header.height, header.width) for header in headers}
     members = [member for member, _ in readable]
     notes = found.layout.notes
     if skipped:
@@ -162,6 +169,7 @@ def from_survey(location: Location, found: Survey) -> Source:
         where = "" if split is None else " that tests or validates" if len(leaking) == 1 else " that test or validate"
         names = listed(found.members[at].name for at in sorted(leaking))
         notes = (*notes, f"left out {what}{where}: {names}")
+    notes = (*notes, *oddities(headers, [member.name for member in members]))
     return Source(
         name=source_name(location.path),
         kind=found.container.in_words,
@@ -169,13 +177,23 @@ def from_survey(location: Location, found: Survey) -> Source:
         labels=np.array(found.layout.labels, np.int64)[taken],
         split=None if split is None else split[taken],
         native_size=sizes.pop() if len(sizes) == 1 else None,
-        channels=1 if all(scanned.grey for _, scanned in readable) else 3,
+        channels=1 if all(header.grey for header in headers) else 3,
+        headers=headers,
         image_names=[shown(member.name) for member in members],
         images=partial(decoded_images, location, found.container, members),
         content=fingerprint(*(f"{member.name}\0{scanned.digest}" for member, scanned in readable)),
         skipped=skipped,
         notes=notes,
     )
+
+
+def oddities(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
+    """What is not as it should be about files that can be read, a line for each kind."""
+    of_kind: dict[str, list[str]] = {}
+    for header, name in zip(headers, names, strict=True):
+        if header.note:
+            of_kind.setdefault(header.note, []).append(name)
+    return [f"{plural(len(found), 'image')} {note}: {listed(found)}" for note, found in of_kind.items()]
 
 
 def _shapes() -> Source:
@@ -188,6 +206,7 @@ def _shapes() -> Source:
         native_size=shapes.NATIVE_SIZE,
         channels=3,
         image_names=[f"shapes #{at}" for at in range(len(shapes.LABELS))],
+        headers=[Header(*shapes.NATIVE_SIZE, "RGB", False)] * len(shapes.LABELS),
         images=shapes.images,
         content="shapes",
     )

@@ -13,13 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, Size, TrainConfig
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
+from vitrail.data.decoding import Framing
 from vitrail.data.mirroring import Mirroring, measure_mirroring
 from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
 from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Indices, Splits, split
+from vitrail.data.tones import Tones, choose, misfit, one_colour
 from vitrail.errors import InputError
 from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import preset
@@ -75,18 +77,18 @@ class Loader:
     """Reads images once for all consecutive runs that need the same; never holds two data sets."""
 
     def __init__(self) -> None:
-        self._held: tuple[str, Size, ImageDataset] | None = None
-        self._measured: dict[tuple[str, Size, bytes], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self._held: tuple[str, Framing, ImageDataset] | None = None
+        self._measured: dict[tuple[str, Framing, bytes], tuple[tuple[float, ...], tuple[float, ...]]] = {}
 
-    def measure(self, source: Source, size: Size, train: Indices) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def measure(self, source: Source, framing: Framing, train: Indices) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of the images that train, as `preprocessing.measure` has them."""
-        key = (source.content, size, train.tobytes())
+        key = (source.content, framing, train.tobytes())
         if key not in self._measured:
-            self._measured[key] = measure(self.dataset(source, size), train)
+            self._measured[key] = measure(self.dataset(source, framing), train)
         return self._measured[key]
 
-    def dataset(self, source: Source, size: Size) -> ImageDataset:
-        return self._dataset(source.content, size, lambda: source)
+    def dataset(self, source: Source, framing: Framing) -> ImageDataset:
+        return self._dataset(source.content, framing, lambda: source)
 
     def load(self, resolved: Resolved) -> Prepared:
         """A run with its images. Raises InputError where they have changed since `resolve`."""
@@ -97,13 +99,13 @@ class Loader:
                 raise InputError(f"the images of {resolved.config.data.source} have just changed: begin again")
             return source
 
-        dataset = self._dataset(resolved.content, resolved.config.model.size, opened)
+        dataset = self._dataset(resolved.content, resolved.preprocessing.framing, opened)
         return Prepared(**vars(resolved), dataset=dataset)
 
-    def _dataset(self, content: str, size: Size, opened: Callable[[], Source]) -> ImageDataset:
-        if self._held is None or self._held[:2] != (content, size):
+    def _dataset(self, content: str, framing: Framing, opened: Callable[[], Source]) -> ImageDataset:
+        if self._held is None or self._held[:2] != (content, framing):
             self._held = None
-            self._held = (content, size, opened().load(size))
+            self._held = (content, framing, opened().load(framing))
         return self._held[2]
 
 
@@ -115,10 +117,12 @@ def resolve(
     model_name: str | None = None,
     began_with: str | None = None,
     loader: Loader | None = None,
+    tones: Tones | None = None,
 ) -> Resolved:
     """Open the data and choose all that was left open, which is from then on part of the configuration.
 
     Pixels are read only to measure mean and standard deviation where they are not given, and are left with `loader`.
+    `tones` are those that the run began with; without them they are chosen for the images that train.
 
     Raises InputError for what cannot be used, and for data whose fingerprint is not `began_with`.
     """
@@ -142,18 +146,25 @@ def resolve(
     )
     if source.native_size != model.size:
         notes.append(f"images resized to {model.size[0]} x {model.size[1]}: shorter side, then centre crop")
-    train, loader = train or TrainConfig(), loader or Loader()
+    if tones is None:
+        learned = [source.headers[at] for at in splits.train]
+        tones, said = choose(learned, data.pixel_range)
+        names = [source.image_names[at] for at in splits.train]
+        notes += [*said, *one_colour(learned, names, tones)]
+        if tones.pixel_range is None and (unlike := misfit(source.headers, tones)):
+            notes.append(f"no training image has more than 8 bits, but others have: {unlike}")
+    train, loader, framing = train or TrainConfig(), loader or Loader(), Framing(model.size, tones=tones)
     undecided = train.augment.flip is None
-    mirroring = measure_mirroring(loader.dataset(source, model.size), splits.train) if undecided else None
+    mirroring = measure_mirroring(loader.dataset(source, framing), splits.train) if undecided else None
     train, chosen = resolve_training(train, model, len(splits.train), mirroring)
-    data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
+    data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size, pixel_range=tones.pixel_range)
     if data.mean is None or data.std is None:
-        mean, std = loader.measure(source, model.size, splits.train)
+        mean, std = loader.measure(source, framing, splits.train)
         data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
     return Resolved(
         config=RunConfig(data, model, train, model_name or "custom"),
         splits=splits,
-        preprocessing=preprocessing_for(data, source.channels),
+        preprocessing=preprocessing_for(data, source.channels, tones),
         class_names=source.class_names,
         image_names=source.image_names,
         mirroring=mirroring,

@@ -175,7 +175,8 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / RUN} is damaged, or not of a training run ({error})") from error
     loader = loader or Loader()
-    resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader)
+    tones = preprocessing.tones
+    resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader, tones)
     # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
     if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
         raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")

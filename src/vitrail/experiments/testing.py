@@ -17,12 +17,13 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import open_source
 from vitrail.data.splits import spread_over
+from vitrail.data.tones import misfit
 from vitrail.data.tree import one_form
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import choose_device
 from vitrail.inspection import summaries
-from vitrail.progress import track
+from vitrail.progress import track, warn
 from vitrail.runs.directory import Run, Samples
 from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
 from vitrail.text import quoted
@@ -137,6 +138,8 @@ def labelled(
             f"{source.name} has the class {unknown[0]!r}, which the model does not know: "
             f"it knows {'; '.join(classifier.class_names[:10])}"
         )
+    if said := misfit(source.headers, classifier.preprocessing.tones):
+        warn(f"{source.name}: {said}")
     place = np.array([known.index(one_form(name)) for name in source.class_names])
     loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
     is_test = np.zeros(len(loaded), bool) if source.split is None else source.split == TEST
