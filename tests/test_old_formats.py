@@ -192,7 +192,7 @@ def test_a_comparison_is_resumed(old):
     before = contents(directory)
     carried_out("resume", directory)
     after = contents(directory)
-    assert {path.name for path in set(after) - set(before)} == {"comparison.json", "report.html"}
+    assert {path.name for path in set(after) - set(before)} == {".lock", "comparison.json", "report.html"}
     assert {path: after[path] for path in before} == before
     assert files.read_json(directory / "comparison.json") == record
 

@@ -8,7 +8,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done
-from vitrail.cli.options import DataDir, parse
+from vitrail.cli.options import DataDir, Layout, parse
+from vitrail.errors import InputError
 from vitrail.text import plural, quoted
 
 
@@ -18,6 +19,7 @@ class Evaluate:
     """The directory of a run."""
     data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
     """A name or path, as for train [the run's own test images]"""
+    layout: Layout = "auto"
     data_dir: DataDir = None
 
 
@@ -27,6 +29,8 @@ def evaluate(argv: Sequence[str]) -> None:
     Other data has the same classes: its test images where it has test/ or val/, else all of its images.
     """
     options = parse(Evaluate, argv, evaluate)
+    if options.data is None and options.layout != "auto":
+        raise InputError("--layout is for --data")
     from vitrail import files
     from vitrail.experiments import run as runs
     from vitrail.experiments import testing
@@ -36,7 +40,7 @@ def evaluate(argv: Sequence[str]) -> None:
     if options.data is None:
         path = runs.evaluate(options.run)
     else:
-        path = testing.evaluate_on(options.run, options.data, options.data_dir)
+        path = testing.evaluate_on(options.run, options.data, options.data_dir, options.layout)
     result = files.read_json(path)
     for name in ("accuracy", "top5", "auroc", "f1", "precision", "recall", "loss", "ece"):
         if result[name] is not None:

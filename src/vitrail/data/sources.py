@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.configs import Size, as_size
+from vitrail.configs import LayoutKind, Size, as_size
 from vitrail.data import shapes
 from vitrail.data.argument import KNOWN, existing_path, source_name
 from vitrail.data.arrays import read_arrays, read_digits, read_published
@@ -73,16 +73,18 @@ class Source:
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
-def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
+def open_source(source: str | Path, data_dir: Path | None = None, layout: LayoutKind = "auto") -> Source:
     """Find out what a data argument holds.
 
     The images of a folder or an archive are all read through the first time; what was found is kept in `data_dir`.
 
     Args:
         source: one of `KNOWN`, or the path of a folder, .zip or .tar of class folders (with train/ and test/ or val/
-            or without), of a folder with MNIST's IDX files, or of CIFAR's binary archive, packed or unpacked.
+            or without), of a folder with MNIST's IDX files, of CIFAR's binary archive, packed or unpacked, or of an
+            .npz.
         data_dir: where downloads and decoded images are kept. By default what the environment variable
             VITRAIL_DATA_DIR names, else the user's cache folder.
+        layout: what the folders are, where they can be meant several ways.
 
     Raises:
         InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images of at least
@@ -95,7 +97,7 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
     data_dir = data_dir_or_default(data_dir)
     if source in KNOWN:
         return from_arrays(str(source), *read_published(str(source), data_dir), data_dir)
-    location = locate(existing_path(source), data_dir)
+    location = locate(existing_path(source), data_dir, layout)
     found = find(location, data_dir)
     return found if isinstance(found, Source) else from_survey(location, found)
 
@@ -108,7 +110,7 @@ def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source |
     if found := recall(location.kept):
         return found
     listing = location.files()
-    if arrays := read_arrays(listing):
+    if arrays := read_arrays(listing, location.kept):
         return from_arrays(source_name(location.path), *arrays, data_dir)
     return survey(location, listing, tolerant)
 
@@ -137,6 +139,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         headers=[header._replace(plain=7) if one else header for one in plain.tolist()],
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
+        notes=arrays.notes,
     )
 
 

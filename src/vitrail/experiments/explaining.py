@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
+from vitrail.configs import LayoutKind
 from vitrail.data import shapes
-from vitrail.data.argument import lasting
+from vitrail.data.argument import lasting, refuse_below_data
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.tree import one_form
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.run import reopen
 from vitrail.experiments.testing import labelled
@@ -33,7 +33,7 @@ from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import ARRAYS, EXPLANATION, FAITHFULNESS, FIGURES, PAGE, on_other_data
-from vitrail.text import listed, plural, slug
+from vitrail.text import listed, one_form, plural, slug
 
 COUNT = 200
 """Images that faithfulness is measured on."""
@@ -135,6 +135,7 @@ def check(
     Raises InputError as `explain` does.
     """
     classifier = load(run)
+    refuse_below_data(Path(out) if out else None, Run(Path(run)).data.get("source"))
     chosen = choose_methods(classifier, methods)
     label = None if target is None else find_class(classifier, target)
     _check_choice(classifier, layer, head)
@@ -154,6 +155,7 @@ def measure_faithfulness(
     methods: Sequence[str] | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
+    layout: LayoutKind = "auto",
 ) -> tuple[Faithfulness, Path]:
     """How far each attribution method's maps of this model are to be believed; and the file that says so.
 
@@ -169,6 +171,7 @@ def measure_faithfulness(
         methods: as for `explain`.
         data_dir: where downloads and decoded images are kept.
         seed: of the controls and of the randomised model.
+        layout: what the folders of `data` are, where they can be meant several ways.
 
     Raises:
         InputError: for what cannot be used, such as data of which the model classifies no image rightly, or a file
@@ -185,7 +188,7 @@ def measure_faithfulness(
         path = on_other_data(path, slug(Path(data).stem), lasting(data))
     files.check_writable(directory)
     before = read_faithfulness(path)
-    dataset, test, name = _test_images(directory, classifier, data, data_dir)
+    dataset, test, name = _test_images(directory, classifier, data, data_dir, layout)
     right = _rightly_classified(classifier, dataset, test, count)
     kept = () if before is None else tuple(of for of in before.scores if of.method not in {m.name for m in chosen})
     grid = cells(classifier.model, classifier.preprocessing.image_size)
@@ -255,7 +258,7 @@ def _names(images: Sequence[Picture]) -> tuple[str, ...]:
 
 
 def _test_images(
-    directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None
+    directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None, layout: LayoutKind
 ) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
     """Images and labels in the model's classes, which of them test, and what they are called."""
     if data is None:
@@ -266,7 +269,7 @@ def _test_images(
         except InputError as error:
             raise InputError(f"{error}; or name other images by --data") from error
         return prepared.dataset, prepared.splits.test, prepared.config.data.source
-    dataset, test, _ = labelled(classifier, directory, data, data_dir)
+    dataset, test, _ = labelled(classifier, directory, data, data_dir, layout)
     return dataset, test, lasting(data)
 
 

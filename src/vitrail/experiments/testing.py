@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from vitrail import files
 from vitrail.classifier import Classifier, load, predict_logits
+from vitrail.configs import LayoutKind
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import open_source
 from vitrail.data.splits import spread_over
 from vitrail.data.tones import misfit
-from vitrail.data.tree import one_form
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import choose_device
@@ -26,7 +26,7 @@ from vitrail.inspection import summaries
 from vitrail.progress import track, warn
 from vitrail.runs.directory import Run, Samples
 from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
-from vitrail.text import quoted
+from vitrail.text import one_form, quoted
 from vitrail.training import metrics
 
 _SAMPLES = 12
@@ -96,14 +96,14 @@ def _stored_samples(directory: Path) -> Samples:
     )
 
 
-def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
+def evaluate_on(directory: Path, data: str, data_dir: Path | None = None, layout: LayoutKind = "auto") -> Path:
     """Other images: the test split of `data` where it has one, else all of it. Returns the file written.
 
     Raises InputError where `data` has a class that the model does not know, or is what it was trained on.
     """
     classifier = load(directory)
     files.check_writable(directory)
-    dataset, indices, name = labelled(classifier, directory, data, data_dir)
+    dataset, indices, name = labelled(classifier, directory, data, data_dir, layout)
     model = classifier.model.to(choose_device("auto"))
     with track("evaluating", len(indices), "images") as advance:
         logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
@@ -118,16 +118,18 @@ def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Pat
 
 
 def labelled(
-    classifier: Classifier, directory: Path, data: str, data_dir: Path | None
+    classifier: Classifier, directory: Path, data: str, data_dir: Path | None, layout: LayoutKind = "auto"
 ) -> tuple[ImageDataset, NDArray[np.int64], str]:
     """Images with the classifier's labels, which to measure it on (the test split, or without one all), their name.
+
+    Folders that the run was trained on are read as they were then, unless `layout` says otherwise.
 
     Raises InputError where the data has a class that the classifier does not know, or the run of the directory was
     trained on some of all its images.
     """
-    source = open_source(data, data_dir)
-    trained_on = Run(directory).data.get("source")
-    if source.split is None and lasting(data) == trained_on:
+    own = Run(directory).data if lasting(data) == Run(directory).data.get("source") else {}
+    source = open_source(data, data_dir, own.get("layout", layout) if layout == "auto" else layout)
+    if source.split is None and own:
         raise InputError(
             f"{directory} was trained on images of {source.name}: leave out --data to measure on those held out"
         )
