@@ -31,6 +31,7 @@ from vitrail.adoption.pictures import HALF, IMAGENET, preprocessing
 from vitrail.adoption.wirings import CHOOSE, readout_of
 from vitrail.configs import Readout, Size
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.text import shown
 
 _BLOCK = r"(blocks\.\d+)\."
 _RULES = {
@@ -60,7 +61,7 @@ def from_model(model: nn.Module, num_heads: int | None = None, hub_config: Mappi
     net: Any = model
     # A model made by its class, and not by timm.create_model, has none.
     published = {**(getattr(net, "pretrained_cfg", None) or {}), **labelled(hub_config or {})}
-    source = f"timm's {published.get('architecture') or type(net).__name__}"
+    source = f"timm's {shown(str(published.get('architecture') or type(net).__name__))}"
     norm_eps, final_norm, mlp = _check_parts(source, net)
     distilled = type(net).__name__ == "VisionTransformerDistilled"
     if net.global_pool == "avg" and net.num_prefix_tokens and getattr(net, "pool_include_prefix", False):
