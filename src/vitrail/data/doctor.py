@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ def _of_arrays(source: str, opened: Source) -> Diagnosis:
         names=opened.image_names,
         labels=opened.labels,
         split=opened.split,
-        digests=[hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images],
+        digests=opened.digests(),
         sizes=[size] * len(images),
         modes=["L" if channels == 1 else "RGB"] * len(images),
         drawn=lambda places, size: list(resized(images[list(places)], Framing(size), channels)),

@@ -40,6 +40,8 @@ class Layout:
     """Why files were passed over, and how many for each reason."""
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    untrainable: int = 0
+    """So many of the problems, the last ones, do not keep a trained model from being measured on it."""
 
 
 _MADE = "images that vitrail wrote itself"
@@ -71,6 +73,7 @@ def arrange(names: Sequence[str], directories: Sequence[str] = (), source: str =
             parts[at] = components
     notes: list[str] = []
     problems: list[str] = []
+    untrainable: list[str] = []
     if ignored[_MADE]:
         folders = sorted({PurePosixPath(names[at]).parts[0] for at in made})
         notes.append(f"passed over {plural(ignored[_MADE], 'image')} that vitrail wrote itself: in {listed(folders)}")
@@ -104,14 +107,17 @@ def arrange(names: Sequence[str], directories: Sequence[str] = (), source: str =
         ignored["images outside any class folder"] += len(loose)
         notes.append(f"images outside any class folder are ignored: {listed(names[at] for at in loose)}")
         if len(loose) == len(parts):
-            problems.append("the images lie in no class folder: expected one folder of images per class")
+            problems.append(
+                "the images lie in no class folder: expected one folder of images per class (images without classes "
+                "are for 'vitrail predict')"
+            )
         parts = {at: p for at, p in parts.items() if len(p) > depth + 1}
 
     if split_of is not None:
         split_of = {at: split_of[at] for at in parts}
         places = set(split_of.values())
         if TRAIN not in places:
-            problems.append("there are val/ or test/ folders but no train/ folder with classes")
+            untrainable.append("there are val/ or test/ folders but no train/ folder with classes")
         elif places == {TRAIN}:
             split_of = None
         elif TEST not in places:
@@ -133,12 +139,12 @@ def arrange(names: Sequence[str], directories: Sequence[str] = (), source: str =
         notes.append(f"images in the folders of {listed(f'{c}/' for c in several)} belong to the class above them")
     learned = {c for at, c in class_of.items() if split_of is None or split_of[at] == TRAIN}
     if unlearned := sorted(set(class_of.values()) - learned, key=natural_key):
-        problems.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
+        untrainable.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
     if empty := _empty_classes(directories, set(class_of.values()), depth, has_splits, parts):
         notes.append(f"class folders without an image are left out: {listed(empty)}")
     classes = sorted(set(class_of.values()), key=natural_key)
     if len(classes) == 1:
-        problems.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
+        untrainable.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
     label_of = {name: label for label, name in enumerate(classes)}
     kept = sorted(parts, key=lambda at: natural_key(names[at]))
     return Layout(
@@ -148,7 +154,8 @@ def arrange(names: Sequence[str], directories: Sequence[str] = (), source: str =
         split=None if split_of is None else tuple(split_of[at] for at in kept),
         ignored=tuple((reason, count) for reason, count in sorted(ignored.items()) if count),
         notes=tuple(notes),
-        problems=tuple(problems),
+        problems=(*problems, *untrainable),
+        untrainable=len(untrainable),
     )
 
 

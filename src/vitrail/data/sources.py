@@ -52,6 +52,8 @@ class Source:
     """From a framing and a channel count to all images."""
     content: str
     """Changes when an image or its name does."""
+    digests: Callable[[], Sequence[str]]
+    """(N,) hashes of 16 hexadecimal digits: of a file's bytes, else of the pixels."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Unreadable images, left out of all else here: name and reason."""
     notes: tuple[str, ...] = ()
@@ -70,7 +72,7 @@ class Source:
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
-def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
+def open_source(source: str | Path, data_dir: Path | None = None, to_train: bool = True) -> Source:
     """Find out what a data argument holds.
 
     The images of a folder or an archive are all read through the first time; what was found is kept in `data_dir`.
@@ -80,10 +82,11 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
             or without), of a folder with MNIST's IDX files, or of CIFAR's binary archive, packed or unpacked.
         data_dir: where downloads and decoded images are kept. By default what the environment variable
             VITRAIL_DATA_DIR names, else the user's cache folder.
+        to_train: whether a model is to be trained on it: only measuring one, training images need not be there.
 
     Raises:
-        InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images of at least
-            two classes.
+        InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images (to train,
+            of at least two classes).
     """
     data_dir = data_dir_or_default(data_dir)
     if source == "shapes":
@@ -92,8 +95,12 @@ def open_source(source: str | Path, data_dir: Path | None = None) -> Source:
         kind, arrays = read_digits() if source == "digits" else read_published(str(source), data_dir)
         return from_arrays(str(source), kind, arrays, None if source == "digits" else data_dir)
     location = locate(existing_path(source), data_dir)
-    found = find(location, data_dir)
-    return found if isinstance(found, Source) else from_survey(location, found)
+    found = find(location, data_dir, tolerant=not to_train)
+    if isinstance(found, Source):
+        return found
+    if not to_train and len(found.problems) > found.layout.untrainable:
+        raise InputError(found.problems[0])
+    return from_survey(location, found)
 
 
 def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source | Survey:
@@ -129,6 +136,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         channels=channels,
         image_names=arrays.image_names,
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
+        digests=partial(_digests, arrays.images),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
     )
 
@@ -170,6 +178,7 @@ def from_survey(location: Location, found: Survey) -> Source:
         native_size=sizes.pop() if len(sizes) == 1 else None,
         channels=1 if all(scanned.grey for _, scanned in readable) else 3,
         image_names=[shown(member.name) for member in members],
+        digests=lambda: [scanned.digest for _, scanned in readable],
         images=partial(decoded_images, location, found.container, members),
         content=fingerprint(*(f"{member.name}\0{scanned.digest}" for member, scanned in readable)),
         skipped=skipped,
@@ -177,7 +186,12 @@ def from_survey(location: Location, found: Survey) -> Source:
     )
 
 
+def _digests(images: NDArray[np.uint8]) -> list[str]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images]
+
+
 def _shapes() -> Source:
+    names = [f"shapes #{at}" for at in range(len(shapes.LABELS))]
     return Source(
         name="shapes",
         kind="generated coloured shapes",
@@ -186,7 +200,8 @@ def _shapes() -> Source:
         split=shapes.SPLIT,
         native_size=shapes.NATIVE_SIZE,
         channels=3,
-        image_names=[f"shapes #{at}" for at in range(len(shapes.LABELS))],
+        image_names=names,
+        digests=lambda: [fingerprint(name) for name in names],
         images=shapes.images,
         content="shapes",
     )
