@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt64
+from numpy import ndarray
 from torch import Tensor
 
-from vitrail.configs import DataConfig, ModelConfig, RunConfig, Size, TrainConfig
+from vitrail.configs import DataConfig, EarlierPlan, ModelConfig, RunConfig, Size, TrainConfig
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
@@ -44,6 +45,8 @@ class Resolved:
     """Changes when the classes, the labels or the choice of images change."""
     content: str
     """Changes when an image does."""
+    seen: UInt64[ndarray, " n"]
+    """Hashes of the images that train, or validate without being the test."""
     data_dir: Path | None
 
 
@@ -60,6 +63,10 @@ class Prepared(Resolved):
     def inputs(self, indices: Indices) -> Float[Tensor, "n c h w"]:
         """Images as the model takes them."""
         return self.preprocessing.normalize(torch.from_numpy(self.dataset.read(indices)))
+
+
+class OtherData(InputError):  # noqa: N818 (data that is not what was asked for is no error in itself)
+    """Not the images that a run began with, or not in the same classes and splits."""
 
 
 class Loader:
@@ -103,6 +110,7 @@ def resolve(
     model_name: str | None = None,
     began_with: str | None = None,
     loader: Loader | None = None,
+    earlier: tuple[EarlierPlan, ...] = (),
 ) -> Resolved:
     """Open the data and choose all that was left open, which is from then on part of the configuration.
 
@@ -120,7 +128,7 @@ def resolve(
     splits = split(source.labels, source.split, data, source.class_names)
     fingerprint = _fingerprint(source, splits)
     if began_with is not None and fingerprint != began_with:
-        raise InputError(
+        raise OtherData(
             f"{data.source} is no longer the data that the run began with, or an earlier version divided it otherwise: "
             "start a new run"
         )
@@ -136,7 +144,7 @@ def resolve(
         mean, std = (loader or Loader()).measure(source, model.size, splits.train)
         data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
     return Resolved(
-        config=RunConfig(data, model, train, model_name or "custom"),
+        config=RunConfig(data, model, train, model_name or "custom", earlier),
         splits=splits,
         preprocessing=preprocessing_for(data, source.channels),
         class_names=source.class_names,
@@ -145,6 +153,7 @@ def resolve(
         source_name=source.name,
         fingerprint=fingerprint,
         content=source.content,
+        seen=hashes(source)[splits.train if data.val_split == "test" else np.concatenate([splits.train, splits.val])],
         data_dir=data_dir,
     )
 
@@ -154,6 +163,20 @@ def _fingerprint(source: Source, splits: Splits) -> str:
     for array in (source.labels, splits.train, splits.val, splits.test):
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
     return digest.hexdigest()
+
+
+def is_data_of(source: Source, data: DataConfig, fingerprint: str, content: str | None) -> bool:
+    """Whether a run of this configuration, fingerprint and content began with these images."""
+    try:
+        splits = split(source.labels, source.split, data, source.class_names)
+    except InputError:
+        return False
+    return content in (None, source.content) and fingerprint == _fingerprint(source, splits)
+
+
+def hashes(source: Source) -> UInt64[ndarray, " n"]:
+    """One for each image: equal images, as files or else as pixels, have equal ones."""
+    return np.array([int(digest, 16) for digest in source.digests()], np.uint64)
 
 
 def announce(resolved: Resolved, directory: Path) -> None:
