@@ -57,11 +57,12 @@ def evaluate(directory: Path, data: str | None = None, data_dir: Path | None = N
             given; the data cannot be used, has classes that the model does not know, or only images that it has seen.
     """
     run = Run(directory)
-    source = other_source(run, data, data_dir)
+    _ = run.info
     if out is None:
         files.check_writable(directory, "; write elsewhere by --out DIR")
     elif files.expanded(out).exists():
         files.claim(out, "name another --out")
+    source = other_source(run, data, data_dir)
     if data is None or source is None:
         return _again(run, reopen(directory, to_train=False, data=data, data_dir=data_dir), out)
     classifier = load(directory)

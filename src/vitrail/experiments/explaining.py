@@ -24,7 +24,6 @@ from vitrail.data.dataset import ImageDataset
 from vitrail.data.tree import one_form
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.evaluating import measured_on, other_source
-from vitrail.experiments.resolve import OtherData
 from vitrail.experiments.run import reopen
 from vitrail.hardware import choose_device, fast_bf16
 from vitrail.inspection.attribution import Method, cells, methods_for
@@ -276,10 +275,7 @@ def _names(images: Sequence[Picture]) -> tuple[str, ...]:
 
 def _own_test(directory: Path, data: str | None, data_dir: Path | None) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
     """A run's images and labels, which of them test, and what they are called."""
-    try:
-        prepared = reopen(directory, to_train=False, data=data, data_dir=data_dir)
-    except OtherData as error:
-        raise InputError(f"{error}; or name other images by --data") from error
+    prepared = reopen(directory, to_train=False, data=data, data_dir=data_dir)
     return prepared.dataset, prepared.splits.test, str(Run(directory).data["source"])
 
 

@@ -129,8 +129,7 @@ def resolve(
     fingerprint = _fingerprint(source, splits)
     if began_with is not None and fingerprint != began_with:
         raise OtherData(
-            f"{data.source} is no longer the data that the run began with, or an earlier version divided it otherwise: "
-            "start a new run"
+            f"{data.source} is no longer the data that the run began with, or an earlier version divided it otherwise"
         )
     image_size = data.image_size or choose_image_size(model, source.native_size)
     model = dataclasses.replace(

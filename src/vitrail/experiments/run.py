@@ -248,15 +248,14 @@ def resolve_again(
         resolved = resolve(
             images, config.model, config.train, data_dir, config.model_name, began_with, loader, config.earlier
         )
+        # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
+        if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
+            raise OtherData(f"the images of {source} have changed since {directory} began")
     except OtherData as error:
-        if data is None:
-            raise
-        raise OtherData(
-            f"{source} does not hold the images that {directory} began with, by the same names in the same classes"
-        ) from error
-    # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
-    if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
-        raise OtherData(f"the images of {source} have changed since {directory} began: start a new run")
+        cure = "start a new run" if to_train else "measure on them as on others, by --data"
+        if data is not None:
+            cure = "the same files in the same class folders are needed"
+        raise OtherData(f"{error}: {cure}") from error
     return resolved
 
 

@@ -98,7 +98,11 @@ class Run:
     def info(self) -> Json:
         """What `run.json` says: `config`, `class_names`, `preprocessing`, ..."""
         if not self.begun:
-            raise InputError(f"{self.directory} is not a run: it has no {RUN}")
+            above = next((path for path in self.directory.parents if (path / RUN).is_file()), None)
+            raise InputError(
+                f"{self.directory} is not a run: it has no {RUN}"
+                + (f"; name the run's directory, {above}" if above else "")
+            )
         return files.read_json(self.directory / RUN)
 
     @cached_property
