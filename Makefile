@@ -22,12 +22,7 @@ docs: $(INSTALLED) ## Run the Annotated ViT and build the pages of docs/ into bu
 	@$(BIN)/python docs/build.py
 
 studies: $(INSTALLED) ## Carry out the quick version of every study, into runs/studies
-	@rm -rf runs/studies && mkdir -p runs/studies
-	@for name in $$($(BIN)/python -c 'from vitrail.studies import STUDIES; print(*STUDIES)'); do \
-		$(BIN)/vitrail study $$name --quick --out runs/studies/$$name > runs/studies/$$name.log || \
-			{ tail -n 20 runs/studies/$$name.log; exit 1; }; \
-		sed -nE "s/^(Supported|Contradicted|Undecided) on/$$name: &/p" runs/studies/$$name.log; \
-	done
+	@scripts/quick-studies $(BIN) runs/studies
 
 bench: $(INSTALLED) ## Measure speed beside other libraries
 	@$(BIN)/python -m benchmarks.speed --out benchmarks/results/speed.json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=docs.parent / "build" / "docs", help="where the site goes")
     out = parser.parse_args(arguments).out
+    started = time.monotonic()
     records = docs.parent / "results"
     if records.is_dir():
         if figure := curves(records):
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
+    print(f"done in {(time.monotonic() - started) / 60:.1f} minutes", file=sys.stderr)
     print(out / "index.html")
     return 0
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
 import jupytext
@@ -17,8 +15,6 @@ from nbformat import NotebookNode
 
 from site_builder.errors import BuildError
 
-_EVERY = 5.0
-"""Seconds between two lines of progress."""
 _SHOWN_LINES = 12
 _FIRST = "from site_builder.figures import register; register()"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -28,7 +24,8 @@ _DOCS = Path(__file__).parents[1]
 def execute(script: Path) -> NotebookNode:
     """The notebook of a script in jupytext's percent format with all its outputs.
 
-    Runs in the script's folder. Raises BuildError with the source of the first cell that fails, and its error.
+    Runs in the script's folder, and says which cell begins. Raises BuildError with the source of the first cell that
+    fails, and its error.
     """
     notebook = jupytext.read(script, fmt="py:percent")
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -37,12 +34,22 @@ def execute(script: Path) -> NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(script.parent)}},
         record_timing=False,
+        coalesce_streams=True,
         extra_arguments=[f"--InteractiveShellApp.exec_lines={_FIRST}", "--log-level=ERROR"],
     )
+    started = time.monotonic()
+
+    def say(cell: NotebookNode, cell_index: int) -> None:
+        if cell.cell_type == "code":
+            seconds = round(time.monotonic() - started)
+            print(f"{script.name}: cell {cell_index + 1} of {len(notebook.cells)}, {seconds} s", file=sys.stderr)
+
+    client.on_cell_start = say
     path = os.pathsep.join([str(_DOCS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # As the command line has it: threads that wait for each other spinning keep other programs' threads waiting.
+    env = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": path}
     try:
-        with _progress(client, script.name):
-            client.execute(env={**os.environ, "PYTHONPATH": path})
+        client.execute(env=env)
     except CellExecutionError as error:
         raise BuildError(_account(script, notebook, error)) from None
     return notebook
@@ -51,29 +58,6 @@ def execute(script: Path) -> NotebookNode:
 def plain(text: str) -> str:
     """What a program wrote, without the codes that colour it in a terminal."""
     return _ESCAPES.sub("", text)
-
-
-@contextmanager
-def _progress(client: NotebookClient, name: str) -> Iterator[None]:
-    """Says from time to time which cell is running, also while a long one runs."""
-    count, running, done = len(client.nb.cells), 1, threading.Event()
-
-    def note(cell: NotebookNode, cell_index: int) -> None:
-        nonlocal running
-        running = cell_index + 1
-
-    def say() -> None:
-        while not done.wait(_EVERY):
-            print(f"{name}: cell {running} of {count}", file=sys.stderr, flush=True)
-
-    client.on_cell_start = note
-    speaker = threading.Thread(target=say, daemon=True)
-    speaker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        speaker.join()
 
 
 def _account(script: Path, notebook: NotebookNode, error: CellExecutionError) -> str:

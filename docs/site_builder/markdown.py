@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import mimetypes
 import re
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from PIL import Image
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
@@ -59,7 +61,7 @@ class Markdown:
         tokens = self._parser.parse(text, self._env)
         for token in (child for parent in tokens for child in parent.children or []):
             if token.type == "image":
-                token.attrs["src"] = self._picture(str(token.attrs["src"]))
+                token.attrs |= self._picture(str(token.attrs["src"]))
             elif token.type == "link_open":
                 token.attrs["href"] = self._address(str(token.attrs["href"]))
         return Markup(self._parser.renderer.render(self._anchored(tokens), self._parser.options, self._env))
@@ -78,7 +80,13 @@ class Markdown:
                     continue
                 heading = self._heading(token, inline)
                 self.headings.append(heading)
-                token.attrs["id"] = heading.anchor
+                if token.tag == "h2" and token.level == 0:
+                    # A part of its own, whose heading stays in sight while one reads it. It is the target of links,
+                    # since a heading in sight is nothing to scroll to.
+                    part = f'</section>\n<section id="{heading.anchor}">\n'
+                    kept.insert(-1, Token("html_block", "", 0, content=part))
+                else:
+                    token.attrs["id"] = heading.anchor
                 link = f' <a class="anchor" href="#{heading.anchor}" aria-label="Link to this section">#</a>'
                 inline.children = [*(inline.children or []), Token("html_inline", "", 0, content=link)]
                 kept.append(inline)
@@ -110,12 +118,12 @@ class Markdown:
             raise BuildError(f"{self._source.name}: the formula {latex!r} has no MathML: unknown {unknown[0]}")
         return html
 
-    def _picture(self, src: str) -> str:
+    def _picture(self, src: str) -> dict[str, str | int | float]:
         path = self._source.parent / unquote(src)
         if urlsplit(src).scheme or not path.is_file():
             raise BuildError(f"{self._source.name}: the picture {src} is not a file of the documents")
         kind, _ = mimetypes.guess_type(path.name)
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+        return embedded(path.read_bytes(), str(kind))
 
     def _address(self, href: str) -> str:
         """Documents link to each other's sources, as their readers on a code host need it; pages link to pages."""
@@ -124,6 +132,19 @@ class Markdown:
         if parts.scheme or linked.resolve() not in self._sources:
             return href
         return parts._replace(path=str(Path(parts.path).with_suffix(".html"))).geturl()
+
+
+def embedded(picture: bytes, kind: str) -> dict[str, str | int | float]:
+    """The attributes of an image inside the page: with its size, what is below it has its place before it is loaded."""
+    if kind == "image/svg+xml":
+        # Drawn by matplotlib, in points.
+        drawn = ElementTree.fromstring(picture).attrib
+        width, height = (round(float(drawn[side].removesuffix("pt")) * 96 / 72) for side in ("width", "height"))
+    else:
+        with Image.open(io.BytesIO(picture)) as opened:
+            width, height = opened.size
+    uri = f"data:{kind};base64,{base64.b64encode(picture).decode()}"
+    return {"src": uri, "width": width, "height": height}
 
 
 def code(source: str, language: str = "python") -> Markup:

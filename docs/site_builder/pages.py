@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,7 +16,7 @@ from nbformat import NotebookNode
 from site_builder.errors import BuildError
 from site_builder.execution import plain
 from site_builder.figures import DRAWING
-from site_builder.markdown import Heading, Markdown, code, code_colors, printed
+from site_builder.markdown import Heading, Markdown, code, code_colors, embedded, printed
 
 _HIDE_INPUT, _CHECK = "hide-input", "check"
 """Tags of code cells: only the output is shown; input and output are folded away."""
@@ -34,6 +35,17 @@ class Page:
     body: Markup
     notebook: str = ""
     """The name of the notebook beside it that it was made from."""
+
+    @property
+    def contents(self) -> list[tuple[Heading, list[Heading]]]:
+        """Every part, with what is in it."""
+        parts: list[tuple[Heading, list[Heading]]] = []
+        for heading in self.headings:
+            if heading.level == 2:
+                parts.append((heading, []))
+            elif heading.level == 3 and parts:
+                parts[-1][1].append(heading)
+        return parts
 
 
 def markdown_page(source: Path, path: Path, sources: frozenset[Path]) -> Page:
@@ -93,8 +105,9 @@ def _output(output: NotebookNode, markdown: Markdown) -> Markup:
         return Markup('<figure class="drawing">{}</figure>').format(Markup(data["image/svg+xml"]))
     for kind in ("image/png", "image/jpeg"):
         if kind in data:
-            uri = f"data:{kind};base64,{data[kind].strip()}"
-            return Markup('<figure class="drawing"><img src="{}" alt=""></figure>').format(uri)
+            attributes = embedded(base64.b64decode(data[kind]), kind)
+            picture = '<figure class="drawing"><img src="{src}" width="{width}" height="{height}" alt=""></figure>'
+            return Markup(picture).format(**attributes)
     return printed(plain(data["text/plain"]))
 
 

@@ -162,7 +162,7 @@ def _finding(path: Path, record: Mapping[str, Any]) -> str:
     parts = [
         f"### {path.stem}",
         f"*{record['claim']}*" + (f" {record['source']}" if "source" in record else ""),
-        record["sentence"],
+        " ".join(filter(None, [record["sentence"], record.get("note")])),
         to_markdown(Table("", record["head"], record["rows"])),
         f"```bash\n{record['command']}\n```",
         _trained(record.get("settings", {})) + _made_by(record),

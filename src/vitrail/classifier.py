@@ -108,7 +108,11 @@ class Classifier:
 
         Raises InputError where it is not an empty directory.
         """
-        directory = files.claim(Path(directory), "name another directory")
+        with files.claimed(Path(directory), "name another directory") as claimed:
+            self.write(claimed)
+
+    def write(self, directory: Path) -> None:
+        """As `save`, into a directory that is claimed."""
         tensors: dict[str, dict[str, Tensor]] = {part: {} for part in checkpoint.PARTS}
         tensors["model"] = dict(self.model.state_dict())
         checkpoint.save(Run(directory).checkpoints, checkpoint.Checkpoint(0, {}, tensors))

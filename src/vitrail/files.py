@@ -20,6 +20,8 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 TEMPORARY = ".tmp-"
+LOCK = ".lock"
+"""In every directory that is written to: a file that is never replaced or removed, so that a lock on it holds."""
 _AS_ESCAPE = "backslashreplace"
 """Bytes of a file's name that are not UTF-8 become JSON's escapes, which are read back as they were."""
 
@@ -157,16 +159,26 @@ def expanded(path: Path) -> Path:
         raise InputError(f"{path}: {error}") from error
 
 
-def claim(directory: Path, cure: str) -> Path:
-    """Make an empty directory. Raises InputError with the cure where it is not empty or cannot be made.
+def contents(directory: Path) -> list[Path]:
+    """What is in a directory, but for its lock and for what a killed process left half-written."""
+    return [path for path in directory.iterdir() if path.name != LOCK and not path.name.startswith(TEMPORARY)]
 
-    What a killed process left half-written does not count.
-    """
+
+@contextlib.contextmanager
+def claimed(directory: Path, cure: str) -> Iterator[Path]:
+    """As `claim`, and nobody else's while the block lasts: of two processes that ask for it, one hears so."""
+    with locked(claim(directory, cure)):
+        # What another process has finished in the meantime.
+        yield claim(directory, cure)
+
+
+def claim(directory: Path, cure: str) -> Path:
+    """Make an empty directory. Raises InputError with the cure where it is not empty or cannot be made."""
     directory = expanded(directory)
     try:
         if directory.exists() and not directory.is_dir():
             raise InputError(f"{directory} is a file: {cure}")
-        if directory.exists() and any(not path.name.startswith(TEMPORARY) for path in directory.iterdir()):
+        if directory.exists() and contents(directory):
             raise InputError(f"{directory} is not empty: {cure}")
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -189,14 +201,14 @@ def room_for(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a file for this process alone. Raises InputError where another one has it."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{path.parent} is in use by another process") from error
-        except OSError:
-            # File systems without locks still hold runs.
-            pass
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory for this process alone. Raises InputError where another one has it."""
+    with contextlib.ExitStack() as held:
+        # What cannot be written to needs no lock, and file systems without locks still hold runs.
+        with contextlib.suppress(OSError):
+            file = held.enter_context((directory / LOCK).open("ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"{directory} is in use by another process") from error
         yield

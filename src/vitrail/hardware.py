@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -38,9 +39,22 @@ def settle(device: torch.device, threads: int | None) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextlib.contextmanager
 def settings_kept() -> Iterator[None]:
-    """A run sets PyTorch's threads and determinism for itself: whoever asked for it finds theirs again."""
+    """A run sets PyTorch's threads and determinism for itself: whoever asked for it finds theirs again.
+
+    These, and PyTorch's random numbers, belong to the whole process: of its threads one trains or tests at a time,
+    and the others wait.
+    """
+    with _ONE_AT_A_TIME, _settings_restored():
+        yield
+
+
+@contextlib.contextmanager
+def _settings_restored() -> Iterator[None]:
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:

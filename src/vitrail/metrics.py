@@ -45,18 +45,22 @@ METRICS: dict[str, Metric] = {
         3,
     ),
     "f1": Metric(
-        "F1", "The harmonic mean of precision and recall, averaged over classes.", "%", 1, published_in_percent=False
+        "F1",
+        "The harmonic mean of precision and recall, averaged over the classes that have images.",
+        "%",
+        1,
+        published_in_percent=False,
     ),
     "precision": Metric(
         "precision",
-        "Of the images given a class, the share that belongs to it, averaged over classes.",
+        "Of the images given a class, the share that belongs to it, averaged over the classes that have images.",
         "%",
         1,
         published_in_percent=False,
     ),
     "recall": Metric(
         "recall",
-        "Of the images of a class, the share that was found, averaged over classes.",
+        "Of the images of a class, the share that was found, averaged over the classes that have images.",
         "%",
         1,
         published_in_percent=False,

@@ -7,9 +7,11 @@ import signal
 
 import numpy as np
 import pytest
-from command_lines import fails, images
+from command_lines import TINY, fails, images
+from PIL import Image
 from safetensors.numpy import load_file
 
+import vitrail
 from vitrail import files
 from vitrail.classifier import load
 from vitrail.cli import run
@@ -191,3 +193,34 @@ def test_a_run_that_cannot_be_written_to_is_evaluated_elsewhere(pets, tmp_path, 
     assert run(["evaluate", str(directory), "--out", str(tmp_path / "o"), "--data", str(other)]) == 0
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["evaluation.json"]
     assert contents(directory) == before
+
+
+def in_16_bits(folder, times, count=10):
+    for label in range(2):
+        (folder / "ab"[label]).mkdir(parents=True)
+        for at in range(count):
+            pixels = np.random.default_rng([label, at]).integers(100 * label, 100 * label + 150, (8, 8), np.uint16)
+            Image.fromarray(pixels * times).save(folder / "ab"[label] / f"{at}.png")
+    return folder
+
+
+def test_the_range_of_the_images_that_trained_is_that_of_all_that_follows(tmp_path, capsys, plain):
+    data, directory = in_16_bits(tmp_path / "twelve", 16), tmp_path / "run"
+    options = ["--epochs", "1", "--image-size", "8", "--out", str(directory)]
+    assert run(["train", str(data), *TINY, *options]) == 0
+    assert "0 is black and 4,095 white (12 bits, 256 levels for 4,096 values)" in capsys.readouterr().out
+    assert files.read_json(directory / "run.json")["preprocessing"]["tones"]["pixel_range"] == [0, 4095]
+    assert run(["evaluate", str(directory)]) == 0
+    assert run(["predict", str(directory), str(data / "b" / "1.png")]) == 0
+    assert "are read with" not in capsys.readouterr().err
+    eight = in_16_bits(tmp_path / "eight", 1)
+    assert run(["evaluate", str(directory), "--data", str(eight)]) == 0
+    assert "eight: values from 0 to 249 are read with 0 as black and 4,095 as white" in capsys.readouterr().err
+    # An earlier version kept no range: what it trained is read as it was.
+    stored = files.read_json(directory / "run.json")
+    del stored["preprocessing"]["tones"], stored["config"]["data"]["pixel_range"]
+    files.write_json(directory / "run.json", stored)
+    assert run(["evaluate", str(directory)]) == 0
+    pixels = vitrail.load(directory).preprocessing.read(data / "b" / "1.png")
+    values = np.asarray(Image.open(data / "b" / "1.png"))
+    assert np.array_equal(pixels[0], np.rint(values / 257))

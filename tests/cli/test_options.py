@@ -7,7 +7,7 @@ from command_lines import fails
 
 import vitrail
 from vitrail.cli import run
-from vitrail.configs import NO_AUGMENTATION, AugmentConfig, ClassificationConfig, DataConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, ClassificationConfig, DataConfig
 from vitrail.models.presets import preset
 from vitrail.recipes import recipe
 
@@ -35,7 +35,7 @@ def asked(monkeypatch):
 
 
 def test_what_is_not_given_is_left_to_be_chosen(asked):
-    assert asked("digits") == (DataConfig("digits"), None, TrainConfig(), None)
+    assert asked("digits") == (DataConfig("digits"), None, RECOMMENDED, None)
 
 
 def test_everyday_options_are_flat(asked):
@@ -44,11 +44,11 @@ def test_everyday_options_are_flat(asked):
         "--test-subset 10 --val-split test --split-seed 7 --mean 0.1 0.2 --std 1 2 --image-size 32 48"
     )
     assert model is None
-    assert train == TrainConfig(epochs=3, batch_size=8, lr=0.1, seed=4, optimizer="sgd", track="tensorboard")
+    assert train == replace(RECOMMENDED, epochs=3, batch_size=8, lr=0.1, seed=4, optimizer="sgd", track="tensorboard")
     given = {"train_subset": 20, "test_subset": 10, "val_split": "test", "split_seed": 7, "image_size": (32, 48)}
     assert data == DataConfig("digits", mean=(0.1, 0.2), std=(1.0, 2.0), **given)
-    assert asked("digits --train.epochs 3 --train.seed 2")[2] == TrainConfig(epochs=3, seed=2)
-    assert asked("digits --train.epochs 3 --epochs 5")[2] == TrainConfig(epochs=5)
+    assert asked("digits --train.epochs 3 --train.seed 2")[2] == replace(RECOMMENDED, epochs=3, seed=2)
+    assert asked("digits --train.epochs 3 --epochs 5")[2] == replace(RECOMMENDED, epochs=5)
 
 
 def test_an_option_of_several_values_leaves_the_data_its_place(asked):
@@ -60,13 +60,13 @@ def test_an_option_of_several_values_leaves_the_data_its_place(asked):
 def test_training_has_dotted_options(asked):
     line = "digits --train.weight-decay 0.1 --train.betas 0.8 0.9 --train.whiten-patches --train.augment.crop 4"
     train = asked(f"{line} --train.augment.flip True")[2]
-    augment = AugmentConfig(crop=4, flip=True)
-    assert train == TrainConfig(weight_decay=0.1, betas=(0.8, 0.9), whiten_patches=True, augment=augment)
+    augment = replace(RECOMMENDED.augment, crop=4, flip=True)
+    assert train == replace(RECOMMENDED, weight_decay=0.1, betas=(0.8, 0.9), whiten_patches=True, augment=augment)
 
 
 def test_what_is_learned_has_its_options_among_those_of_training(asked):
-    train = asked("digits --train.label-smoothing 0.1")[2]
-    assert train == TrainConfig(objective=ClassificationConfig(label_smoothing=0.1))
+    train = asked("digits --train.label-smoothing 0.2")[2]
+    assert train == replace(RECOMMENDED, objective=ClassificationConfig(label_smoothing=0.2))
     smoothed = recipe("cifar10-fast").train
     assert asked("--recipe cifar10-fast")[2] == smoothed
     hard = replace(smoothed, objective=ClassificationConfig(0.0))
@@ -75,10 +75,10 @@ def test_what_is_learned_has_its_options_among_those_of_training(asked):
 
 def test_augmentation_is_switched_before_it_is_changed(asked):
     assert asked("digits --no-augment")[2].augment == NO_AUGMENTATION
-    assert asked("digits --no-augment --augment")[2].augment == AugmentConfig()
-    assert asked("digits --train.augment.mixup 1 --no-augment")[2].augment == AugmentConfig(0, False, mixup=1.0)
+    assert asked("digits --no-augment --augment")[2].augment == RECOMMENDED.augment
+    assert asked("digits --train.augment.mixup 1 --no-augment")[2].augment == replace(NO_AUGMENTATION, mixup=1.0)
     assert asked("--recipe cifar10-90 --augment")[2] == recipe("cifar10-90").train
-    assert asked("--recipe annotated-600 --augment")[2].augment == AugmentConfig()
+    assert asked("--recipe annotated-600 --augment")[2].augment == RECOMMENDED.augment
 
 
 def test_a_model_is_a_preset_with_changes(asked):

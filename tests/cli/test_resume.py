@@ -65,7 +65,7 @@ def test_a_run_in_use_is_left_alone(finished, tmp_path, capsys, plain):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
     (copy / "evaluation.json").unlink()
-    with files.locked(copy / "run.json"):
+    with files.locked(copy):
         fails(["resume", str(copy)], capsys, "in use by another process")
     assert run(["resume", str(copy)]) == 0
 

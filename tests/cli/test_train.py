@@ -14,7 +14,7 @@ from vitrail.cli import run
 def test_a_run_directory_is_complete(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
-        *("run.json", "steps.jsonl", "metrics.jsonl", "evaluation.json", "samples.safetensors"),
+        *(".lock", "run.json", "steps.jsonl", "metrics.jsonl", "evaluation.json", "samples.safetensors"),
         *("checkpoints", "report.html", "attention.safetensors", "inspection.safetensors", "seen.safetensors"),
     }
     stored = files.read_json(finished / "run.json")
@@ -55,12 +55,12 @@ def test_a_run_leaves_the_threads_of_its_caller(finished, tmp_path, plain):
 
 
 def test_a_full_disk_in_the_middle_of_training_is_one_line(tmp_path, capsys, monkeypatch):
-    from vitrail.training.trainer import Trainer
+    from vitrail.training.recorders import StepRecorder
 
-    def full(trainer):
-        raise OSError(28, "No space left on device", str(trainer.directory / "steps.jsonl"))
+    def full(recorder, row):
+        raise OSError(28, "No space left on device", str(recorder.path))
 
-    monkeypatch.setattr(Trainer, "train_step", full)
+    monkeypatch.setattr(StepRecorder, "step", full)
     argv = ["train", "digits", *SMALL, "--epochs", "1", "--out", str(tmp_path / "run")]
     fails(argv, capsys, "steps.jsonl could not be written (No space left on device)", "vitrail resume", code=1)
 
@@ -120,3 +120,10 @@ def test_divergence_is_one_line(tmp_path, capsys):
     fails(few, capsys, "diverged", "--lr", code=1)
     many = ["train", "digits", *SMALL, "--epochs", "9", "--out", str(tmp_path / "many"), "--lr", "1e38"]
     fails(many, capsys, "diverged", code=1)
+
+
+def test_a_range_of_pixels_needs_two_numbers_and_images_that_it_is_for(tmp_path, capsys):
+    data = str(images(tmp_path / "colours"))
+    fails(["train", data, "--pixel-range", "9", "3"], capsys, "pixel_range", "first of black and then a higher one")
+    fails(["train", data, "--pixel-range", "9"], capsys, "--pixel-range")
+    fails(["train", data, "--pixel-range", "0", "1"], capsys, "none of these is", "leave it out")

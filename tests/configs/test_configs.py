@@ -37,6 +37,7 @@ from vitrail.models.presets import PRESETS, preset
         (TrainConfig, "warmup", 1.0, "below 1"),
         (ClassificationConfig, "label_smoothing", 1.0, "at least 0 and below 1"),
         (AugmentConfig, "policy", "RandAugment", "use one of none, randaugment, trivialaugment"),
+        (AugmentConfig, "policy_version", 3, "policy_version is 3: use one of 1, 2"),
         (AugmentConfig, "crop", -1, "at least 0"),
         (ViTConfig, "stem", "patch", "use one of linear, conv, pooled"),
         (ViTConfig, "readout", ("eos",), "name one or more of cls, dist, mean"),
@@ -89,6 +90,15 @@ def test_label_smoothing_is_read_from_where_it_was_before_there_were_objectives(
         run_from_json({**stored, "train": {**old, "objective": {"kind": "mae"}}})
     with pytest.raises(InputError, match="ClassificationConfig has no field centre"):
         run_from_json({**stored, "train": {**old, "objective": {"kind": "classification", "centre": 1}}})
+
+
+def test_what_began_before_policies_had_versions_goes_on_with_the_first():
+    train, _ = resolve_training(TrainConfig(augment=AugmentConfig(policy="randaugment")), preset("vit-digits"), 100)
+    stored = run_to_json(RunConfig(DataConfig("digits"), preset("vit-digits"), train))
+    assert stored["train"]["augment"].pop("policy_version") == 2
+    found = run_from_json(stored)
+    assert found.train.augment == dataclasses.replace(train.augment, policy_version=1)
+    assert run_from_json(run_to_json(found)) == found
 
 
 def test_a_run_leaves_nothing_open():

@@ -1,6 +1,8 @@
 """Every kind of image as a person would see it, and the geometry of resizing and cropping."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -9,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vitrail.data.decoding import Framing, OversizedImageError, UnreadableImageError, decode, decode_bytes, read_through
+from vitrail.data.decoding import (
+    Framing,
+    OversizedImageError,
+    UnreadableImageError,
+    decode,
+    decode_bytes,
+    read_through,
+    to_array,
+)
+from vitrail.data.tones import Tones
 from vitrail.errors import InputError
 
 
@@ -78,10 +89,11 @@ def test_a_cmyk_jpeg_is_not_inverted():
         (np.full((4, 4), 65536, np.int32), "between 0 and 65536: scale them to 0 to 65535"),
     ],
 )
-def test_pixels_without_a_common_scale_are_refused_when_they_are_read_through(pixels, said):
-    for read in (read_through, lambda data: decode_bytes(data, Framing((4, 4)), 1)):
-        with pytest.raises(UnreadableImageError, match=said):
-            read(encoded(pixels, kind="TIFF"))
+def test_pixels_beyond_the_range_of_their_type_are_refused_where_no_other_is_known(pixels, said):
+    data = encoded(pixels, kind="TIFF")
+    assert read_through(data).ends == (pixels.min(),) * 4
+    with pytest.raises(UnreadableImageError, match=said):
+        decode_bytes(data, Framing((4, 4)), 1)
 
 
 def test_16_bits_are_scaled_not_clipped():
@@ -149,12 +161,18 @@ def test_any_size_becomes_the_size_asked_for(height, width, new_height, new_widt
     assert np.abs(found.astype(int) - 90).max() <= 1
 
 
-def test_a_reduced_jpeg_is_close_to_the_full_one():
+def test_a_large_jpeg_is_the_same_as_a_file_and_as_an_image():
     smooth = Image.fromarray(noise(2, (8, 12, 3))).resize((1200, 800), Image.Resampling.BICUBIC)
-    data = encoded(smooth, "JPEG", quality=95)
-    found = decode_bytes(data, Framing((64, 64)), 3).astype(int)
-    full = Image.open(io.BytesIO(data)).resize((96, 64), Image.Resampling.BILINEAR).crop((16, 0, 80, 64))
-    assert np.abs(found - np.asarray(full).transpose(2, 0, 1)).mean() < 1.5
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(smooth, "JPEG", quality=95, exif=exif)
+    found = decode_bytes(data, Framing((64, 64)), 3)
+    opened = Image.open(io.BytesIO(data))
+    assert np.array_equal(to_array(opened, Framing((64, 64)), 3), found)
+    upright = Image.fromarray(np.asarray(ImageOps.exif_transpose(opened)))
+    assert np.array_equal(to_array(upright, Framing((64, 64)), 3), found)
+    resized = upright.resize((64, 96), Image.Resampling.BILINEAR).crop((0, 16, 64, 80))
+    assert np.abs(found.astype(int) - np.asarray(resized).transpose(2, 0, 1)).mean() < 0.5
 
 
 def test_grey_is_told_from_colour():
@@ -200,3 +218,128 @@ def test_a_header_of_too_many_pixels_is_refused_before_decoding(side, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.png: No such file"):
         decode(tmp_path / "none.png", Framing((8, 8)), 3)
+
+
+def photograph(side=160):
+    return Image.fromarray(noise(3, (8, 8, 3))).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def as_stored(data, shape, tones=None):
+    return decode_bytes(data, Framing(shape, tones=tones or Tones()), 3).transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("lost", "added"), [(1, b""), (2, b""), (2, bytes(300)), (3, b"")])
+def test_a_jpeg_without_its_last_bytes_is_read_with_a_note(progressive, lost, added):
+    whole = encoded(photograph(), "JPEG", progressive=progressive)
+    data = whole[:-lost] + added
+    assert read_through(data).note == "read although the file lacks its last bytes"
+    differing = as_stored(data, (160, 160)) != as_stored(whole, (160, 160))
+    assert differing.mean() <= 0.01 * (lost > 2)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+@pytest.mark.parametrize("added", [b"", bytes(5000)])
+def test_a_jpeg_cut_in_the_middle_is_broken_whatever_fills_it_up(progressive, kept, added):
+    whole = encoded(photograph(), "JPEG", progressive=progressive)
+    with pytest.raises(UnreadableImageError):
+        read_through(whole[: int(kept * len(whole))] + added)
+
+
+def test_what_follows_the_end_of_a_jpeg_is_no_damage():
+    whole = encoded(photograph(), "JPEG")
+    for data in (whole + bytes(100), whole + b"a film" + bytes(100)):
+        assert np.array_equal(as_stored(data, (160, 160)), as_stored(whole, (160, 160)))
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def with_chunk(png, chunk, at=33):
+    return png[:at] + chunk + png[at:]
+
+
+HEAVY = zlib.compress(bytes(3_000_000))
+BESIDE_THE_PIXELS = {
+    "text": png_chunk(b"zTXt", b"key\0\0" + HEAVY),
+    "international text": png_chunk(b"iTXt", b"key\0\1\0\0\0" + HEAVY),
+    "profile": png_chunk(b"iCCP", b"name\0\0" + HEAVY),
+    "damaged text": png_chunk(b"tEXt", b"key\0value")[:-1] + b"?",
+}
+
+
+@pytest.mark.parametrize("at", [33, -12])
+@pytest.mark.parametrize("name", BESIDE_THE_PIXELS)
+def test_what_a_png_has_beside_its_pixels_is_no_reason_to_lose_it(name, at):
+    pixels = noise(4, (7, 5, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = with_chunk(encoded(pixels, exif=exif), BESIDE_THE_PIXELS[name], at)
+    assert np.array_equal(as_stored(data, (7, 5)), pixels[::-1, ::-1])
+    if at == 33:
+        assert read_through(data).note == "read although text or a profile in the file cannot be"
+
+
+def png16(pixels):
+    """16 bits of (height, width) or (height, width, 2, 3 or 4), which Pillow does not write in colour."""
+    kind = {2: 4, 3: 2, 4: 6}[pixels.shape[2]] if pixels.ndim == 3 else 0
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+def test_12_bits_in_16_keep_the_256_levels_of_the_same_picture_in_8(channels):
+    eight = np.tile(np.arange(256, dtype=np.uint16).reshape(16, 16, 1), channels or 1)
+    eight = eight if channels else eight[..., 0]
+    twelve = np.rint(eight / 255 * 4095).astype(np.uint16)
+    found = as_stored(png16(twelve), (16, 16), Tones((0, 4095)))
+    assert np.array_equal(found[..., 0].ravel(), np.arange(256))
+    shifted = as_stored(png16(eight * 16), (16, 16), Tones((0, 4095))).astype(int)
+    assert len(np.unique(found)) == 256
+    assert np.abs(shifted - found).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_a_fourth_channel_that_hides_nothing_costs_no_levels(channels):
+    twelve = np.tile(np.arange(256, dtype=np.uint16).reshape(16, 16, 1) * 16, channels)
+    twelve[..., -1] = 65535
+    found = as_stored(png16(twelve), (16, 16), Tones((0, 4080)))
+    assert np.array_equal(found, np.tile(np.arange(256).reshape(16, 16, 1), 3))
+    twelve[0, 0, -1] = 0
+    assert as_stored(png16(twelve), (16, 16), Tones((0, 4080)))[0, 0].tolist() == [255] * 3
+
+
+def test_16_bit_colours_without_a_range_are_what_pillow_has():
+    pixels = noise(5, (6, 6, 3)).astype(np.uint16) * 257
+    assert np.array_equal(as_stored(png16(pixels), (6, 6)), pixels // 257)
+    assert np.array_equal(as_stored(png16(pixels), (6, 6), Tones((0, 65535))), pixels // 257)
+
+
+def test_what_is_no_number_is_black_and_does_not_move_the_others():
+    values = np.array([[np.nan, np.inf, -np.inf, 0.5], [0, 1, 0.25, 0.75]], np.float32)
+    data = encoded(values, kind="TIFF")
+    assert read_through(data).ends[::3] == (0, 1)
+    assert as_stored(data, (2, 4), Tones((0, 1)))[..., 0].tolist() == [[0, 255, 0, 128], [0, 255, 64, 191]]
+    nothing = encoded(np.full((4, 4), np.nan, np.float32), kind="TIFF")
+    with pytest.raises(UnreadableImageError, match="none of its values is a finite number"):
+        read_through(nothing)
+
+
+@pytest.mark.parametrize(("ground", "level"), [("white", 255), ("black", 0), ("grey", 128)])
+def test_transparency_lies_on_the_ground_of_the_data_set(ground, level):
+    for clear in (plain("RGBA", (9, 9, 9, 0)), plain("LA", (9, 0)), palette(1)):
+        assert (as_stored(clear, (4, 4), Tones(ground=ground)) == level).all()
+    assert read_through(plain("RGBA", (255, 255, 255, 0))).plain == 7
+    icon = Image.new("RGBA", (4, 4), (255, 255, 255, 0))
+    icon.putpixel((1, 1), (255, 255, 255, 255))
+    assert read_through(encoded(icon)).plain == 1
+
+
+def test_a_fine_pattern_of_a_jpeg_is_not_of_one_colour():
+    pattern = np.kron(np.indices((8, 8)).sum(0) % 2, np.full((2, 2), 200)).astype(np.uint8)
+    assert read_through(encoded(pattern, "JPEG")).plain == 0
+    assert read_through(encoded(np.full((16, 16), 200, np.uint8), "JPEG")).plain == 7

@@ -2,14 +2,18 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import build
 from site_builder import execution, figures
 from site_builder.errors import BuildError
 from site_builder.markdown import Markdown
+from site_builder.site import ORDER
 from site_builder.site import build as build_site
 
 SCRIPT = """\
@@ -116,7 +120,8 @@ def test_nothing_is_fetched(site):
 
 
 def test_headings_have_anchors_and_are_the_contents(page):
-    assert re.findall(r'<h2 id="([^"]*)"', page) == ["two-parts", "two-parts-2"]
+    assert re.findall(r'<section id="([^"]*)"', page) == ["two-parts", "two-parts-2"]
+    assert all(part.lstrip().startswith("<h2>") for part in re.split(r'<section id="[^"]*">', page)[1:])
     contents = page[page.index("<nav") : page.index("</nav>")]
     assert re.findall('href="([^"]*)"', contents) == ["#two-parts", "#two-parts-2"]
     assert "<h1>Small document</h1>" in page
@@ -137,6 +142,23 @@ def test_the_index_names_every_page(site):
     ]
 
 
+def test_documents_come_as_a_newcomer_reads_them(tmp_path):
+    docs = write(tmp_path / "docs", how_to="# Go\n\nOn.\n", results="# Results\n\nThere.\n")
+    (docs / "how-to" / "your-own-images.md").write_text("# Begin\n\nHere.\n")
+    build_site(docs, tmp_path / "out")
+    links = re.findall(r'<li><a href="(.*?)">', (tmp_path / "out" / "index.html").read_text())
+    assert links == ["how-to/your-own-images.html", "results.html", "how-to/go.html"]
+
+
+def test_every_document_has_its_place():
+    docs = Path(build.__file__).parent
+    assert {docs / name for name in ORDER} == {
+        docs / "annotated_vit.py",
+        docs / "results.md",
+        *docs.glob("how-to/*.md"),
+    }
+
+
 def test_the_notebook_is_executed_and_for_any_reader(site):
     notebook = nbformat.read(site / "annotated_vit.ipynb", as_version=4)
     nbformat.validate(notebook)
@@ -149,6 +171,8 @@ def test_a_failing_cell_is_named(tmp_path, capsys):
     write(tmp_path / "docs", script="# %% [markdown]\n# # Title\n# %%\nx = 1\nraise ValueError('no such thing')\n")
     assert build.main(["--out", str(tmp_path / "out")], tmp_path / "docs") == 1
     said = capsys.readouterr().err
+    assert re.match(r"annotated_vit.py .*about \w+ minutes.*\nannotated_vit.py: cell 2 of 2, \d+ s\n", said)
+    assert said.count("cell 2 of 2,") == 1
     assert "annotated_vit.py: cell 2 of 2 fails\n    x = 1\n    raise ValueError('no such thing')" in said
     assert said.endswith("ValueError: no such thing\n")
 
@@ -182,6 +206,13 @@ def test_a_formula_without_mathml_is_named(tmp_path, formula):
 def test_a_picture_that_is_not_there_is_named(tmp_path, src):
     with pytest.raises(BuildError, match=re.escape(src)):
         Markdown(tmp_path / "page.md", frozenset()).render(f"![a picture]({src})")
+
+
+def test_pictures_have_their_size(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    Figure(figsize=(2, 1)).savefig(tmp_path / "b.svg")
+    html = Markdown(tmp_path / "page.md", frozenset()).render("![one](a.png) ![two](b.svg)")
+    assert re.findall(r'width="(\d+)" height="(\d+)"', html) == [("3", "2"), ("192", "96")]
 
 
 def test_prices_are_no_formulas(tmp_path):

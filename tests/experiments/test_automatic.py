@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from vitrail import hardware
-from vitrail.configs import AugmentConfig, TrainConfig
+from vitrail.configs import RECOMMENDED, AugmentConfig, TrainConfig
+from vitrail.data.mirroring import Mirroring
 from vitrail.errors import InputError
 from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import PRESETS, preset
@@ -34,8 +35,9 @@ def test_images_keep_their_size_where_it_suits_the_model(model, native, expected
     ("native", "expected"),
     [
         ((8, 8), "vit-digits"),
-        ((28, 28), "vit-compare"),
-        ((64, 64), "vit-compare"),
+        ((28, 28), "vit-32"),
+        ((36, 36), "vit-32"),
+        ((64, 64), "vit-photo"),
         ((65, 20), "vit-photo"),
         (None, "vit-photo"),
     ],
@@ -132,6 +134,44 @@ def test_few_images_go_in_even_batches_and_often(images, batch, epochs):
     resolved, said = resolve_training(TrainConfig(), preset("vit-compare"), images)
     assert (resolved.batch_size, resolved.epochs) == (batch, epochs)
     assert any(f"{epochs * (images // batch):,} steps" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("mirroring", "in_colour", "flip"),
+    [
+        (None, True, True),
+        (None, False, False),
+        (Mirroring(100, 20, 85, 5), True, False),
+        (Mirroring(100, 99, 5, 4), False, True),
+        # Too few are told apart to say: as if nothing had been measured.
+        (Mirroring(10, 9, 3, 2), True, True),
+        (Mirroring(10, 9, 3, 2), False, False),
+    ],
+)
+def test_mirroring_is_decided_by_what_was_measured(mirroring, in_colour, flip):
+    model = dataclasses.replace(preset("vit-32"), in_channels=3 if in_colour else 1)
+    resolved, said = resolve_training(RECOMMENDED, model, 5000, mirroring)
+    assert resolved.augment.flip is flip
+    measured = bool(mirroring and mirroring.known)
+    assert any("linear classifier" in line for line in said) is measured
+
+
+def test_what_is_recommended_for_many_few_and_grey_images():
+    many, few = (resolve_training(RECOMMENDED, preset("vit-photo"), n)[0] for n in (5000, 500))
+    assert many.augment == AugmentConfig(crop=8, flip=True, policy="trivialaugment", cutmix=0.0)
+    assert few.augment == dataclasses.replace(many.augment, cutmix=1.0)
+    assert many.small_side == few.small_side == 48
+    grey = dataclasses.replace(preset("vit-32"), in_channels=1, image_size=28)
+    resolved = resolve_training(RECOMMENDED, grey, 5000)[0]
+    assert resolved.augment == AugmentConfig(crop=3, flip=False)
+    assert resolved.small_side == 20
+
+
+@pytest.mark.parametrize(
+    ("model", "side"), [("vit-digits", None), ("resnet18", None), ("vit-32", 24), ("vit-b16", 160)]
+)
+def test_small_images_come_first_where_a_model_takes_them(model, side):
+    assert resolve_training(RECOMMENDED, preset(model), 5000)[0].small_side == side
 
 
 def test_mirroring_is_for_colour_images_and_crops_are_not_for_tiny_ones():

@@ -124,7 +124,7 @@ def test_an_interruption_names_the_plan_and_not_the_run(tmp_path, monkeypatch):
 def test_a_plan_is_carried_out_by_one_process_at_a_time(tmp_path):
     plan = a_plan(tmp_path)
     plan.write()
-    with files.locked(plan.file), pytest.raises(InputError, match="in use by another process"):
+    with files.locked(plan.directory), pytest.raises(InputError, match="in use by another process"):
         carry_out(plan)
 
 

@@ -139,7 +139,7 @@ def test_images_that_change_between_resolving_and_loading_are_refused(tmp_path):
     path = a_folder(tmp_path / "x")
     resolved = resolve(DataConfig(str(path), image_size=16), "vit-digits", TRAIN, tmp_path / "cache")
     kept = Loader()
-    assert kept.load(resolved).dataset is kept.load(dataclasses.replace(resolved, notes=())).dataset
+    assert kept.load(resolved).dataset is kept.load(dataclasses.replace(resolved, found=())).dataset
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(path / "cat" / "3.png")
     with pytest.raises(InputError, match="just changed"):
         Loader().load(resolved)

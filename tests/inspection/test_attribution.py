@@ -111,6 +111,38 @@ def test_relevancy_is_by_the_attention_that_the_model_computes():
     assert torch.allclose(found, expected, atol=1e-6 * expected.max().item())
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"readout": ("mean",), "num_registers": 2},
+        {"readout": ("cls", "mean"), "final_norm": "readout"},
+        {"readout": ("cls", "dist"), "image_size": (8, 20)},
+        {"head": "tanh", "qk_norm": True, "depth": 1},
+    ],
+)
+def test_legrad_scores_every_layer_by_the_mean_of_all_its_tokens(changes):
+    """Written out with the weights themselves, the norm and the head, as in the authors' code."""
+    model = biased_vit(**changes)
+    images, targets = torch.randn(3, 3, *model.config.size), torch.tensor([0, 4, 2])
+    layers = {}
+    model(images, lambda name, x: layers.setdefault(name, x))
+    grid, maps = model.token_grid(), []
+    for i, block in enumerate(model.blocks):
+        pooled = layers[f"blocks.{i}"].mean(dim=1)
+        copies = len(model.config.readout)
+        if model.config.final_norm == "tokens":
+            pooled = model.norm(pooled).repeat(1, copies)
+        else:
+            pooled = model.norm(pooled.repeat(1, copies))
+        score = model.head(pooled)[torch.arange(3), targets].sum()
+        [gradient] = torch.autograd.grad(score, block.attn.used, retain_graph=True)
+        maps.append(gradient.clamp(min=0).mean(dim=(1, 2))[:, grid.num_prefix :])
+    expected = torch.stack(maps).mean(dim=0).unflatten(1, (grid.height, grid.width))
+    found = apply(METHODS["legrad"], model, images, targets)
+    assert torch.allclose(found, expected, atol=1e-6 * expected.max().item())
+
+
 @pytest.mark.parametrize("model", [small_vit(), small_cnn(block="residual", hidden=())], ids=["ViT", "CNN"])
 def test_integrated_gradients_add_up_to_the_change_of_the_score(model):
     images = 0.5 * torch.randn(3, 3, *model.config.size)

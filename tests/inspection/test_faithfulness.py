@@ -1,5 +1,6 @@
 """Measures of faithfulness, where the right answer is known on paper, planted, or had from another library."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -198,6 +199,12 @@ class TestMeasures:
         # The middle of the first cell lies between rows 1 and 2, columns 1 and 2: half of that is in the mask.
         assert pointing(maps, mask).tolist() == [0.5]
 
+    @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([0.0, -2.0, 5.0]))
+    def test_a_flat_map_points_by_chance_at_every_resolution(self, rows, columns, value):
+        masks = torch.zeros(2, 12, 12, dtype=torch.bool)
+        masks[0, 4:8, 4:8] = masks[1, 0, 0] = True
+        assert pointing(torch.full((2, rows, columns), value), masks) == pytest.approx([16 / 144, 1 / 144])
+
     def test_inside_mass(self):
         mask = torch.tensor([[[True, False], [False, False]]])
         assert inside_mass(torch.tensor([[[3.0, 1.0], [-5.0, 0.0]]]), mask).tolist() == [0.75]
@@ -352,6 +359,21 @@ class TestStored:
         assert method["values"] == {"response": [None, 0.5], "inside": [None]}
         assert method["intervals"] == {"response": {"mean": 0.5, "half": None}, "inside": None}
         assert np.isnan(Faithfulness.from_json(stored).scores[0].values["response"][0])
+
+    def test_what_was_measured_of_an_earlier_definition_is_left_out_and_named(self, red_squares, tmp_path):
+        _, _, measured, _ = red_squares
+        legrad = dataclasses.replace(measured.scores[0], method="legrad")
+        now = dataclasses.replace(measured, scores=(legrad, *measured.scores)).to_json()
+        assert not Faithfulness.from_json(now).outdated
+        old = json.loads(json.dumps(now))
+        for method in old["methods"]:
+            del method["definition"]
+        found = Faithfulness.from_json(old)
+        assert found.outdated == ("legrad",)
+        assert table(found) == table(measured)
+        old["methods"] = old["methods"][:1]
+        (tmp_path / FAITHFULNESS).write_text(json.dumps(old))
+        assert faithfulness.read(tmp_path / FAITHFULNESS) is None, "nothing of it holds today"
 
     def test_damage_is_an_input_error(self):
         with pytest.raises(InputError, match="incomplete"):

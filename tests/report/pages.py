@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+
+from PIL import Image
 
 from vitrail.report import write_report
 
@@ -89,7 +93,10 @@ def check(found: Page) -> None:
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
-    assert all(image.get("alt") for image in found.all("img"))
+    for image in found.all("img"):
+        assert image.get("alt")
+        with Image.open(io.BytesIO(base64.b64decode(str(image["src"]).partition(",")[2]))) as picture:
+            assert (image.get("width"), image.get("height")) == tuple(map(str, picture.size))
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in found.all("svg"))
     assert len(found.all("table")) == len(found.all("caption"))
     assert all(cell.get("scope") in ("row", "col") for cell in found.all("th"))

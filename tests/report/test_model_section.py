@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from vitrail.report import overlays, write_report
 from vitrail.report.animation import attention_animation
 from vitrail.report.heads import head_summary
 from vitrail.report.model_section import check_shapes
+from vitrail.report.trust import measured_trust
 
 SMALL = Recipe(epochs=1, steps_per_epoch=4, samples=3, mistakes=2)
 SECTIONS = ("Where it looks", "What its heads do", "Positions and patches", "Whether to believe the maps")
@@ -250,6 +252,12 @@ def test_what_was_measured_is_shown_or_how_to_measure_it(tmp_path: Path, vit: Pa
     assert found.says("The mean probability of the explained class is 90.0 % for whole images")
     assert found.says("10.0 % with everything hidden (mean)")
     assert found.says("These methods do not show what the model has learned: occlusion. Their maps")
+
+
+def test_what_was_measured_of_an_earlier_definition_is_said() -> None:
+    found = replace(measured(), outdated=("legrad",))
+    [sentence] = [fact for fact in measured_trust(found)["facts"] if "legrad" in fact]
+    assert "'vitrail explain RUN --faithfulness --methods legrad'" in sentence
 
 
 def test_names_of_the_inside_are_inert(tmp_path: Path) -> None:

@@ -141,6 +141,20 @@ def test_validation_on_the_test_images_is_said_first(tmp_path: Path) -> None:
     assert found.says("validation (test images)")
 
 
+def test_classes_without_test_images_are_named_where_averages_are(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", Recipe(class_names=("cat", "dog", "emu", "<b>owl</b>")))
+    sentence = "averages over the 2 of 4 classes that have some"
+    assert sentence not in page(run).words
+    stored = json.loads((run / "evaluation.json").read_text())
+    for i in (2, 3):
+        stored["per_class"][i] |= {"images": 0, "recall": None, "f1": None}
+        stored["confusion_matrix"][i] = [0] * 4
+    (run / "evaluation.json").write_text(json.dumps(stored))
+    text = page(run).words
+    assert sentence in text
+    assert "Without test images: emu, <b>owl</b>." in text
+
+
 def test_a_finished_run_without_its_samples_is_told_to_be_evaluated(tmp_path: Path) -> None:
     directory = write_run(tmp_path / "run", Recipe(epochs=3), ("metrics", "evaluation"))
     assert page(directory).says(f"No sample images have been saved. This saves them: vitrail evaluate {directory}")

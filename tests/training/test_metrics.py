@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from vitrail.metrics import EPOCH_METRICS
-from vitrail.training.metrics import calibration_error, evaluate, measure
+from vitrail.training.metrics import calibration_error, evaluate, measure, softmax
 
 
 def logits_of(probabilities) -> np.ndarray:
@@ -51,6 +52,23 @@ def test_classes_without_images_do_not_count():
     measured = measure(logits, np.array([0, 0, 1]))
     assert measured["recall"] == pytest.approx(0.75)
     assert measured["precision"] == 1.0
+    assert f1_score([0, 0, 1], [0, 2, 1], average="macro", zero_division=0) == pytest.approx(2 / 3 * measured["f1"])
+
+
+@given(st.integers(0, 1000), st.sets(st.integers(0, 4), min_size=1, max_size=3))
+def test_averages_are_scikit_learns_over_the_classes_with_images(seed, absent):
+    """Its default counts absent classes that were predicted too, as 0."""
+    generator = np.random.default_rng(seed)
+    present = sorted(set(range(5)) - absent)
+    labels = generator.permutation(np.resize(present, 40))
+    logits = generator.normal(size=(40, 5)).astype(np.float32)
+    predicted, measured = logits.argmax(axis=1), measure(logits, labels)
+    counted = len(set(labels) | set(predicted))
+    for name, score in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
+        default = score(labels, predicted, average="macro", zero_division=0)
+        assert measured[name] == pytest.approx(default * counted / len(present))
+    with_both = [roc_auc_score(labels == k, softmax(logits)[:, k]) for k in present]
+    assert measured["auroc"] == pytest.approx(np.mean(with_both))
 
 
 @settings(max_examples=30, deadline=None)

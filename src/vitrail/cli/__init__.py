@@ -4,6 +4,7 @@ No verb imports torch before it has its arguments, so that help is immediate.
 """
 
 import io
+import logging
 import os
 import re
 import sys
@@ -87,6 +88,8 @@ def main() -> None:
     # torch's threads would otherwise spin while they wait for each other. Measured on two cores: at most a fifth
     # slower on an idle machine (nothing at vit-compare's size), but eight times faster beside one busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Without a home directory Matplotlib says at every start that it keeps its fonts elsewhere.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -49,6 +49,6 @@ def adopt(argv: Sequence[str]) -> None:
     if out is not None and files.expanded(out).exists():
         files.claim(out, "name another --out")
     classifier = adopt_model(**given)
-    directory = new_directory(out, slug(source.partition(":")[2] or Path(source).stem)[:60])
-    classifier.save(directory)
+    with new_directory(out, slug(source.partition(":")[2] or Path(source).stem)[:60]) as directory:
+        classifier.write(directory)
     done(directory / RUN, Run(directory).checkpoints, then=f"vitrail explain {quoted(directory)} IMAGE...")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitrail.cli.ending import done, show
 from vitrail.cli.options import augmented, laid_over, offered, parse_given, training_options
-from vitrail.configs import DataConfig, TrainConfig
+from vitrail.configs import RECOMMENDED, DataConfig
 from vitrail.configs.offered import Everyday
 from vitrail.text import quoted
 
@@ -15,8 +15,8 @@ from vitrail.text import quoted
 class Runs:
     """Which runs a comparison is of."""
 
-    models: Everyday[tuple[str, ...]] = ("vit-compare", "cnn-compare")
-    """Presets, see 'vitrail summary'"""
+    models: Everyday[tuple[str, ...]] = ()
+    """Presets, see 'vitrail summary' [a ViT for images of this size, and a CNN]"""
     seeds: Everyday[int] = 1
     """Runs per model, from --seed on"""
 
@@ -26,12 +26,12 @@ def compare(argv: Sequence[str]) -> None:
 
     [In brackets: what is chosen without the option.] --help-all shows the rest.
     """
-    given = parse_given(training_options(TrainConfig()) | offered(Runs, Runs()), argv, compare)
+    given = parse_given(training_options(RECOMMENDED) | offered(Runs, Runs()), argv, compare)
     data, runs = laid_over(DataConfig(given["source"]), given), laid_over(Runs(), given)
-    training = laid_over(augmented(TrainConfig(), given), given["train"] | given)
+    training = laid_over(augmented(RECOMMENDED, given), given["train"] | given)
     from vitrail.experiments.comparison import by_name, start_comparison
 
-    models = by_name(runs.models)
+    models = by_name(runs.models) if runs.models else None
     made = start_comparison(data, models, training, runs.seeds, given.get("out"), given.get("data_dir"))
     show_comparison(made.directory)
 

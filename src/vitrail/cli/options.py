@@ -16,7 +16,7 @@ from typing import Annotated, Any, Required, TypedDict, TypeVar, get_args, get_o
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
-from vitrail.configs import NO_AUGMENTATION, AugmentConfig, DataConfig, Size, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, DataConfig, Size, TrainConfig
 from vitrail.configs.offered import EVERYDAY, FLAT
 from vitrail.errors import InputError
 
@@ -31,6 +31,7 @@ _METAVARS: dict[Any, str] = {
     **dict.fromkeys((float, float | None), "X"),
     **dict.fromkeys((int | Size, int | Size | None), "PIXELS"),
     **{tuple[str, ...]: "NAME ...", tuple[int, ...]: "N ...", tuple[float, ...] | None: "X ..."},
+    tuple[float, float] | None: "LOW HIGH",
 }
 
 
@@ -94,7 +95,9 @@ def group(options: dict[str, Any], text: str | None = None) -> Any:
 def training_options(train: TrainConfig, data_is_required: bool = True) -> dict[str, Any]:
     """What `train` and `compare` share; help shows the values of `train`."""
     of_train = offered(TrainConfig, train)
-    crops = option(bool, "Random crops, and mirroring of colour images, from 5 epochs on", _is_augmented(train))
+    crops = option(
+        bool, "Random crops, and what else keeps the class of these images, from 5 epochs on", _is_augmented(train)
+    )
     return {
         **{name: made for name, made in of_train.items() if _marks(made)},
         **offered(DataConfig, DataConfig("")),
@@ -115,7 +118,7 @@ def augmented(train: TrainConfig, given: Given) -> TrainConfig:
     wanted = given.get("augmented", _is_augmented(train))
     if wanted == _is_augmented(train):
         return train
-    return replace(train, augment=AugmentConfig() if wanted else NO_AUGMENTATION)
+    return replace(train, augment=RECOMMENDED.augment if wanted else NO_AUGMENTATION)
 
 
 def laid_over(config: T, given: Given) -> T:

@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 from vitrail.cli.ending import done
 from vitrail.cli.options import augmented, group, laid_over, offered, parse_given, parse_known, training_options
-from vitrail.configs import DataConfig, TrainConfig, ViTConfig, as_size
+from vitrail.configs import RECOMMENDED, DataConfig, ViTConfig, as_size
 from vitrail.configs.offered import Everyday
 from vitrail.errors import InputError
 from vitrail.models.presets import preset
@@ -37,7 +37,7 @@ def train(argv: Sequence[str]) -> None:
     base = recipe(start.recipe) if start.recipe else None
     model = preset(start.model) if start.model else base.model if base else None
     name = start.model or (base.model_name if base else None)
-    training, kind = base.train if base else TrainConfig(), type(model) if model else ViTConfig
+    training, kind = base.train if base else RECOMMENDED, type(model) if model else ViTConfig
     of_model: Any = Annotated[group(offered(kind, model), kind.__doc__), arg(name="model")]
     options = training_options(training, data_is_required=base is None) | offered(Start, start)
     given = parse_given({**options, "model_options": Required[of_model]}, argv, train)

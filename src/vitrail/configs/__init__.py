@@ -8,11 +8,12 @@ from vitrail.configs.data import DataConfig
 from vitrail.configs.models import CNNConfig, ModelConfig, Readout, ViTConfig
 from vitrail.configs.objectives import ClassificationConfig, ObjectiveConfig
 from vitrail.configs.runs import EarlierPlan, RunConfig
-from vitrail.configs.training import NO_AUGMENTATION, AugmentConfig, TrainConfig
+from vitrail.configs.training import NO_AUGMENTATION, RECOMMENDED, AugmentConfig, TrainConfig
 from vitrail.configs.validation import Size, as_size
 
 __all__ = [
     "NO_AUGMENTATION",
+    "RECOMMENDED",
     "AugmentConfig",
     "CNNConfig",
     "ClassificationConfig",

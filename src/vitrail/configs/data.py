@@ -34,6 +34,8 @@ class DataConfig:
     """Mean of pixels in 0..1, per channel or of all [measured on the training images]"""
     std: Flat[tuple[float, ...] | None] = None
     """Their standard deviation, likewise [measured on the training images]"""
+    pixel_range: Flat[tuple[float, float] | None] = None
+    """What is black and what is white in images of more than 8 bits [from the training images]"""
 
     def __post_init__(self) -> None:
         if self.image_size is not None:
@@ -42,6 +44,13 @@ class DataConfig:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, (value,) if isinstance(value, int | float) else tuple(value))
+        if self.pixel_range is not None:
+            object.__setattr__(self, "pixel_range", tuple(map(float, self.pixel_range)))
+            ends = self.pixel_range
+            require(
+                len(ends) == 2 and ends[0] < ends[1],
+                f"pixel_range is {ends}: it must be two numbers, first of black and then a higher one of white",
+            )
         check_kinds(self)
         require_positive(self, "train_subset", "test_subset")
         require_seed("split_seed", self.split_seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from vitrail.configs.data import DataConfig
 from vitrail.configs.models import ModelConfig, ViTConfig
@@ -42,8 +42,8 @@ class RunConfig:
             for name in ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "warmup", "threads")
             if getattr(self.train, name) is None
         ]
-        unresolved += [name for name in ("crop", "flip") if getattr(self.train.augment, name) is None]
-        unresolved += [name for name in ("precision", "compile", "device") if getattr(self.train, name) == "auto"]
+        unresolved += [f.name for f in fields(self.train.augment) if getattr(self.train.augment, f.name) is None]
+        unresolved += [f.name for f in fields(self.train) if getattr(self.train, f.name) == "auto"]
         require(not unresolved, f"the run configuration leaves {', '.join(unresolved)} open")
         linear = isinstance(self.model, ViTConfig) and self.model.stem == "linear"
         require(
@@ -51,7 +51,7 @@ class RunConfig:
             "whiten_patches needs a ViT with a linear stem: use --train.no-whiten-patches",
         )
         small, model = self.train.small_side, self.model
-        if small is not None:
+        if isinstance(small, int):
             if not isinstance(model, ViTConfig):
                 raise InputError(f"small_side is {small}: it needs a ViT; use --train.small-side None")
             require(

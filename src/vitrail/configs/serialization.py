@@ -48,7 +48,8 @@ def run_from_json(stored: dict[str, Any]) -> RunConfig:
     """Raises InputError for what this version does not know, naming it."""
     try:
         train = _with_objective(stored["train"])
-        train["augment"] = _build(AugmentConfig, train["augment"])
+        # Runs from before policies had versions go on with the first.
+        train["augment"] = _build(AugmentConfig, {"policy_version": 1} | train["augment"])
         return RunConfig(
             data=_build(DataConfig, stored["data"]),
             model=model_from_json(stored["model"]),

@@ -29,21 +29,25 @@ class AugmentConfig:
     """Pad by this many pixels (reflecting) and crop back at random [an eighth of images of 16 pixels or more, from
     5 epochs on]"""
     flip: bool | None = None
-    """Mirror left and right, half of the time [for colour images from 5 epochs on]"""
+    """Mirror left and right, half of the time [from 5 epochs on, where mirrored images keep their class: measured]"""
     cutout: int = 0
     """Side in pixels of a random square set to the mean (DeVries & Taylor 2017, arXiv:1708.04552)."""
     color_jitter: float = 0.0
     """Brightness, contrast and saturation are each scaled by up to this fraction."""
-    policy: Literal["none", "randaugment", "trivialaugment"] = "none"
-    """RandAugment (Cubuk et al. 2020, arXiv:1909.13719) or TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)."""
+    policy: Literal["none", "randaugment", "trivialaugment"] | None = "none"
+    """RandAugment (Cubuk et al. 2020, arXiv:1909.13719) or TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)
+    [trivialaugment for colour images of 16 pixels or more, from 5 epochs on]"""
+    policy_version: Literal[1, 2] = 2
+    """2: the policy's operations are Pillow's; 1: as they were before, for what was begun or recorded then."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al. 2018, arXiv:1710.09412); 0 is off."""
-    cutmix: float = 0.0
-    """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv:1905.04899); 0 is off."""
+    cutmix: float | None = 0.0
+    """Alpha of CutMix's Beta distribution (Yun et al. 2019, arXiv:1905.04899); 0 is off [1 for fewer than 1,000 colour
+    images, from 5 epochs on]"""
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        numbers = (f.name for f in fields(self) if f.name != "policy")
+        numbers = (f.name for f in fields(self) if not f.name.startswith("policy"))
         require_not_negative(self, *numbers, group="augment.")
 
 
@@ -55,7 +59,9 @@ class TrainConfig:
     """How the model is trained."""
 
     epochs: Everyday[int | None] = None
-    """Passes over the training images [from their number]"""
+    """Passes over the training images [from their number, in at most 10 minutes]"""
+    time_budget: Everyday[float | None] = None
+    """Minutes of training, in place of --epochs: how many fit is measured before the first step [none]"""
     batch_size: Everyday[int | None] = None
     """Images per step [from their number]"""
     optimizer: Flat[Literal["adam", "adamw", "sgd", "muon"] | None] = None
@@ -82,9 +88,9 @@ class TrainConfig:
     whiten_patches: bool = False
     """A linear stem starts by decorrelating the training images' patches (Jordan 2024, arXiv:2404.00498)."""
     augment: AugmentConfig = AugmentConfig()
-    small_side: int | None = None
+    small_side: int | Literal["auto"] | None = None
     """A ViT's first steps see images of this height and width: fewer tokens, more images in the same time (progressive
-    resizing, Tan & Le 2021, arXiv:2104.00298, section 4) [off]"""
+    resizing, Tan & Le 2021, arXiv:2104.00298, section 4); auto: three quarters of the side [off]"""
     small_until: float = 0.5
     """The share of all steps that do, where `small_side` is given."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -107,10 +113,16 @@ class TrainConfig:
         check_kinds(self)
         require_seed("seed", self.seed)
         require(
+            self.epochs is None or self.time_budget is None,
+            "epochs and time_budget both say how long to train: leave one of them out",
+        )
+        require(
             self.threads is None or self.threads <= _MOST_THREADS,
             f"threads is {self.threads}: it must be at most {_MOST_THREADS}",
         )
-        require_positive(self, "epochs", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every", "small_side")
+        require_positive(self, "epochs", "time_budget", "batch_size", "lr", "clip_norm", "threads", "checkpoint_every")
+        if self.small_side != "auto":
+            require_positive(self, "small_side")
         require_not_negative(self, "weight_decay")
         require_fractions(self, "momentum", "small_until")
         require(
@@ -125,3 +137,16 @@ class TrainConfig:
             len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas),
             f"betas is {self.betas}: it must be two numbers below 1",
         )
+
+
+RECOMMENDED = TrainConfig(
+    betas=(0.9, 0.95),
+    schedule="linear",
+    objective=ClassificationConfig(label_smoothing=0.1),
+    clip_norm=1.0,
+    augment=AugmentConfig(policy=None, cutmix=None),
+    small_side="auto",
+    small_until=0.75,
+)
+"""What a training begins with that follows no recipe: found on CIFAR-10, see the recipes `cifar10-90` and `small-data`.
+`TrainConfig()` is the plain one, with which studies are made."""

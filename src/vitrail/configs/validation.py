@@ -35,13 +35,16 @@ def check_kinds(config: Any) -> None:
             require(NoneType in kinds, f"{name} must be given")
             continue
         choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
-        require(not choices or value in choices, f"{name} is {value!r}: use one of {', '.join(choices)}")
+        if value in choices:
+            continue
+        numeric = int in kinds or float in kinds
+        require(not choices or numeric, f"{name} is {value!r}: use one of {', '.join(map(str, choices))}")
         if isinstance(value, tuple):
             require(
                 all(not isinstance(n, float) or math.isfinite(n) for n in value),
                 f"{name} is {value}: all must be finite",
             )
-        elif int in kinds or float in kinds:
+        elif numeric:
             require(
                 isinstance(value, int | float) and not isinstance(value, bool),
                 f"{name} is {value!r}: it must be a number",

@@ -37,7 +37,10 @@ def crop_and_flip(
 
 
 def cutout(images: Float[Tensor, "batch channel height width"], side: int) -> Tensor:
-    """Zero (the mean, after normalisation) a square whose centre is uniform over the image."""
+    """Zero (the mean, after normalisation) a square whose centre is uniform over the image.
+
+    An odd side is kept, where the code of DeVries & Taylor (arXiv:1708.04552) covers a pixel less.
+    """
     batch, _, height, width = images.shape
 
     def covered(length: int) -> Tensor:
@@ -86,10 +89,11 @@ def augment(
         pad = min(config.crop or 0, *(side - 1 for side in images.shape[-2:]))
         images = crop_and_flip(images, pad, bool(config.flip))
     x = images
-    if config.policy != "none" or config.color_jitter > 0:
+    policy = config.policy or "none"
+    if policy != "none" or config.color_jitter > 0:
         x = images.float() / 255
-        if config.policy != "none":
-            x = apply_policy(x, config.policy)
+        if policy != "none":
+            x = apply_policy(x, policy, config.policy_version)
         if config.color_jitter > 0:
             x = color_jitter(x, config.color_jitter)
         x = x * 255

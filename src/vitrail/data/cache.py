@@ -31,11 +31,22 @@ _DISK_ERRORS = {
 
 
 def data_dir_or_default(data_dir: Path | None) -> Path:
-    """`data_dir`, else the environment variable's, else the user's cache folder."""
+    """`data_dir`, else the environment variable's, else the user's cache folder.
+
+    Raises InputError for a user without a home directory.
+    """
     if data_dir is not None:
         return expanded(data_dir).resolve()
     named = os.environ.get(DATA_DIR_VARIABLE)
-    return expanded(Path(named)).resolve() if named else Path(platformdirs.user_cache_dir("vitrail"))
+    if named:
+        return expanded(Path(named)).resolve()
+    try:
+        return Path(platformdirs.user_cache_dir("vitrail"))
+    except RuntimeError as error:
+        raise InputError(
+            "this user has no home directory to keep downloads and decoded images in: name a folder with --data-dir "
+            f"or {DATA_DIR_VARIABLE}"
+        ) from error
 
 
 def fingerprint(*parts: object) -> str:

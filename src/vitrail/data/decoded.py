@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.data.archives import decompressed
-from vitrail.data.cache import replacing
+from vitrail.data.cache import fingerprint, replacing
 from vitrail.data.decoding import Framing, decode_bytes
 from vitrail.data.location import Location
 from vitrail.data.members import Container, Member, read_member
@@ -27,9 +27,7 @@ def decoded_images(
     Raises InputError where a file has changed or gone since it was surveyed, or the disk is full or read-only.
     """
     height, width = framing.size
-    plain = framing == Framing(framing.size)
-    how = "" if plain else f"-{framing.fit}-{framing.crop:g}-{framing.interpolation}"
-    stored = location.kept / f"{height}x{width}x{channels}{how}.npy"
+    stored = location.kept / f"{height}x{width}x{channels}-{fingerprint(framing)}.npy"
     if not stored.exists():
         if container.kind == "tar":
             decompressed(location.path, location.plain)

@@ -35,6 +35,8 @@ class Diagnosis:
     largest: Size | None = None
     modes: tuple[tuple[str, int], ...] = ()
     """Pixel formats by Pillow's names, the most common first."""
+    values: tuple[str, ...] = ()
+    """Between which numbers the pixels of more than 8 bits lie, a line for each pixel format."""
     channels: int | None = None
     """What training will use."""
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -76,6 +78,7 @@ class Diagnosis:
         if self.modes:
             modes = ", ".join(f"{mode} ({count:,})" for mode, count in self.modes)
             lines.append(f"pixel formats: {modes}; read as {'grey' if self.channels == 1 else 'RGB'}")
+        lines += self.values
         lines += [f"ignored: {count:,} {reason}" for reason, count in self.ignored]
         lines += [f"unreadable: {name}: {reason}" for name, reason in self.unreadable[:_LISTED_FILES]]
         if len(self.unreadable) > _LISTED_FILES:

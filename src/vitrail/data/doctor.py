@@ -21,9 +21,11 @@ from vitrail.data.diagnosis import Diagnosis, Group
 from vitrail.data.location import locate
 from vitrail.data.members import Container, Member, read_member
 from vitrail.data.pixels import resized
-from vitrail.data.sources import MAX_UNREADABLE, Source, find, open_source
+from vitrail.data.sources import MAX_UNREADABLE, Source, find, oddities, open_source
 from vitrail.data.splits import MIN_IMAGES_PER_CLASS
 from vitrail.data.survey import Survey
+from vitrail.data.tones import Header, Tones, choose, described, one_colour
+from vitrail.data.tree import TRAIN
 from vitrail.data.workers import over_chunks
 from vitrail.errors import InputError
 from vitrail.text import listed, plural, shown
@@ -46,10 +48,18 @@ class _Images:
     labels: NDArray[np.int64]
     split: NDArray[np.uint8] | None
     digests: Sequence[str]
-    sizes: Sequence[Size]
-    modes: Sequence[str]
-    drawn: Callable[[Sequence[int], Size], Sequence[NDArray[np.uint8] | None]]
-    """Those at some places, at one size; None for one that cannot be read after all."""
+    headers: Sequence[Header]
+    drawn: Callable[[Sequence[int], Framing], Sequence[NDArray[np.uint8] | None]]
+    """Those at some places, in one framing; None for one that cannot be read after all."""
+
+    @property
+    def sizes(self) -> list[Size]:
+        return [(header.height, header.width) for header in self.headers]
+
+    @property
+    def learned(self) -> list[Header]:
+        """Of those that train, where that is known."""
+        return [h for at, h in enumerate(self.headers) if self.split is None or self.split[at] == TRAIN]
 
 
 def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
@@ -77,9 +87,8 @@ def _of_arrays(source: str, opened: Source) -> Diagnosis:
         labels=opened.labels,
         split=opened.split,
         digests=opened.digests(),
-        sizes=[size] * len(images),
-        modes=["L" if channels == 1 else "RGB"] * len(images),
-        drawn=lambda places, size: list(resized(images[list(places)], Framing(size), channels)),
+        headers=opened.headers,
+        drawn=lambda places, framing: list(resized(images[list(places)], framing, channels)),
     )
     return _diagnosis(facts, source=source, name=opened.name, kind=opened.kind)
 
@@ -89,16 +98,16 @@ def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:
     rows = [at for at, (_, scanned) in enumerate(pairs) if not scanned.reason]
     members, readable = [found.members[at] for at in rows], [found.scanned[at] for at in rows]
     layout = found.layout
-    channels = 1 if readable and all(scanned.grey for scanned in readable) else 3
+    headers, names = [scanned.header for scanned in readable], [shown(member.name) for member in members]
+    channels = 1 if headers and all(header.grey for header in headers) else 3
     facts = _Images(
         class_names=layout.class_names,
         channels=channels,
-        names=[shown(member.name) for member in members],
+        names=names,
         labels=np.array([layout.labels[at] for at in rows], np.int64),
         split=None if layout.split is None else np.array([layout.split[at] for at in rows], np.uint8),
         digests=[scanned.digest for scanned in readable],
-        sizes=[(scanned.height, scanned.width) for scanned in readable],
-        modes=[scanned.mode for scanned in readable],
+        headers=headers,
         drawn=partial(_decoded, found.container, members, channels),
     )
     unreadable = tuple((shown(m.name), one.reason) for m, one in pairs if one.reason and not one.oversized)
@@ -114,12 +123,13 @@ def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:
         kind=found.container.in_words,
         unreadable=unreadable,
         ignored=layout.ignored,
-        notes=(*layout.notes, *leaking),
+        notes=(*layout.notes, *leaking, *oddities(headers, names)),
     )
 
 
-def _diagnosis(images: _Images, problems: Sequence[str] = (), **known: Any) -> Diagnosis:
+def _diagnosis(images: _Images, problems: Sequence[str] = (), notes: Sequence[str] = (), **known: Any) -> Diagnosis:
     """What images say, with what is `known` besides."""
+    tones, chosen = choose(images.learned)
     counts, same = _counts(images), _same_images(images)
     sizes = Counter(images.sizes).most_common()
     by_area = sorted((size for size, _ in sizes), key=lambda size: size[0] * size[1])
@@ -136,14 +146,16 @@ def _diagnosis(images: _Images, problems: Sequence[str] = (), **known: Any) -> D
         sizes=tuple(sizes),
         smallest=by_area[0] if by_area else None,
         largest=by_area[-1] if by_area else None,
-        modes=tuple(Counter(images.modes).most_common()),
+        modes=tuple(Counter(header.mode for header in images.headers).most_common()),
+        values=tuple(described(images.headers, tones)),
         channels=images.channels,
         duplicates=same["within"],
         duplicates_across=same["across"],
         contradictions=same["classes"],
         problems=(*problems, *scarce),
-        warnings=tuple(_warnings(images, counts, same)),
-        samples=_samples(images),
+        warnings=(*_warnings(images, counts, same), *one_colour(images.headers, images.names, tones)),
+        notes=(*notes, *chosen),
+        samples=_samples(images, tones),
         **known,
     )
 
@@ -199,7 +211,7 @@ def _warnings(images: _Images, counts: dict[str, tuple[int, ...]], same: dict[st
     return warnings
 
 
-def _samples(images: _Images) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
+def _samples(images: _Images, tones: Tones) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
     """Up to ten images of each class, evenly spread over the class."""
     sizes = set(images.sizes)
     only = next(iter(sizes)) if len(sizes) == 1 else THUMBNAIL
@@ -209,7 +221,7 @@ def _samples(images: _Images) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
         labelled = np.flatnonzero(images.labels == label)
         counts.append(min(SAMPLES_PER_CLASS, len(labelled)))
         places += labelled[np.arange(counts[-1]) * len(labelled) // max(1, counts[-1])].tolist()
-    drawn, samples = iter(images.drawn(places, size)), []
+    drawn, samples = iter(images.drawn(places, Framing(size, tones=tones))), []
     for name, count in zip(images.class_names, counts, strict=True):
         of_class = [image for image in islice(drawn, count) if image is not None]
         samples.append((name, np.array(of_class, np.uint8).reshape(-1, images.channels, *size)))
@@ -217,22 +229,22 @@ def _samples(images: _Images) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
 
 
 def _decoded(
-    container: Container, members: Sequence[Member], channels: int, places: Sequence[int], size: Size
+    container: Container, members: Sequence[Member], channels: int, places: Sequence[int], framing: Framing
 ) -> list[NDArray[np.uint8] | None]:
     drawn: list[NDArray[np.uint8] | None] = [None] * len(places)
-    work = partial(_decode_some, container, size, channels)
+    work = partial(_decode_some, container, framing, channels)
     for start, images in over_chunks(work, [members[at] for at in places], "Drawing samples"):
         drawn[start : start + len(images)] = images
     return drawn
 
 
 def _decode_some(
-    container: Container, size: Size, channels: int, start: int, members: Sequence[Member]
+    container: Container, framing: Framing, channels: int, start: int, members: Sequence[Member]
 ) -> list[NDArray[np.uint8] | None]:
     images: list[NDArray[np.uint8] | None] = []
     for member in members:
         try:
-            images.append(decode_bytes(read_member(container, member), Framing(size), channels))
+            images.append(decode_bytes(read_member(container, member), framing, channels))
         except (OSError, UnreadableImageError):
             images.append(None)
     return images

@@ -1,6 +1,9 @@
 """RandAugment and TrivialAugment on whole batches: every image gets its own operation and strength.
 
-Images are float tensors (N, C, H, W) in 0..1. Randomness comes from torch's default generator.
+Images are float tensors (N, C, H, W) in 0..1. Randomness comes from torch's default generator. Operations are Pillow's
+but for its rounding to whole levels. Moved images differ from the published code's by choice: what comes into view is
+the image's reflection (there black), pixels are interpolated (there the nearest is taken), and a shear leaves the
+middle in its place (there the upper left corner).
 """
 
 from __future__ import annotations
@@ -44,10 +47,15 @@ def saturation(x: Tensor, change: Tensor) -> Tensor:
     return blend(grayscale(x), x, 1 + change)
 
 
-def _sharpness(x: Tensor, change: Tensor) -> Tensor:
+def _smooth(x: Tensor) -> Tensor:
     kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=x.device, dtype=x.dtype) / 13
-    channels = x.shape[1]
-    smooth = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.expand(channels, 1, 3, 3), groups=channels)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.expand(x.shape[1], 1, 3, 3), groups=x.shape[1])
+
+
+def _sharpness(x: Tensor, change: Tensor) -> Tensor:
+    """Away from, or towards, the smoothed image; the outermost pixels stay."""
+    smooth = x.clone()
+    smooth[..., 1:-1, 1:-1] = _smooth(x)[..., 1:-1, 1:-1]
     return blend(smooth, x, 1 + change)
 
 
@@ -56,15 +64,24 @@ def _autocontrast(x: Tensor, change: Tensor) -> Tensor:
     return torch.where(high > low, (x - low) / (high - low).clamp(min=1e-6), x)
 
 
-def _equalize(x: Tensor, change: Tensor) -> Tensor:
-    """Every value becomes its share of smaller pixels in its channel, in 256 levels."""
+def _levels(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Every pixel's level of 256, (N, C, pixel), and how many pixels of a channel have each, (N, C, 256)."""
     levels = (x * 255).round().long().flatten(2)
     counts = torch.zeros(*levels.shape[:2], 256, device=x.device).scatter_add_(2, levels, torch.ones_like(x.flatten(2)))
-    cumulative = counts.cumsum(2)
-    lowest = counts.gather(2, levels.amin(2, keepdim=True))
-    share = (cumulative - lowest) / (levels.shape[2] - lowest).clamp(min=1)
-    equal = share.gather(2, levels).view_as(x).clamp(0, 1)
-    return torch.where((levels.shape[2] > lowest)[..., None], equal, x)
+    return levels, counts
+
+
+def _equalize(x: Tensor, change: Tensor) -> Tensor:
+    """Spread the levels of every channel evenly: each becomes about the share of pixels below it.
+
+    `ImageOps.equalize` to the level: shares are counted in steps of a 255th of the pixels that are not of the highest
+    level, rounded down; a channel with fewer than 255 of them stays as it is.
+    """
+    levels, counts = _levels(x)
+    step = ((levels.shape[2] - counts.gather(2, levels.amax(2, keepdim=True))) / 255).floor()
+    below = counts.cumsum(2) - counts
+    table = ((below + (step / 2).floor()) / step.clamp(min=1)).floor().clamp(max=255) / 255
+    return torch.where((step > 0)[..., None], table.gather(2, levels).view_as(x), x)
 
 
 def _posterize(x: Tensor, strength: Tensor) -> Tensor:
@@ -100,26 +117,27 @@ def _shear_y(x: Tensor, amount: Tensor) -> Tensor:
     return _affine(x, c=amount * (x.shape[3] / x.shape[2]))
 
 
-def _translate_x(x: Tensor, amount: Tensor) -> Tensor:
-    return _affine(x, tx=amount)
+def _translate_x(x: Tensor, pixels: Tensor) -> Tensor:
+    return _affine(x, tx=2 * pixels.trunc() / x.shape[3])
 
 
-def _translate_y(x: Tensor, amount: Tensor) -> Tensor:
-    return _affine(x, ty=amount)
+def _translate_y(x: Tensor, pixels: Tensor) -> Tensor:
+    return _affine(x, ty=2 * pixels.trunc() / x.shape[2])
 
 
 def _identity(x: Tensor, strength: Tensor) -> Tensor:
     return x
 
 
+Row = tuple[Operation, float, float, bool]
+
 # Operation, its range in RandAugment, its range in TrivialAugment's wide space, and whether the sign is drawn.
-# Translations are in units of half an image.
-_OPERATIONS: tuple[tuple[Operation, float, float, bool], ...] = (
+_OPERATIONS: tuple[Row, ...] = (
     (_identity, 0.0, 0.0, False),
     (_shear_x, 0.3, 0.99, True),
     (_shear_y, 0.3, 0.99, True),
-    (_translate_x, 0.9, 1.0, True),
-    (_translate_y, 0.9, 1.0, True),
+    (_translate_x, 150 / 331, 32.0, True),
+    (_translate_y, 150 / 331, 32.0, True),
     (_rotate, 30.0, 135.0, True),
     (brightness, 0.9, 0.99, True),
     (saturation, 0.9, 0.99, True),
@@ -130,25 +148,51 @@ _OPERATIONS: tuple[tuple[Operation, float, float, bool], ...] = (
     (_autocontrast, 0.0, 0.0, False),
     (_equalize, 0.0, 0.0, False),
 )
+# RandAugment's range is a share of the side, TrivialAugment's in pixels, of which a side has to have as many.
+_SIDES = {_translate_x: 3, _translate_y: 2}
+
+
+def _first_equalize(x: Tensor, change: Tensor) -> Tensor:
+    """Every value becomes the share of pixels that are not higher, of those that are not of the lowest level."""
+    levels, counts = _levels(x)
+    cumulative = counts.cumsum(2)
+    lowest = counts.gather(2, levels.amin(2, keepdim=True))
+    share = (cumulative - lowest) / (levels.shape[2] - lowest).clamp(min=1)
+    equal = share.gather(2, levels).view_as(x).clamp(0, 1)
+    return torch.where((levels.shape[2] > lowest)[..., None], equal, x)
+
+
+# What version 1 has instead; translations are in units of half an image.
+_FIRST: dict[Operation, Row] = {
+    _translate_x: (lambda x, amount: _affine(x, tx=amount), 0.9, 1.0, True),
+    _translate_y: (lambda x, amount: _affine(x, ty=amount), 0.9, 1.0, True),
+    _sharpness: (lambda x, change: blend(_smooth(x), x, 1 + change), 0.9, 0.99, True),
+    _equalize: (_first_equalize, 0.0, 0.0, False),
+}
 
 _RANDAUGMENT_OPERATIONS = 2
 _RANDAUGMENT_STRENGTH = 9 / 30
 _TRIVIAL_LEVELS = 31
 
 
-def apply_policy(x: Tensor, policy: Literal["randaugment", "trivialaugment"]) -> Tensor:
+def apply_policy(x: Tensor, policy: Literal["randaugment", "trivialaugment"], version: Literal[1, 2] = 2) -> Tensor:
     """RandAugment with 2 operations at magnitude 9 of 30 (Cubuk et al. 2020, arXiv:1909.13719, algorithm 1), or
     TrivialAugment with one operation at a random one of 31 magnitudes in the wide space (Mueller & Hutter 2021,
-    arXiv:2103.10158, table 6), where translations reach half an image, whatever its size."""
+    arXiv:2103.10158, table 6). Version 1 is for runs that began with it: an equalize of its own, a sharpness that
+    changes the outermost pixels, and translations that reach half an image, whatever its size."""
     for _ in range(_RANDAUGMENT_OPERATIONS if policy == "randaugment" else 1):
         choice = torch.randint(len(_OPERATIONS), (len(x),), device=x.device)
         sign = torch.randint(2, (len(x),), device=x.device) * 2.0 - 1
         level = torch.randint(_TRIVIAL_LEVELS, (len(x),), device=x.device) / (_TRIVIAL_LEVELS - 1)
         out = x.clone()
-        for i, (operation, moderate, wide, signed) in enumerate(_OPERATIONS):
+        for i, row in enumerate(_OPERATIONS):
             chosen = (choice == i).nonzero().flatten()
             if len(chosen) == 0:
                 continue
+            operation, moderate, wide, signed = _FIRST.get(row[0], row) if version == 1 else row
+            if operation in _SIDES:
+                side = x.shape[_SIDES[operation]]
+                moderate, wide = moderate * side, min(wide, side)
             strength = moderate * _RANDAUGMENT_STRENGTH if policy == "randaugment" else wide * level[chosen]
             strength = torch.as_tensor(strength, device=x.device, dtype=x.dtype).expand(len(chosen))
             out[chosen] = operation(x[chosen], strength * sign[chosen] if signed else strength).clamp(0, 1)

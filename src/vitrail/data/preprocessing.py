@@ -18,6 +18,7 @@ from torch import Tensor
 from vitrail.configs import DataConfig, Size, as_size
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.decoding import Fit, Framing, Interpolation, decode, to_array
+from vitrail.data.tones import BY_TYPE, Tones
 from vitrail.errors import InputError
 from vitrail.progress import track
 
@@ -40,6 +41,8 @@ class Preprocessing:
     crop: float = 1.0
     interpolation: Interpolation = "bilinear"
     """These three as in `Framing`; training uses their defaults, adopted models bring their own."""
+    tones: Tones = BY_TYPE
+    """Chosen for the images that train; adopted models have the default."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", as_size(self.image_size))
@@ -60,13 +63,14 @@ class Preprocessing:
 
     @property
     def framing(self) -> Framing:
-        return Framing(self.image_size, self.fit, self.crop, self.interpolation)
+        return Framing(self.image_size, self.fit, self.crop, self.interpolation, self.tones)
 
-    def read(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def read(self, image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[np.uint8]:
         """One image as training sees it: upright, resized to cover, centre-cropped, in the right channels.
 
         Args:
-            image: a path, a Pillow image, or a uint8 array (height, width) or (height, width, 1, 3 or 4).
+            image: a path, a Pillow image, or a uint8 array (height, width) or (height, width, 1, 3 or 4). Where the
+                training images were of more than 8 bits, also an array of such numbers, without a fourth channel.
 
         Returns:
             uint8 array (channels, height, width).
@@ -76,16 +80,24 @@ class Preprocessing:
         """
         if isinstance(image, str | Path):
             return decode(image, self.framing, self.channels)
-        if isinstance(image, Image.Image):
-            # A copy, because a JPEG that is not loaded yet would be left at a lower resolution.
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(self._of_8_bits(image))
+        try:
+            # A copy, because a file that is not loaded yet would be.
             return to_array(image.copy(), self.framing, self.channels)
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        except (OSError, ValueError) as error:
+            raise InputError(f"the image cannot be read: {error}") from error
+
+    def _of_8_bits(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
+        wide = self.tones.pixel_range is not None and image.dtype != np.uint8 and image.dtype.kind in "uif"
+        channels = (1, 3) if wide else (1, 3, 4)
+        known = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in channels)
+        if not known or not (wide or image.dtype == np.uint8):
             raise InputError(
                 f"an array of {image.dtype} {image.shape}: images are uint8 (height, width) or "
                 "(height, width, channels) with 1, 3 or 4 channels"
             )
-        pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-        return to_array(Image.fromarray(np.ascontiguousarray(pixels)), self.framing, self.channels)
+        return self.tones.to_8_bits(np.ascontiguousarray(image[..., 0] if image.shape[2:] == (1,) else image))
 
     def normalize(
         self, images: UInt8[Tensor, "batch channel height width"]
@@ -105,19 +117,21 @@ class Preprocessing:
                 mean=tuple(stored["mean"]),
                 std=tuple(stored["std"]),
                 **{name: stored[name] for name in ("fit", "crop", "interpolation") if name in stored},
+                # What earlier versions trained had the range of each type of file.
+                tones=Tones.from_json(stored["tones"]) if "tones" in stored else BY_TYPE,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"the stored preprocessing is incomplete: {error}") from error
 
 
-def preprocessing_for(config: DataConfig, channels: int) -> Preprocessing:
+def preprocessing_for(config: DataConfig, channels: int, tones: Tones = BY_TYPE) -> Preprocessing:
     """The preprocessing of a configuration that names size, mean and standard deviation.
 
     Raises InputError for numbers that are neither one nor one per channel.
     """
     assert config.image_size is not None
     mean, std = (_per_channel(name, getattr(config, name) or (), channels) for name in ("mean", "std"))
-    return Preprocessing(as_size(config.image_size), channels, mean, std)
+    return Preprocessing(as_size(config.image_size), channels, mean, std, tones=tones)
 
 
 def measure(dataset: ImageDataset, indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:

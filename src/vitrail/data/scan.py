@@ -8,8 +8,9 @@ from functools import partial
 from typing import NamedTuple
 
 from vitrail.data.archives import MAX_FILE_BYTES
-from vitrail.data.decoding import Header, OversizedImageError, UnreadableImageError, read_through
+from vitrail.data.decoding import OversizedImageError, UnreadableImageError, read_through
 from vitrail.data.members import Container, Member, read_member
+from vitrail.data.tones import Header
 from vitrail.data.workers import over_chunks
 from vitrail.text import shown
 
@@ -17,10 +18,7 @@ from vitrail.text import shown
 class Scanned(NamedTuple):
     """One image file. Where `reason` is not empty it cannot be used, and the header is empty."""
 
-    height: int
-    width: int
-    mode: str
-    grey: bool
+    header: Header
     digest: str
     """Hash of the encoded bytes: equal files have equal ones."""
     reason: str = ""
@@ -44,15 +42,15 @@ def _scan_one(container: Container, member: Member) -> Scanned:
     digest = ""
     header = Header(0, 0, "", False)
     if member.size > MAX_FILE_BYTES:
-        return Scanned(*header, digest, f"the file is over the limit of {MAX_FILE_BYTES >> 30} GiB", oversized=True)
+        return Scanned(header, digest, f"the file is over the limit of {MAX_FILE_BYTES >> 30} GiB", oversized=True)
     try:
         data = read_member(container, member)
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
-        return Scanned(*read_through(data), digest)
+        return Scanned(read_through(data), digest)
     except UnreadableImageError as error:
-        return Scanned(*header, digest, str(error), isinstance(error, OversizedImageError))
+        return Scanned(header, digest, str(error), isinstance(error, OversizedImageError))
     except MemoryError:
         raise
     # An archive's damaged member raises as variously as a damaged image.
     except Exception as error:
-        return Scanned(*header, digest, shown(str(error)) or type(error).__name__)
+        return Scanned(header, digest, shown(str(error)) or type(error).__name__)

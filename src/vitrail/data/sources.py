@@ -22,6 +22,7 @@ from vitrail.data.decoding import Framing
 from vitrail.data.location import Location, locate
 from vitrail.data.pixels import LabelledArrays, resized
 from vitrail.data.survey import Survey, recall, survey
+from vitrail.data.tones import Header
 from vitrail.errors import InputError
 from vitrail.text import listed, plural, shown
 
@@ -50,6 +51,8 @@ class Source:
     """(N,) what reports call each image."""
     images: Callable[[Framing, int], NDArray[np.uint8]]
     """From a framing and a channel count to all images."""
+    headers: Sequence[Header]
+    """(N,) what is known of each image."""
     content: str
     """Changes when an image or its name does."""
     digests: Callable[[], Sequence[str]]
@@ -88,12 +91,13 @@ def open_source(source: str | Path, data_dir: Path | None = None, to_train: bool
         InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images (to train,
             of at least two classes).
     """
-    data_dir = data_dir_or_default(data_dir)
     if source == "shapes":
         return _shapes()
+    if source == "digits":
+        return from_arrays("digits", *read_digits())
+    data_dir = data_dir_or_default(data_dir)
     if source in KNOWN:
-        kind, arrays = read_digits() if source == "digits" else read_published(str(source), data_dir)
-        return from_arrays(str(source), kind, arrays, None if source == "digits" else data_dir)
+        return from_arrays(str(source), *read_published(str(source), data_dir), data_dir)
     location = locate(existing_path(source), data_dir)
     found = find(location, data_dir, tolerant=not to_train)
     if isinstance(found, Source):
@@ -126,6 +130,8 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
     if len(arrays.class_names) < 2:
         raise InputError(f"{name}: all images are of one class: two or more are needed")
     _, channels, height, width = arrays.images.shape
+    header = Header(height, width, "L" if channels == 1 else "RGB", channels == 1)
+    plain = (arrays.images.min((2, 3)) == arrays.images.max((2, 3))).all(1)
     return Source(
         name=name,
         kind=kind,
@@ -135,6 +141,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         native_size=(height, width),
         channels=channels,
         image_names=arrays.image_names,
+        headers=[header._replace(plain=7) if one else header for one in plain.tolist()],
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
         digests=partial(_digests, arrays.images),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
@@ -159,7 +166,8 @@ def from_survey(location: Location, found: Survey) -> Source:
     leaking = found.leaking
     taken = np.array([not scanned.reason and at not in leaking for at, (_, scanned) in enumerate(pairs)])
     readable = [pair for pair, wanted in zip(pairs, taken, strict=True) if wanted]
-    sizes = {(scanned.height, scanned.width) for _, scanned in readable}
+    headers = [scanned.header for _, scanned in readable]
+    sizes = {(header.height, header.width) for header in headers}
     members = [member for member, _ in readable]
     notes = found.layout.notes
     if skipped:
@@ -169,6 +177,7 @@ def from_survey(location: Location, found: Survey) -> Source:
         where = "" if split is None else " that tests or validates" if len(leaking) == 1 else " that test or validate"
         names = listed(found.members[at].name for at in sorted(leaking))
         notes = (*notes, f"left out {what}{where}: {names}")
+    notes = (*notes, *oddities(headers, [member.name for member in members]))
     return Source(
         name=source_name(location.path),
         kind=found.container.in_words,
@@ -176,7 +185,8 @@ def from_survey(location: Location, found: Survey) -> Source:
         labels=np.array(found.layout.labels, np.int64)[taken],
         split=None if split is None else split[taken],
         native_size=sizes.pop() if len(sizes) == 1 else None,
-        channels=1 if all(scanned.grey for _, scanned in readable) else 3,
+        channels=1 if all(header.grey for header in headers) else 3,
+        headers=headers,
         image_names=[shown(member.name) for member in members],
         digests=lambda: [scanned.digest for _, scanned in readable],
         images=partial(decoded_images, location, found.container, members),
@@ -188,6 +198,15 @@ def from_survey(location: Location, found: Survey) -> Source:
 
 def _digests(images: NDArray[np.uint8]) -> list[str]:
     return [hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images]
+
+
+def oddities(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
+    """What is not as it should be about files that can be read, a line for each kind."""
+    of_kind: dict[str, list[str]] = {}
+    for header, name in zip(headers, names, strict=True):
+        if header.note:
+            of_kind.setdefault(header.note, []).append(name)
+    return [f"{plural(len(found), 'image')} {note}: {listed(found)}" for note, found in of_kind.items()]
 
 
 def _shapes() -> Source:
@@ -202,6 +221,7 @@ def _shapes() -> Source:
         channels=3,
         image_names=names,
         digests=lambda: [fingerprint(name) for name in names],
+        headers=[Header(*shapes.NATIVE_SIZE, "RGB", False)] * len(shapes.LABELS),
         images=shapes.images,
         content="shapes",
     )

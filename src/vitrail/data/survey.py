@@ -15,11 +15,12 @@ from vitrail.data.layout import Layout, arrange
 from vitrail.data.location import Location
 from vitrail.data.members import Container, Listing, Member
 from vitrail.data.scan import Scanned, scan
+from vitrail.data.tones import Header
 from vitrail.errors import InputError
 from vitrail.text import shown
 
-_READING = 2
-"""Of the rules by which folders are understood: what was kept under earlier ones is found out again."""
+_READING = 3
+"""Of the rules by which folders and images are understood: what was kept under earlier ones is found out again."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,14 @@ def _from_json(stored: dict[str, Any]) -> Survey:
     return Survey(
         container=Container(**stored["container"]),
         members=tuple(map(Member, *stored["members"])),
-        scanned=tuple(map(Scanned, *stored["scanned"])),
+        scanned=tuple(Scanned(_header(header), *rest) for header, *rest in zip(*stored["scanned"], strict=True)),
         layout=Layout(**{name: _frozen(value) for name, value in stored["layout"].items()}),
         problems=(),
     )
+
+
+def _header(stored: list[Any]) -> Header:
+    return Header(*map(_frozen, stored))
 
 
 def _frozen(value: Any) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 
 from vitrail import hardware
 from vitrail.configs import AugmentConfig, ModelConfig, Size, TrainConfig
+from vitrail.data.mirroring import Mirroring
 from vitrail.errors import InputError
 from vitrail.models.summary import summarize
 
@@ -13,6 +14,8 @@ _TARGET_STEPS = 3000
 # Up to 300 epochs were no better: on 62, 150 and 500 digits 83.1, 90.8 and 95.6 %, with 100 82.7, 90.7 and 95.7 %.
 _MIN_EPOCHS, _MAX_EPOCHS = 10, 100
 _EPOCHS_TO_AUGMENT = 5
+# CutMix pays where images are few: see the recipe `small-data`.
+_FEW = 1000
 # vit-compare on 8,000 MNIST images for 3 epochs: 96.1 % with Muon, 94.9 % with AdamW. vit-digits: 97.8 % and 98.9 %.
 _WIDE_ENOUGH_FOR_MUON = 128
 # Multiply-adds of a batch below which threads wait for each other longer than they work.
@@ -23,9 +26,14 @@ _REPAYS_ON_CPU, _REPAYS_ON_GPU = 1e14, 5e15
 
 def choose_model(native_size: Size | None) -> str:
     """The preset for images of this size (None where sizes differ): tiny ones, small ones, or photographs."""
-    if native_size is None or max(native_size) > 64:
+    if native_size is None or max(native_size) > 36:
         return "vit-photo"
-    return "vit-digits" if max(native_size) <= 8 else "vit-compare"
+    return "vit-digits" if max(native_size) <= 8 else "vit-32"
+
+
+def choose_cnn(native_size: Size | None) -> str:
+    """The CNN to hold a ViT for images of this size against."""
+    return "cnn-digits" if choose_model(native_size) == "vit-digits" else "resnet18"
 
 
 def choose_image_size(model: ModelConfig, native_size: Size | None) -> Size:
@@ -40,8 +48,12 @@ def choose_image_size(model: ModelConfig, native_size: Size | None) -> Size:
     return native_size if suits else model.size
 
 
-def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) -> tuple[TrainConfig, tuple[str, ...]]:
+def resolve_training(
+    train: TrainConfig, model: ModelConfig, num_images: int, mirroring: Mirroring | None = None
+) -> tuple[TrainConfig, tuple[str, ...]]:
     """`train` with nothing left open, and a line for each thing chosen that is not obvious, saying why.
+
+    `mirroring` is what was measured of the images' mirror images.
 
     Raises InputError for a batch larger than the training set, or a device or compiler that is not there.
     """
@@ -108,19 +120,32 @@ def resolve_training(train: TrainConfig, model: ModelConfig, num_images: int) ->
         if tiny:
             notes.append("1 thread: a step is too small to share")
 
-    augment = _resolve_augmentation(train.augment, model, epochs)
+    augment = _resolve_augmentation(train.augment, model, num_images, epochs, mirroring)
     if augment != train.augment:
-        crops = f"crops shifted by up to {augment.crop} pixels" if augment.crop else "no crops"
-        notes.append(f"augmentation: {crops}, {'mirroring' if augment.flip else 'no mirroring'}")
+        notes.append(f"augmentation: {_described(augment)}")
+        if epochs >= _EPOCHS_TO_AUGMENT and mirroring and mirroring.known:
+            notes.append(
+                f"mirrored {'is another' if mirroring.harms else 'stays the same'} class: a linear classifier is right "
+                f"on {mirroring.right:,} images as they are, on {mirroring.mirrored:,} of them mirrored"
+            )
+    small_side = train.small_side
+    if small_side == "auto":
+        small_side = _small_side(model)
+        if small_side:
+            notes.append(
+                f"images of {small_side} pixels for the first {train.small_until:.0%} of the steps: they are quicker"
+            )
 
     resolved = dataclasses.replace(
         train,
         epochs=epochs,
+        time_budget=None,
         batch_size=batch_size,
         lr=train.lr if train.lr is not None else _default_lr(train, model),
         weight_decay=train.weight_decay if train.weight_decay is not None else _DEFAULT_DECAY[optimizer],
         warmup=train.warmup if train.warmup is not None else (0.0 if train.schedule == "constant" else 0.05),
         augment=augment,
+        small_side=small_side,
         precision=precision,
         compile=compile_,
         device=str(device),
@@ -141,9 +166,37 @@ def _default_lr(train: TrainConfig, model: ModelConfig) -> float:
     return (2e-3 if train.optimizer == "muon" else 1e-3) * min(2.0, 256 / model.embed_dim)
 
 
-def _resolve_augmentation(augment: AugmentConfig, model: ModelConfig, epochs: int) -> AugmentConfig:
+def _resolve_augmentation(
+    augment: AugmentConfig, model: ModelConfig, num_images: int, epochs: int, mirroring: Mirroring | None
+) -> AugmentConfig:
     """Images that are seen a few times only cannot be learned by heart: varying them would just slow learning."""
-    often, side = epochs >= _EPOCHS_TO_AUGMENT, min(model.size)
-    crop = (side // 8 if often and side >= 16 else 0) if augment.crop is None else augment.crop
-    flip = (often and model.in_channels == 3) if augment.flip is None else augment.flip
-    return dataclasses.replace(augment, crop=crop, flip=flip)
+    often, side, in_colour = epochs >= _EPOCHS_TO_AUGMENT, min(model.size), model.in_channels == 3
+    large = often and side >= 16
+    few = large and in_colour and num_images < _FEW
+    alike = not mirroring.harms if mirroring and mirroring.known else in_colour
+    return dataclasses.replace(
+        augment,
+        crop=(side // 8 if large else 0) if augment.crop is None else augment.crop,
+        flip=(often and alike) if augment.flip is None else augment.flip,
+        policy=("trivialaugment" if large and in_colour else "none") if augment.policy is None else augment.policy,
+        cutmix=float(few) if augment.cutmix is None else augment.cutmix,
+    )
+
+
+def _described(augment: AugmentConfig) -> str:
+    parts = [
+        f"crops shifted by up to {augment.crop} pixels" if augment.crop else "no crops",
+        "mirroring" if augment.flip else "no mirroring",
+        augment.policy if augment.policy != "none" else "",
+        "cutmix" if augment.cutmix else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _small_side(model: ModelConfig) -> int | None:
+    """Three quarters of a ViT's square images, in whole patches; None where that leaves less than 16 pixels."""
+    patch, (height, width) = model.patch_size, model.size
+    if patch is None or not model.heads or height != width:
+        return None
+    side = height * 3 // 4 // patch * patch
+    return side if 16 <= side < height else None

@@ -11,8 +11,11 @@ import numpy as np
 
 from vitrail import files
 from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.data.sources import open_source
 from vitrail.errors import InputError
 from vitrail.estimate import estimate
+from vitrail.experiments.automatic import choose_cnn, choose_model
+from vitrail.experiments.pace import paced
 from vitrail.experiments.plan import carry_out, draw_up, plain, require_all
 from vitrail.experiments.resolve import Loader, Resolved, resolve
 from vitrail.experiments.run import THEN, configs, reopen
@@ -25,14 +28,14 @@ from vitrail.report import write_report
 from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import COMPARISON, INSPECTION, made_since
-from vitrail.runs.plan import Plan, plan_file, plan_kind
+from vitrail.runs.plan import Plan, plan_kind
 
 _DEMO_EPOCHS = 40
 
 
 def start_comparison(
     data: DataConfig,
-    models: Mapping[str, ModelConfig],
+    models: Mapping[str, ModelConfig] | None,
     train: TrainConfig,
     seeds: int,
     out: Path | None = None,
@@ -40,6 +43,9 @@ def start_comparison(
     kind: Literal["comparison", "demo"] = "comparison",
 ) -> Comparison:
     """As `compare`, from configurations: write down the plan and carry it out."""
+    if models is None:
+        size = open_source(data.source, data_dir).native_size
+        models = by_name([choose_model(size), choose_cnn(size)])
     if not models or seeds < 1:
         raise InputError("a comparison needs at least one model and one seed")
     for name in models:
@@ -53,11 +59,13 @@ def _groups(
     """The same data, budget and batches in the same order for every model, and images of one size: the given one,
     else what the first model would be given.
     """
-    loader = Loader()
+    loader, several = Loader(), []
     for name, model in models.items():
         resolved = resolve(data, model, train, data_dir, name, loader=loader)
         data = resolved.config.data
-        yield name, seeds, resolved
+        several.append(resolved)
+    for name, prepared in zip(models, paced(several, train, loader), strict=True):
+        yield name, seeds, prepared
 
 
 def complete(plan: Plan) -> Comparison:
@@ -138,7 +146,7 @@ def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
 
 def compare(
     data: str | Path,
-    models: Sequence[str] | Mapping[str, ModelConfig],
+    models: Sequence[str] | Mapping[str, ModelConfig] | None = None,
     seeds: int = 1,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -148,7 +156,7 @@ def compare(
 
     Args:
         data: as for `train`.
-        models: names of presets, or configurations by name.
+        models: names of presets, or configurations by name; without them, a ViT for images of this size, and a CNN.
         seeds: how many, from `seed` on.
         out: an empty directory; without it, the first free `runs/comparison-<n>`.
         data_dir: where downloads and decoded images are kept.
@@ -160,7 +168,7 @@ def compare(
     """
     data_config, train_config = configs(str(data), options)
     cache = Path(data_dir) if data_dir else None
-    named = dict(models) if isinstance(models, Mapping) else by_name(models)
+    named = dict(models) if isinstance(models, Mapping) else by_name(models) if models is not None else None
     return start_comparison(data_config, named, train_config, seeds, Path(out) if out else None, cache)
 
 
@@ -180,9 +188,10 @@ def demo(directory: Path = Path("runs/demo")) -> Comparison:
         if plan_kind(directory) == "demo":
             if made := made_since(directory):
                 raise InputError(f"{made[0]} would be removed by a new demo: move {directory}, or name another --out")
-            with files.locked(plan_file(directory)):
-                shutil.rmtree(directory)
-        elif not directory.is_dir() or any(directory.iterdir()):
+            with files.locked(directory):
+                for earlier in files.contents(directory):
+                    shutil.rmtree(earlier) if earlier.is_dir() else earlier.unlink()
+        elif not directory.is_dir() or files.contents(directory):
             raise InputError(f"{directory} holds something that is not a demo: name another --out")
     train = TrainConfig(epochs=_DEMO_EPOCHS)
     models = by_name(["vit-digits", "cnn-digits"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,15 @@ from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import Source, open_source
+from vitrail.data.tones import misfit
 from vitrail.data.tree import one_form
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared, hashes, is_data_of
 from vitrail.experiments.run import reopen, require_finished, resolve_again
 from vitrail.experiments.testing import run_test, summary
-from vitrail.progress import say, track
+from vitrail.progress import say, track, warn
 from vitrail.runs.directory import Run
-from vitrail.runs.layout import EVALUATION, INSPECTION, RUN, SAMPLES, on_other_data
+from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
 from vitrail.text import plural
 from vitrail.training import metrics
 
@@ -89,7 +90,7 @@ def _place(directory: Path, out: Path | None) -> Path:
 def _again(run: Run, prepared: Prepared, out: Path | None) -> Path:
     """The run's own test; in its directory, what the report shows of the test is renewed with it."""
     require_finished(run)
-    with files.locked(run.directory / RUN), hardware.settings_kept():
+    with files.locked(run.directory) if out is None else nullcontext(), hardware.settings_kept():
         classifier = load(run.directory)
         samples, evaluation = run_test(classifier, prepared)
         contents = {EVALUATION: files.json_bytes(evaluation)}
@@ -129,6 +130,8 @@ def measured_on(classifier: Classifier, run: Run, source: Source, data: str) -> 
         )
     for note in source.notes:
         say(f"  {note}")
+    if said := misfit(source.headers, classifier.preprocessing.tones):
+        warn(f"{source.name}: {said}")
     if source.channels > classifier.preprocessing.channels:
         say("  colour images are read as grey ones: the model takes those")
     is_test = np.zeros(len(source.labels), bool) if source.split is None else source.split == TEST

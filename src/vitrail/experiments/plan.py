@@ -38,8 +38,9 @@ def draw_up(
         notes |= dict.fromkeys(seeded, resolved.notes)
     for source in {config.data.source for config in runs.values()}:
         refuse_below_data(out, source)
-    plan = Plan(new_directory(out, stem) / PLAN, kind, runs, data_dir, notes, about or {})
-    plan.write()
+    with new_directory(out, stem) as directory:
+        plan = Plan(directory / PLAN, kind, runs, data_dir, notes, about or {})
+        plan.write()
     return plan
 
 
@@ -58,7 +59,7 @@ def carry_out(plan: Plan, report: bool = True, observe: Observer | None = None) 
     Raises RunError if all fail.
     """
     try:
-        with files.locked(plan.file):
+        with files.locked(plan.directory):
             return _made(plan, report, observe)
     except Interrupted as stop:
         raise Interrupted(stop.signum, plan.directory) from None
@@ -77,10 +78,10 @@ def _made(plan: Plan, report: bool, observe: Observer | None) -> dict[str, Run]:
                 unfinished.unlink()
             made = resolve(config.data, config.model, config.train, plan.data_dir, config.model_name, loader=loader)
             if name in plan.notes:
-                made = dataclasses.replace(made, notes=tuple(plan.notes[name]))
-            files.claim(place, "move what is in it elsewhere")
-            announce(made, place)
-            runs[name] = begin(loader.load(made), place, report, observe)
+                made = dataclasses.replace(made, found=tuple(plan.notes[name]), chosen=())
+            with files.claimed(place, "move what is in it elsewhere"):
+                announce(made, place)
+                runs[name] = begin(loader.load(made), place, report, observe)
         except RunError as error:
             failures.append(f"{name}: {error}")
             say(f"{name} failed: {error}")

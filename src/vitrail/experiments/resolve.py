@@ -14,12 +14,15 @@ from jaxtyping import Float, UInt64
 from numpy import ndarray
 from torch import Tensor
 
-from vitrail.configs import DataConfig, EarlierPlan, ModelConfig, RunConfig, Size, TrainConfig
+from vitrail.configs import DataConfig, EarlierPlan, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
+from vitrail.data.decoding import Framing
+from vitrail.data.mirroring import Mirroring, measure_mirroring
 from vitrail.data.preprocessing import Preprocessing, measure, preprocessing_for
 from vitrail.data.sources import Source, open_source
 from vitrail.data.splits import Indices, Splits, split
+from vitrail.data.tones import Tones, choose, misfit, one_colour
 from vitrail.errors import InputError
 from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import preset
@@ -38,8 +41,12 @@ class Resolved:
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     image_names: Sequence[str]
-    notes: tuple[str, ...]
-    """What was chosen automatically and why, and what the data needed."""
+    mirroring: Mirroring | None
+    """What was measured of mirror images; None where the configuration says whether there are any."""
+    found: tuple[str, ...]
+    """What the data needed, and which model and size were chosen for it."""
+    chosen: tuple[str, ...]
+    """What was chosen for the training, and why."""
     source_name: str
     fingerprint: str
     """Changes when the classes, the labels or the choice of images change."""
@@ -48,6 +55,10 @@ class Resolved:
     seen: UInt64[ndarray, " n"]
     """Hashes of the images that train, or validate without being the test."""
     data_dir: Path | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.found, *self.chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +84,18 @@ class Loader:
     """Reads images once for all consecutive runs that need the same; never holds two data sets."""
 
     def __init__(self) -> None:
-        self._held: tuple[str, Size, ImageDataset] | None = None
-        self._measured: dict[tuple[str, Size, bytes], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self._held: tuple[str, Framing, ImageDataset] | None = None
+        self._measured: dict[tuple[str, Framing, bytes], tuple[tuple[float, ...], tuple[float, ...]]] = {}
 
-    def measure(self, source: Source, size: Size, train: Indices) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def measure(self, source: Source, framing: Framing, train: Indices) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of the images that train, as `preprocessing.measure` has them."""
-        key = (source.content, size, train.tobytes())
+        key = (source.content, framing, train.tobytes())
         if key not in self._measured:
-            self._measured[key] = measure(self._dataset(source.content, size, lambda: source), train)
+            self._measured[key] = measure(self.dataset(source, framing), train)
         return self._measured[key]
+
+    def dataset(self, source: Source, framing: Framing) -> ImageDataset:
+        return self._dataset(source.content, framing, lambda: source)
 
     def load(self, resolved: Resolved) -> Prepared:
         """A run with its images. Raises InputError where they have changed since `resolve`."""
@@ -92,13 +106,13 @@ class Loader:
                 raise InputError(f"the images of {resolved.config.data.source} have just changed: begin again")
             return source
 
-        dataset = self._dataset(resolved.content, resolved.config.model.size, opened)
+        dataset = self._dataset(resolved.content, resolved.preprocessing.framing, opened)
         return Prepared(**vars(resolved), dataset=dataset)
 
-    def _dataset(self, content: str, size: Size, opened: Callable[[], Source]) -> ImageDataset:
-        if self._held is None or self._held[:2] != (content, size):
+    def _dataset(self, content: str, framing: Framing, opened: Callable[[], Source]) -> ImageDataset:
+        if self._held is None or self._held[:2] != (content, framing):
             self._held = None
-            self._held = (content, size, opened().load(size))
+            self._held = (content, framing, opened().load(framing))
         return self._held[2]
 
 
@@ -110,11 +124,13 @@ def resolve(
     model_name: str | None = None,
     began_with: str | None = None,
     loader: Loader | None = None,
+    tones: Tones | None = None,
     earlier: tuple[EarlierPlan, ...] = (),
 ) -> Resolved:
     """Open the data and choose all that was left open, which is from then on part of the configuration.
 
     Pixels are read only to measure mean and standard deviation where they are not given, and are left with `loader`.
+    `tones` are those that the run began with; without them they are chosen for the images that train.
 
     Raises InputError for what cannot be used, and for data whose fingerprint is not `began_with`.
     """
@@ -137,18 +153,30 @@ def resolve(
     )
     if source.native_size != model.size:
         notes.append(f"images resized to {model.size[0]} x {model.size[1]}: shorter side, then centre crop")
-    train, chosen = resolve_training(train or TrainConfig(), model, len(splits.train))
-    data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size)
+    if tones is None:
+        learned = [source.headers[at] for at in splits.train]
+        tones, said = choose(learned, data.pixel_range)
+        names = [source.image_names[at] for at in splits.train]
+        notes += [*said, *one_colour(learned, names, tones)]
+        if tones.pixel_range is None and (unlike := misfit(source.headers, tones)):
+            notes.append(f"no training image has more than 8 bits, but others have: {unlike}")
+    train, loader, framing = train or TrainConfig(), loader or Loader(), Framing(model.size, tones=tones)
+    undecided = train.augment.flip is None
+    mirroring = measure_mirroring(loader.dataset(source, framing), splits.train) if undecided else None
+    train, chosen = resolve_training(train, model, len(splits.train), mirroring)
+    data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size, pixel_range=tones.pixel_range)
     if data.mean is None or data.std is None:
-        mean, std = (loader or Loader()).measure(source, model.size, splits.train)
+        mean, std = loader.measure(source, framing, splits.train)
         data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
     return Resolved(
         config=RunConfig(data, model, train, model_name or "custom", earlier),
         splits=splits,
-        preprocessing=preprocessing_for(data, source.channels),
+        preprocessing=preprocessing_for(data, source.channels, tones),
         class_names=source.class_names,
         image_names=source.image_names,
-        notes=(*notes, *chosen),
+        mirroring=mirroring,
+        found=tuple(notes),
+        chosen=chosen,
         source_name=source.name,
         fingerprint=fingerprint,
         content=source.content,

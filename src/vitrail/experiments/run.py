@@ -8,8 +8,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +21,13 @@ from safetensors.numpy import save
 
 from vitrail import files, hardware
 from vitrail.classifier import load
-from vitrail.configs import ClassificationConfig, DataConfig, ModelConfig, TrainConfig
+from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
 from vitrail.data.argument import KNOWN, lasting
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.lengthening import lengthened, set_test_aside
+from vitrail.experiments.pace import paced
 from vitrail.experiments.resolve import Loader, OtherData, Prepared, Resolved, announce, resolve
 from vitrail.experiments.testing import run_test, store_summary
 from vitrail.interruption import interruptible, interruptible_anywhere
@@ -65,19 +66,22 @@ def refuse_below_data(out: Path | None, source: str) -> None:
         raise InputError(f"--out {out} lies in the folder of the images, {source}: name a directory outside it")
 
 
-def new_directory(out: Path | None, stem: str) -> Path:
-    """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ..."""
-    if out is not None:
-        out = files.expanded(out)
-        cure = "name another --out"
-        if os.path.isdir(out) and _can_go_on(out):
-            cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
-        return files.claim(out, cure)
-    return files.first_free(Path("runs"), stem)
+@contextmanager
+def new_directory(out: Path | None, stem: str) -> Iterator[Path]:
+    """`out`, which must be new or empty, or without it the first free one of `runs/<stem>-1`, `runs/<stem>-2`, ...
+
+    Nobody else's while the block lasts.
+    """
+    out = files.first_free(Path("runs"), stem) if out is None else files.expanded(out)
+    cure = "name another --out"
+    if os.path.isdir(out) and _can_go_on(out):
+        cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
+    with files.claimed(out, cure) as directory:
+        yield directory
 
 
 def begin(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
-    """Write `run.json` into a directory that is empty, and `complete` the run."""
+    """Write `run.json` into a directory that is claimed, and `complete` the run."""
     config, train = prepared.config, prepared.config.train
     summary = summarize(config.model)
     device = torch.device(train.device)
@@ -129,26 +133,26 @@ def resume(
     if data is not None or epochs is not None:
         _amend(directory, data, epochs)
     run = Run(directory)
-    if run.finished and run.begun:
-        if report and not ((directory / INSPECTION).is_file() and run.report.is_file()):
-            try:
-                summarize_again(directory)
-            except InputError as error:
-                # The run is finished all the same, and its report says what there is.
-                warn(f"the report has no model section: {error}")
-            write_report(directory)
-        return run
-    prepared = reopen(directory)
-    with files.locked(directory / RUN):
-        here = _made_with(torch.device(prepared.config.train.device))
-        files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
-    return complete(prepared, directory, report, observe)
+    if not (run.finished and run.begun):
+        prepared = reopen(directory)
+        with files.locked(directory):
+            here = _made_with(torch.device(prepared.config.train.device))
+            files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
+            return complete(prepared, directory, report, observe)
+    if report and not ((directory / INSPECTION).is_file() and run.report.is_file()):
+        try:
+            summarize_again(directory)
+        except InputError as error:
+            # The run is finished all the same, and its report says what there is.
+            warn(f"the report has no model section: {error}")
+        write_report(directory)
+    return run
 
 
 def _amend(directory: Path, data: str | None, epochs: int | None) -> None:
     """Put in `run.json` where the images are now, and how many epochs there are to be."""
     resolved = resolve_again(directory, data=data)
-    with files.locked(directory / RUN):
+    with files.locked(directory):
         run, config, note = Run(directory), resolved.config, ""
         if epochs is not None:
             config, note = lengthened(run, resolved, epochs)
@@ -167,7 +171,7 @@ def summarize_again(directory: Path, data: str | None = None) -> None:
     require_finished(Run(directory))
     if not (directory / INSPECTION).is_file():
         prepared = reopen(directory, to_train=False, data=data)
-        with files.locked(directory / RUN):
+        with files.locked(directory):
             store_summary(directory, load(directory), prepared)
 
 
@@ -246,7 +250,15 @@ def resolve_again(
     images = dataclasses.replace(config.data, source=source)
     try:
         resolved = resolve(
-            images, config.model, config.train, data_dir, config.model_name, began_with, loader, config.earlier
+            images,
+            config.model,
+            config.train,
+            data_dir,
+            config.model_name,
+            began_with,
+            loader,
+            preprocessing.tones,
+            config.earlier,
         )
         # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
         if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
@@ -263,10 +275,10 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     """Train to the end, test once, summarise the model and report; whatever is already there is not done again.
 
     Without `report` the last two are left to `resume`. What `observe` says of a model before training and
-    after every epoch is recorded.
+    after every epoch is recorded. The directory is this process's: see `files.locked`.
     """
     observed = None if observe is None else functools.partial(observe, prepared)
-    with files.locked(directory / RUN), hardware.settings_kept():
+    with hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
                 if not (directory / SEEN).is_file():
@@ -326,9 +338,10 @@ def start(
     refuse_below_data(out, data.source)
     loader = Loader()
     resolved = resolve(data, model, train, data_dir, model_name, loader=loader)
-    directory = new_directory(out, f"{resolved.source_name}-{resolved.config.model_name}")
-    announce(resolved, directory)
-    return begin(loader.load(resolved), directory)
+    with new_directory(out, f"{resolved.source_name}-{resolved.config.model_name}") as directory:
+        (prepared,) = paced([resolved], train, loader)
+        announce(prepared, directory)
+        return begin(prepared, directory)
 
 
 def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConfig]:
@@ -339,6 +352,6 @@ def configs(source: str, options: dict[str, Any]) -> tuple[DataConfig, TrainConf
     if unknown:
         raise InputError(f"unknown option {', '.join(unknown)}: known are {', '.join(sorted(kinds))}")
     data, train, objective = ({k: v for k, v in options.items() if kinds[k] is kind} for kind in all_kinds)
-    config = TrainConfig(**train)
+    config = dataclasses.replace(RECOMMENDED, **train)
     config = dataclasses.replace(config, objective=dataclasses.replace(config.objective, **objective))
     return DataConfig(source, **data), config

@@ -180,16 +180,20 @@ def relevancy(model: Model, images: Images, target: Targets, seed: int = 0) -> C
 
 
 def legrad(model: Model, images: Images, target: Targets, seed: int = 0) -> CoarseMaps:
-    """Positive gradients by the attention of every layer, of the score that the head gives that layer's tokens.
+    """Positive gradients by the attention of every layer, of the score that the head gives the mean of its tokens.
 
-    Mean over heads, queries and layers (Bousselham et al. 2024, arXiv:2404.03214, equations 7 to 10).
+    Mean over heads, queries and layers (Bousselham et al. 2024, arXiv:2404.03214, equations 7 to 10). As in the
+    authors' code, the mean of all tokens of a layer goes through norm and head, whatever the model itself reads. Here
+    all layers count; that code takes the last two unless told otherwise.
     """
     kept, _ = _run(model, images)
     total = torch.zeros(())
     grid = model.token_grid(_size(images))
     depth = len(model.config.heads)
     for i in range(depth):
-        score = model.classify(kept[f"blocks.{i}"]).gather(1, target[:, None]).sum()
+        tokens = kept[f"blocks.{i}"]
+        # All of them their mean, so that the readout is that, whichever it is.
+        score = model.classify(tokens.mean(dim=1, keepdim=True).expand_as(tokens)).gather(1, target[:, None]).sum()
         [dz] = torch.autograd.grad(score, [kept[f"blocks.{i}.attn.z"]], retain_graph=True)
         positive = (dz @ kept[f"blocks.{i}.attn.v"].mT).clamp(min=0).detach()
         total = total + grid.patches(positive.mean(dim=(1, 2)))

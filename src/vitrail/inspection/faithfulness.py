@@ -37,6 +37,8 @@ from vitrail.runs.layout import CHECKPOINTS
 
 RANDOMISED = 32
 """Images on which the response to randomisation is measured."""
+DEFINITIONS = {"legrad": 2}
+"""Which definition of a method is measured, where there was another; 1 scored layers by what the model reads."""
 LEAST_RESPONSE = 0.5
 """A method fails the randomisation check where the whole interval of its response lies below."""
 
@@ -89,16 +91,19 @@ class Faithfulness:
     """The same with the margin that pointing allows: what pointing at random scores."""
     weights: str | None = None
     """What the model's weights are known by; see `checkpoint.latest_weights`."""
+    outdated: tuple[str, ...] = ()
+    """Methods that were measured by an earlier definition, so that nothing is known of them now."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; null for what is not defined."""
-        stored = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("scores", "cells")}
+        stored = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("scores", "cells", "outdated")}
         stored["cells"] = list(self.cells)
         stored["methods"] = [
             {
                 "method": scores.method,
                 "depends_on_class": scores.depends_on_class,
                 "is_control": scores.is_control,
+                "definition": DEFINITIONS.get(scores.method, 1),
                 "milliseconds": scores.milliseconds,
                 "fails_randomisation": scores.fails_randomisation,
                 "intervals": {name: _interval(scores.estimate(name)) for name in scores.values},
@@ -113,8 +118,16 @@ class Faithfulness:
 
     @staticmethod
     def from_json(stored: Mapping[str, Any]) -> Faithfulness:
-        """Raises InputError for a stored object that is not complete."""
+        """What was measured of an earlier definition of a method is left out, and the method named in `outdated`.
+
+        Raises InputError for a stored object that is not complete.
+        """
         try:
+            outdated = {
+                method["method"]
+                for method in stored["methods"]
+                if method.get("definition", 1) != DEFINITIONS.get(method["method"], 1)
+            }
             scores = tuple(
                 Scores(
                     str(method["method"]),
@@ -124,6 +137,7 @@ class Faithfulness:
                     {name: np.array(values, dtype=np.float64) for name, values in method["values"].items()},
                 )
                 for method in stored["methods"]
+                if method["method"] not in outdated
             )
             rows, columns = stored["cells"]
             shares = (stored["object_share"], stored["pointing_share"])
@@ -140,6 +154,7 @@ class Faithfulness:
                 object_share,
                 pointing_share,
                 stored.get("weights"),
+                tuple(sorted(outdated)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the stored measurement of faithfulness is incomplete: {error}") from error
@@ -158,7 +173,8 @@ def read(path: Path) -> Faithfulness | None:
         return None
     try:
         found = Faithfulness.from_json(files.read_json(path))
-        return found if found.weights == checkpoint.latest_weights(path.parent / CHECKPOINTS) else None
+        of_these_weights = found.weights == checkpoint.latest_weights(path.parent / CHECKPOINTS)
+        return found if found.scores and of_these_weights else None
     except InputError as error:
         cure = "remove it, and 'vitrail explain RUN --faithfulness' measures again"
         raise InputError(f"{path} cannot be used ({error}): {cure}") from error

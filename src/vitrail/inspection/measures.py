@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
@@ -26,13 +27,17 @@ def widened(masks: Bool[Tensor, "batch height width"]) -> Bool[Tensor, "batch he
 def pointing(maps: Float[Tensor, "batch row column"], masks: Bool[Tensor, "batch height width"]) -> NDArray[np.float64]:
     """(batch,) how far the middle of the map's highest cell lies in the widened mask, 0 or 1 but for its edge.
 
-    The mean over equally high cells. Maps come at their own resolution: enlarged, their peaks would be lowered by
-    their neighbours everywhere but at the border of the image.
+    The mean over equally high cells. A map without a highest cell, as one that is zero everywhere, points by chance: it
+    scores the share of the image that the widened mask covers (0.31 on `shapes` of 16 pixels; in Quantus, where any of
+    the highest points may hit, 1). Maps come at their own resolution: enlarged, their peaks
+    would be lowered by their neighbours everywhere but at the border of the image.
     """
+    wide = widened(masks).double()
     highest = maps == maps.amax(dim=(1, 2), keepdim=True)
     # Without antialiasing, the value in the middle of every cell.
-    inside = F.interpolate(widened(masks)[:, None].double(), size=maps.shape[-2:], mode="bilinear")[:, 0]
-    return ((highest * inside).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))).numpy()
+    inside = F.interpolate(wide[:, None], size=maps.shape[-2:], mode="bilinear")[:, 0]
+    hits = (highest * inside).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))
+    return torch.where(highest.flatten(1).all(dim=1), wide.mean(dim=(1, 2)), hits).numpy()
 
 
 def inside_mass(
@@ -66,7 +71,8 @@ def saco(salience: NDArray[np.float64], drops: NDArray[np.float64]) -> NDArray[n
     care.
 
     Args:
-        salience: (batch, group) mean over the cells of a group; not their sum, since sizes may differ by one.
+        salience: (batch, group) mean over the cells of a group; not their sum as in the paper, since sizes may differ
+            by one: of 16 cells in 10 groups, random maps would have 0.13 on digits instead of 0.03.
         drops: (batch, group) fall of the target's probability when only this group is hidden.
 
     Returns:

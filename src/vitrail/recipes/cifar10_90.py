@@ -29,6 +29,7 @@ TRAIN = replace(
     small_until=0.75,
     warmup=0.02,
     whiten_patches=False,
-    augment=replace(fast.TRAIN.augment, policy="trivialaugment"),
+    # The version that was recorded.
+    augment=replace(fast.TRAIN.augment, policy="trivialaugment", policy_version=1),
 )
 RECIPE = Recipe(DataConfig("cifar10"), MODEL, TRAIN, "vit-90", seeds=1)

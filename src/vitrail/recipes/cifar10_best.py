@@ -18,5 +18,7 @@ from vitrail.recipes import cifar10_90 as ninety
 from vitrail.recipes.recipe import Recipe
 
 MODEL = replace(ninety.MODEL, patch_size=2, depth=7, drop_path=0.1)
-TRAIN = replace(ninety.TRAIN, epochs=200, batch_size=512, augment=replace(ninety.TRAIN.augment, cutmix=1.0))
+TRAIN = replace(
+    ninety.TRAIN, epochs=200, batch_size=512, augment=replace(ninety.TRAIN.augment, policy_version=2, cutmix=1.0)
+)
 RECIPE = Recipe(DataConfig("cifar10"), MODEL, TRAIN, "vit-best", seeds=1)

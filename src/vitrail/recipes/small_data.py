@@ -25,7 +25,8 @@ TRAIN = replace(
     batch_size=60,
     lr=2e-3,
     whiten_patches=False,
-    augment=replace(fast.TRAIN.augment, policy="trivialaugment", cutmix=1.0),
+    # The version that was recorded.
+    augment=replace(fast.TRAIN.augment, policy="trivialaugment", policy_version=1, cutmix=1.0),
     small_side=None,
 )
 RECIPE = Recipe(DataConfig("cifar10", train_subset=600, val_fraction=0.02), MODEL, TRAIN, "vit-small-data")

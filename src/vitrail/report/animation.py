@@ -45,6 +45,7 @@ def attention_animation(
     names = ["mean over heads", *(f"head {i}" for i in range(heads))]
     # One head alone is its own mean.
     columns = rearrange(frames, "epoch cell y x c -> cell (epoch y) x c")[: 1 + heads if shown.shape[1] > 1 else 1]
+    strips = [Image.fromarray(np.ascontiguousarray(column)) for column in columns]
     [cell] = shrink(image[None], _MOST_PIXELS)
     still, steps = embed(cell, "the image"), len(chosen) - 1
     seconds = steps / _PER_SECOND + _LAST_FOR
@@ -53,12 +54,13 @@ def attention_animation(
         "epochs": numbers,
         "strips": [
             Picture(
-                uri=data_uri(Image.fromarray(np.ascontiguousarray(column)), exact=width <= _EXACT),
+                uri=data_uri(strip, exact=width <= _EXACT),
                 alt=f"{name}: attention over the image after {_listed(numbers)}, from top to bottom",
                 small=still.small,
+                size=strip.size,
                 name=name,
             )
-            for name, column in zip(names, columns, strict=False)
+            for name, strip in zip(names, strips, strict=False)
         ],
         "width": width,
         "height": height,

@@ -11,7 +11,7 @@ from vitrail.report.elements import Context, Drawing
 from vitrail.report.embedding import draw, inline_svg
 from vitrail.runs.directory import Evaluation
 from vitrail.tables import Table
-from vitrail.text import plural
+from vitrail.text import listed, plural
 
 _MOST_DRAWN = 20
 _MOST_PAIRS = 10
@@ -38,6 +38,19 @@ def class_results(evaluation: Evaluation) -> Context:
         "drawing": draw(plots.per_class([c.name for c in shown], *scores.T), "classes", alt),
         "table": Table("Test results of each class, hardest first", head, rows),
     }
+
+
+def averaged_over(evaluation: Evaluation) -> str:
+    """Which classes count in the averages, where not all of them have test images."""
+    absent = [c.name for c in evaluation.per_class if not c.images]
+    counted, known = len(evaluation.per_class) - len(absent), len(evaluation.per_class)
+    if not absent or not counted:
+        return ""
+    return (
+        f"Without test images: {listed(absent)}. F1, precision, recall and AUROC of the test are averages over the "
+        f"{counted} of {plural(known, 'class', 'classes')} that have some. By default scikit-learn's F1, precision and "
+        "recall also count, as 0, a class without images that was predicted."
+    )
 
 
 def confusions(evaluation: Evaluation) -> Context:

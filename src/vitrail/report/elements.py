@@ -28,6 +28,8 @@ class Picture:
     alt: str
     small: bool
     """Shown with its pixels as squares."""
+    size: tuple[int, int]
+    """Width and height in pixels: known before it is loaded, they keep what is below it in its place."""
     name: str = ""
 
 

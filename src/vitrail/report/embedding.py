@@ -116,7 +116,7 @@ def embed(image: UInt8[ndarray, "c h w"], alt: str) -> Picture:
     small = is_small(image)
     if not small:
         picture.thumbnail((256, 256))
-    return Picture(data_uri(picture, small), alt, small)
+    return Picture(data_uri(picture, small), alt, small, picture.size)
 
 
 def is_small(image: UInt8[ndarray, "c h w"]) -> bool:

@@ -42,6 +42,7 @@ def run_page(run: Run) -> str:
             "final": _final_table(run, validation),
             "baseline": _baseline(run),
             "peak": _peak(run),
+            "averaged_over": classes.averaged_over(evaluation) if evaluation else "",
             "meanings": [(METRICS[m].title, METRICS[m].meaning) for m in measured],
             "epoch_drawings": curves.epoch_drawings(run, validation),
             "undefined": curves.undefined_metrics(run) if run.metrics else [],

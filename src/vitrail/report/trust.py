@@ -110,6 +110,12 @@ def _facts(measured: Faithfulness) -> list[str]:
             f"Objects cover {share} of their images, so that much of a random map lies inside them. With the margin "
             f"that pointing allows they cover {hit}, so pointing at random hits that often."
         )
+    if measured.outdated:
+        names = [shown_name(name) for name in measured.outdated]
+        facts.append(
+            f"Left out, since an earlier version that defined them otherwise has measured them: {', '.join(names)}. "
+            f"'vitrail explain RUN --faithfulness --methods {' '.join(names)}' measures them as they are now."
+        )
     failed = [shown_name(of.method) for of in measured.scores if of.fails_randomisation and not of.is_control]
     if failed:
         facts.append(

@@ -14,6 +14,7 @@ def cumulative_cost(share: float, model: ModelConfig, train: TrainConfig) -> flo
     It is 0 at 0, and at 1 the mean over the whole run.
     """
     full = summarize(model).multiply_adds
+    assert train.small_side != "auto"
     if train.small_side is None:
         return share * full
     small = summarize(dataclasses.replace(model, image_size=train.small_side)).multiply_adds

@@ -50,9 +50,10 @@ def auroc(probabilities: NDArray[np.float64], labels: Labels) -> float | None:
 def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
     """The seven metrics of predictions (N, K) and labels (N,); None where one is undefined.
 
-    F1, precision and recall are macro averages, over the classes that have images. Top-5 is undefined below five
-    classes; precision and F1 are where all images are of one class, since none can be taken for it wrongly; everything
-    is, where there are no predictions or one is not finite.
+    F1, precision and recall are macro averages, over the classes that have images (scikit-learn's default also counts,
+    as 0, classes without images that were predicted). Top-5 is undefined below five classes; precision and F1 are where
+    all images are of one class, since none can be taken for it wrongly; everything is, where there are no predictions
+    or one is not finite.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -85,7 +86,8 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
 def calibration_error(probabilities: NDArray[np.float64], labels: Labels) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over 15 equal bins of confidence.
 
-    Guo et al. (2017), arXiv:1706.04599, equation 3.
+    Guo et al. (2017), arXiv:1706.04599, equation 3, but for a confidence on the edge of two bins: it is in the upper
+    one, as in torchmetrics.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels

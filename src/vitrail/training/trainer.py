@@ -125,6 +125,7 @@ class Trainer:
     def small_side(self, step: int) -> int | None:
         """The side of the small images that a step sees; None where they have their full size."""
         config = self.train_config
+        assert config.small_side != "auto"
         return config.small_side if step < round(config.small_until * self.total_steps(step)) else None
 
     def train_step(self) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""What only a browser can say of a report: where its links lead, and what is left of it on paper."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import Browser, needs_browser
+from builders import Recipe, model_view, sample_view, write_inside, write_run
+
+from vitrail.report import write_report
+
+pytestmark = needs_browser
+
+_LINKS = """(async () => {
+  document.documentElement.style.scrollBehavior = "auto";
+  const missed = [];
+  for (const link of document.querySelectorAll("nav a")) {
+    scrollTo(0, 0);
+    link.click();
+    await new Promise(requestAnimationFrame);
+    const top = document.querySelector(link.hash).getBoundingClientRect().top;
+    const end = scrollY + innerHeight >= document.documentElement.scrollHeight - 1;
+    if (!(top >= -1 && (top < 100 || end))) missed.push([link.hash, top]);
+  }
+  return [document.querySelectorAll("nav a").length, missed];
+})()"""
+_PRINTED = """(() => {
+  const style = (found, name, part) => [...document.querySelectorAll(found)].map(e => getComputedStyle(e, part)[name]);
+  const tall = found => Math.max(...[...document.querySelectorAll(found)].map(e => e.getBoundingClientRect().height));
+  return {
+    grids: style(".cut", "printColorAdjust", "::after"),
+    bars: style(".bar", "printColorAdjust"),
+    headings: style("h2, h3", "breakAfter"),
+    frame: tall(".frames img") - tall(".still img"),
+  };
+})()"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = Recipe(epochs=4, steps_per_epoch=4, samples=6, mistakes=4)
+    directory = write_run(tmp_path_factory.mktemp("inside") / "run", recipe)
+    return write_report(write_inside(directory, recipe, model_view(), sample_view(10, recipe), epochs=5))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_links_of_the_menu_land_on_their_headings(browser: Browser, report: Path, width: int) -> None:
+    browser.open(report, width)
+    links, missed = browser.run(_LINKS)
+    assert links > 3
+    assert missed == []
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_on_paper_pictures_bars_and_the_last_frame_are_left(browser: Browser, report: Path) -> None:
+    browser.open(report, media="print")
+    printed = browser.run(_PRINTED)
+    assert set(printed["grids"]) == set(printed["bars"]) == {"exact"}
+    assert set(printed["headings"]) == {"avoid"}
+    assert abs(printed["frame"]) < 1
+
+
+def test_every_picture_is_printed(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    text = report.read_text(encoding="utf-8")
+    pictures = set(re.findall(r'<img src="([^"]+)"', text))
+    assert len(pictures) > 8
+    assert browser.pdf().count(b"/Subtype /Image") >= len(pictures)
