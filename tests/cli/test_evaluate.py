@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import vitrail
-from vitrail import files
+from vitrail import checkpoint, files
 from vitrail.classifier import load
 from vitrail.cli import run
 from vitrail.experiments import evaluating
@@ -193,6 +193,64 @@ def test_a_run_that_cannot_be_written_to_is_evaluated_elsewhere(pets, tmp_path, 
     assert run(["evaluate", str(directory), "--out", str(tmp_path / "o"), "--data", str(other)]) == 0
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["evaluation.json"]
     assert contents(directory) == before
+
+
+def test_of_data_with_splits_the_test_is_measured_and_nothing_is_needed_to_train(pets, tmp_path):
+    directory, _ = pets
+    new = images(tmp_path / "new", classes=("x", "dog", "owl"), count=4)
+    for place, name in (("val", "dog"), ("test", "dog"), ("test", "owl"), ("train", "dog")):
+        shutil.copytree(new / name, tmp_path / "other" / place / name)
+        for at, picture in enumerate(sorted((tmp_path / "other" / place / name).iterdir())):
+            Image.fromarray(np.full((9, 9, 3), 20 * at + len(place), np.uint8)).save(picture)
+    assert run(["evaluate", str(directory), "--data", str(tmp_path / "other")]) == 0
+    result = files.read_json(directory / "evaluation-other.json")
+    assert (result["split"], [of["images"] for of in result["per_class"]]) == ("test", [0, 4, 4])
+    shutil.rmtree(tmp_path / "other" / "train")
+    assert run(["evaluate", str(directory), "--data", str(tmp_path / "other")]) == 0
+    assert files.read_json(directory / "evaluation-other.json") == result
+
+
+def test_what_is_left_out_of_other_data_is_said(pets, tmp_path, capsys):
+    directory, _ = pets
+    (tmp_path / "new" / "dog").mkdir(parents=True)
+    for at in range(101):
+        Image.fromarray(np.full((4, 4), at, np.uint8)).save(tmp_path / "new" / "dog" / f"{at}.png")
+    shutil.copy(tmp_path / "new" / "dog" / "7.png", tmp_path / "new" / "dog" / "copy.png")
+    (tmp_path / "new" / "dog" / "broken.png").write_bytes(b"no image")
+    assert run(["evaluate", str(directory), "--data", str(tmp_path / "new")]) == 0
+    out = capsys.readouterr().out
+    assert "skipped 1 unreadable image: dog/broken.png" in out
+    assert "left out 1 copy of another image" in out
+
+
+def test_a_path_inside_a_run_and_an_empty_name_are_told_what_they_should_be(pets, capsys):
+    directory, data = pets
+    inside = directory / "checkpoints" / "step-00000002" / "model.safetensors"
+    for path in (inside, inside.parent, directory / "run.json"):
+        for verb in (["evaluate", str(path)], ["predict", str(path), str(data)], ["resume", str(path)]):
+            fails(verb, capsys, "is not a run", f"name the run's directory, {directory}")
+    fails(["evaluate", str(directory), "--data", ""], capsys, "the name of the data is empty")
+
+
+def test_a_model_that_is_not_trained_to_its_end_says_so(pets, capsys):
+    directory, data = pets
+    predict = ["predict", str(directory), str(data / "cat" / "1.png")]
+    assert run(predict) == 0
+    assert capsys.readouterr().err == ""
+    stored = files.read_json(directory / "run.json")
+    stored["config"]["train"]["epochs"] = 9
+    files.write_json(directory / "run.json", stored)
+    assert run(predict) == 0
+    assert "is not finished: its model has had 2 of 9 epochs" in capsys.readouterr().err
+
+
+def test_weights_that_are_no_numbers_answer_nothing(pets, capsys):
+    directory, data = pets
+    last = next(checkpoint.from_latest(directory / "checkpoints"))
+    next(iter(last.tensors["model"].values()))[:] = float("nan")
+    checkpoint.save(directory / "checkpoints", last)
+    for verb in (["predict", str(directory), str(data)], ["evaluate", str(directory)]):
+        fails(verb, capsys, str(directory), "not finite numbers")
 
 
 def in_16_bits(folder, times, count=10):
