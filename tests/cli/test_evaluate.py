@@ -253,6 +253,55 @@ def test_weights_that_are_no_numbers_answer_nothing(pets, capsys):
         fails(verb, capsys, str(directory), "not finite numbers")
 
 
+def test_folders_are_read_as_the_run_was_told_to_read_them(tmp_path, capsys, plain):
+    data, held = (
+        images(tmp_path / "x", classes=("a", "b")),
+        images(tmp_path / "held", classes=("a", "b"), size=(21, 24)),
+    )
+    for name in "ab":
+        (held / name).rename(data / name / "test")
+    out, again = str(tmp_path / "run"), ["evaluate", str(tmp_path / "run"), "--data", str(data)]
+    train = ["train", str(data), *TINY, "--epochs", "1", "--out", out]
+    fails(train, capsys, "a/, b/ hold test/ beside others", "--layout class-split", "--layout class that all belong")
+    assert run([*train, "--layout", "class-split"]) == 0
+    assert "read as: training images from */, test images from */test/; classes a, b" in capsys.readouterr().out
+    assert files.read_json(tmp_path / "run" / "run.json")["config"]["data"]["layout"] == "class-split"
+    (tmp_path / "run" / "evaluation.json").unlink()
+    assert run(["resume", out]) == 0
+    assert run(again) == 0
+    assert files.read_json(tmp_path / "run" / "evaluation.json")["images"] == 16
+    assert run([*again, "--layout", "class"]) == 0
+    assert files.read_json(tmp_path / "run" / "evaluation-x.json")["left_out"] == 16
+    moved = data.rename(tmp_path / "moved")
+    assert run([*again[:-1], str(moved)]) == 0
+    assert not (tmp_path / "run" / "evaluation-moved.json").exists()
+    moved.rename(data)
+    assert run(["doctor", str(data), "--layout", "class-split", "--out", str(tmp_path)]) == 0
+    fails(["doctor", str(data), "--out", str(tmp_path)], capsys, "cannot be trained on as it is")
+
+
+def test_an_out_among_the_images_is_refused(tmp_path, capsys, plain, monkeypatch):
+    data = images(tmp_path / "x", classes=("a", "b"))
+    assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    out, refused = ["--out", str(data / "new")], "lies in the folder of the images"
+    fails(["explain", str(tmp_path / "run"), str(data / "a" / "0.png"), *out], capsys, refused)
+    fails(["evaluate", str(tmp_path / "run"), "--layout", "class"], capsys, "--layout is for --data")
+    fails(["doctor", str(data), *out], capsys, refused)
+    monkeypatch.chdir(data)
+    assert run(["doctor", "."]) == 0
+    assert "no sheet of samples" in capsys.readouterr().err
+    assert sorted(path.name for path in data.iterdir()) == ["a", "b"]
+
+
+def test_class_names_are_the_same_in_either_form_of_unicode(tmp_path, capsys, plain):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    data = images(tmp_path / "x", classes=(decomposed, "tea"))
+    assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    other = images(tmp_path / "other", classes=(composed, "tea"), count=3)
+    assert run(["evaluate", str(tmp_path / "run"), "--data", str(other)]) == 0
+    assert files.read_json(tmp_path / "run" / "evaluation-other.json")["images"] == 6
+
+
 def in_16_bits(folder, times, count=10):
     for label in range(2):
         (folder / "ab"[label]).mkdir(parents=True)

@@ -18,6 +18,7 @@ from vitrail.configs import ViTConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.models.vit import ViT
+from vitrail.text import one_form
 
 _NEEDED = ("patch_embed.proj.weight", "norm.weight", "blocks.0.mlp.fc2.weight")
 
@@ -69,8 +70,9 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     result = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        form = one_form(name)
+        seen[form] = seen.get(form, 0) + 1
+        result.append(name if seen[form] == 1 else f"{name} ({seen[form]})")
     return tuple(result)
 
 

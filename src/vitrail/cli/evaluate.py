@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done
-from vitrail.cli.options import DataDir, Folder, parse
+from vitrail.cli.options import DataDir, Folder, Layout, parse
+from vitrail.errors import InputError
 from vitrail.text import plural, quoted
 
 _METRICS = ("accuracy", "top5", "auroc", "f1", "precision", "recall", "loss", "ece")
@@ -21,6 +22,7 @@ class Evaluate:
     """The directory of a run."""
     data: Annotated[str | None, arg(metavar="DATA", help_behavior_hint="")] = None
     """Other images, or where the run's own are now, as for train [the run's own test images]"""
+    layout: Layout = "auto"
     data_dir: DataDir = None
     out: Folder = None
     """A new or empty directory; nothing is then written into the run [the run]"""
@@ -33,13 +35,15 @@ def evaluate(argv: Sequence[str]) -> None:
     images. Images that trained or validated the model are left out.
     """
     options = parse(Evaluate, argv, evaluate)
+    if options.data is None and options.layout != "auto":
+        raise InputError("--layout is for --data")
     from vitrail import files
     from vitrail.experiments import evaluating
     from vitrail.interruption import interruptible_anywhere
     from vitrail.progress import say
 
     with interruptible_anywhere():
-        path = evaluating.evaluate(options.run, options.data, options.data_dir, options.out)
+        path = evaluating.evaluate(options.run, options.data, options.data_dir, options.out, options.layout)
     result = files.read_json(path)
     for name in _METRICS:
         if result[name] is not None:

@@ -63,7 +63,7 @@ def predict(argv: Sequence[str]) -> None:
             broken += _answer(classifier, some, options.top, options.json)
             advance(len(some))
     if passed_over:
-        warn(f"vitrail: passed over {plural(passed_over, 'file')} without an image's ending")
+        warn(f"vitrail: passed over {plural(passed_over, 'file that is no image', 'files that are no images')}")
     if broken:
         raise RunError(f"{broken:,} of {plural(len(files), 'image')} could not be read")
 

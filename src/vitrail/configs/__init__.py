@@ -4,7 +4,7 @@
 `RunConfig` has nothing left to choose: it is what `run.json` stores and all that `resume` needs.
 """
 
-from vitrail.configs.data import DataConfig
+from vitrail.configs.data import DataConfig, LayoutKind
 from vitrail.configs.models import CNNConfig, ModelConfig, Readout, ViTConfig
 from vitrail.configs.objectives import ClassificationConfig, ObjectiveConfig
 from vitrail.configs.runs import EarlierPlan, RunConfig
@@ -19,6 +19,7 @@ __all__ = [
     "ClassificationConfig",
     "DataConfig",
     "EarlierPlan",
+    "LayoutKind",
     "ModelConfig",
     "ObjectiveConfig",
     "Readout",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.configs import Size, as_size
+from vitrail.configs import LayoutKind, Size, as_size
 from vitrail.data import shapes
 from vitrail.data.argument import KNOWN, existing_path, source_name
 from vitrail.data.arrays import read_arrays, read_digits, read_published
@@ -75,16 +75,20 @@ class Source:
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
-def open_source(source: str | Path, data_dir: Path | None = None, to_train: bool = True) -> Source:
+def open_source(
+    source: str | Path, data_dir: Path | None = None, layout: LayoutKind = "auto", to_train: bool = True
+) -> Source:
     """Find out what a data argument holds.
 
     The images of a folder or an archive are all read through the first time; what was found is kept in `data_dir`.
 
     Args:
         source: one of `KNOWN`, or the path of a folder, .zip or .tar of class folders (with train/ and test/ or val/
-            or without), of a folder with MNIST's IDX files, or of CIFAR's binary archive, packed or unpacked.
+            or without), of a folder with MNIST's IDX files, of CIFAR's binary archive, packed or unpacked, or of an
+            .npz.
         data_dir: where downloads and decoded images are kept. By default what the environment variable
             VITRAIL_DATA_DIR names, else the user's cache folder.
+        layout: what the folders are, where they can be meant several ways.
         to_train: whether a model is to be trained on it: only measuring one, training images need not be there.
 
     Raises:
@@ -98,7 +102,7 @@ def open_source(source: str | Path, data_dir: Path | None = None, to_train: bool
     data_dir = data_dir_or_default(data_dir)
     if source in KNOWN:
         return from_arrays(str(source), *read_published(str(source), data_dir), data_dir)
-    location = locate(existing_path(source), data_dir)
+    location = locate(existing_path(source), data_dir, layout)
     found = find(location, data_dir, tolerant=not to_train)
     if isinstance(found, Source):
         return found
@@ -115,7 +119,7 @@ def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source |
     if found := recall(location.kept):
         return found
     listing = location.files()
-    if arrays := read_arrays(listing):
+    if arrays := read_arrays(listing, location.kept):
         return from_arrays(source_name(location.path), *arrays, data_dir)
     return survey(location, listing, tolerant)
 
@@ -145,6 +149,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
         digests=partial(_digests, arrays.images),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
+        notes=arrays.notes,
     )
 
 

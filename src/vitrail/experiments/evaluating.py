@@ -12,13 +12,13 @@ from numpy import ndarray
 
 from vitrail import files, hardware
 from vitrail.classifier import Classifier, load, predict_logits
+from vitrail.configs import LayoutKind
 from vitrail.configs.serialization import run_from_json
-from vitrail.data.argument import lasting
+from vitrail.data.argument import lasting, refuse_below_data
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.layout import TEST
 from vitrail.data.sources import Source, open_source
 from vitrail.data.tones import misfit
-from vitrail.data.tree import one_form
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared, hashes, is_data_of
 from vitrail.experiments.run import reopen, require_finished, resolve_again
@@ -26,7 +26,7 @@ from vitrail.experiments.testing import run_test, summary
 from vitrail.progress import say, track, warn
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
-from vitrail.text import plural
+from vitrail.text import one_form, plural
 from vitrail.training import metrics
 
 
@@ -44,7 +44,13 @@ class Measured:
     """How many the model has seen; None where that is not known."""
 
 
-def evaluate(directory: Path, data: str | None = None, data_dir: Path | None = None, out: Path | None = None) -> Path:
+def evaluate(
+    directory: Path,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    out: Path | None = None,
+    layout: LayoutKind = "auto",
+) -> Path:
     """Measure a model, and write what `evaluation.json` holds; the file written.
 
     Args:
@@ -52,18 +58,19 @@ def evaluate(directory: Path, data: str | None = None, data_dir: Path | None = N
         data: other images, of which those that the model has seen are left out; or where the run's own are now.
         data_dir: where downloads and decoded images are kept.
         out: a new or empty directory for the file; nothing then is written into `directory`.
+        layout: what the folders of `data` are, where they can be meant several ways.
 
     Raises:
         InputError: `directory` is an unfinished run whose test is to come, or has no data of its own and none is
             given; the data cannot be used, has classes that the model does not know, or only images that it has seen.
     """
     run = Run(directory)
-    _ = run.info
+    refuse_below_data(out, run.info and run.data.get("source"))
     if out is None:
         files.check_writable(directory, "; write elsewhere by --out DIR")
     elif files.expanded(out).exists():
         files.claim(out, "name another --out")
-    source = other_source(run, data, data_dir)
+    source = other_source(run, data, data_dir, layout)
     if data is None or source is None:
         return _again(run, reopen(directory, to_train=False, data=data, data_dir=data_dir), out)
     classifier = load(directory)
@@ -103,16 +110,23 @@ def _again(run: Run, prepared: Prepared, out: Path | None) -> Path:
     return place / EVALUATION
 
 
-def other_source(run: Run, data: str | None, data_dir: Path | None) -> Source | None:
+def other_source(run: Run, data: str | None, data_dir: Path | None, layout: LayoutKind = "auto") -> Source | None:
     """What `data` holds; None where there is none, or it holds the images that the run began with."""
     if data is None:
         return None
-    source, info = open_source(data, data_dir, to_train=False), run.info
-    if run.trained_here:
-        began_with = run_from_json(run.config).data, info["fingerprint"], info.get("content")
-        if is_data_of(source, *began_with):
-            return None
-    return source
+    if not run.trained_here:
+        return open_source(data, data_dir, layout, to_train=False)
+    own, info = run_from_json(run.config).data, run.info
+    if layout == "auto" and own.layout != "auto":
+        # Folders that the run was told how to read are read so again.
+        with suppress(InputError):
+            source = open_source(data, data_dir, own.layout, to_train=False)
+            if is_data_of(source, own, info["fingerprint"], info.get("content")):
+                return None
+            if lasting(data) == own.source:
+                return source
+    source = open_source(data, data_dir, layout, to_train=False)
+    return None if is_data_of(source, own, info["fingerprint"], info.get("content")) else source
 
 
 def measured_on(classifier: Classifier, run: Run, source: Source, data: str) -> Measured:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from vitrail import checkpoint, files
 from vitrail.classifier import Classifier, Picture, Precision, load, predict_logits
+from vitrail.configs import LayoutKind
 from vitrail.data import shapes
-from vitrail.data.argument import lasting
+from vitrail.data.argument import lasting, refuse_below_data
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.tree import one_form
 from vitrail.errors import InputError, nearest
 from vitrail.experiments.evaluating import measured_on, other_source
 from vitrail.experiments.run import reopen
@@ -36,7 +36,7 @@ from vitrail.progress import track
 from vitrail.report.explanation_page import explanation_figures, explanation_page, show_explanation
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import ARRAYS, EXPLANATION, FAITHFULNESS, FIGURES, PAGE, on_other_data
-from vitrail.text import listed, plural, slug
+from vitrail.text import listed, one_form, plural, slug
 
 COUNT = 200
 """Images that faithfulness is measured on."""
@@ -148,6 +148,7 @@ def check(
     Raises InputError as `explain` does.
     """
     classifier = load(run)
+    refuse_below_data(Path(out) if out else None, Run(Path(run)).data.get("source"))
     chosen = choose_methods(classifier, methods)
     label = None if target is None else find_class(classifier, target)
     _check_choice(classifier, layer, head)
@@ -167,6 +168,7 @@ def measure_faithfulness(
     methods: Sequence[str] | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
+    layout: LayoutKind = "auto",
 ) -> tuple[Faithfulness, Path]:
     """How far each attribution method's maps of this model are to be believed; and the file that says so.
 
@@ -182,6 +184,7 @@ def measure_faithfulness(
         methods: as for `explain`.
         data_dir: where downloads and decoded images are kept.
         seed: of the controls and of the randomised model.
+        layout: what the folders of `data` are, where they can be meant several ways.
 
     Raises:
         InputError: for what cannot be used, such as data of which the model classifies no image rightly, or a file
@@ -193,7 +196,7 @@ def measure_faithfulness(
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
     path = directory / FAITHFULNESS
-    stranger = other_source(Run(directory), data, data_dir)
+    stranger = other_source(Run(directory), data, data_dir, layout)
     if data is not None and stranger is not None:
         taken = path.is_file() and files.read_json(path).get("data") != lasting(data)
         if taken or Run(directory).trained_here:

@@ -101,9 +101,10 @@ class Loader:
         """A run with its images. Raises InputError where they have changed since `resolve`."""
 
         def opened() -> Source:
-            source = open_source(resolved.config.data.source, resolved.data_dir)
+            of = resolved.config.data
+            source = open_source(of.source, resolved.data_dir, of.layout)
             if source.content != resolved.content:
-                raise InputError(f"the images of {resolved.config.data.source} have just changed: begin again")
+                raise InputError(f"the images of {of.source} have just changed: begin again")
             return source
 
         dataset = self._dataset(resolved.content, resolved.preprocessing.framing, opened)
@@ -134,7 +135,7 @@ def resolve(
 
     Raises InputError for what cannot be used, and for data whose fingerprint is not `began_with`.
     """
-    source = open_source(data.source, data_dir)
+    source = open_source(data.source, data_dir, data.layout)
     notes = list(source.notes)
     if model is None:
         model = choose_model(source.native_size)

@@ -23,7 +23,7 @@ from vitrail import files, hardware
 from vitrail.classifier import load
 from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
-from vitrail.data.argument import KNOWN, lasting
+from vitrail.data.argument import KNOWN, lasting, refuse_below_data
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments.lengthening import lengthened, set_test_aside
@@ -55,15 +55,6 @@ def _can_go_on(directory: Path) -> bool:
     with suppress(InputError):
         return (run.begun and run.trained_here) or bool(runs_in(directory))
     return False
-
-
-def refuse_below_data(out: Path | None, source: str) -> None:
-    """Raises InputError for a directory in the folder of the images, where its pictures would be taken for theirs."""
-    if out is None or source in KNOWN:
-        return
-    folder = files.expanded(Path(source)).resolve()
-    if folder.is_dir() and files.expanded(out).resolve().is_relative_to(folder):
-        raise InputError(f"--out {out} lies in the folder of the images, {source}: name a directory outside it")
 
 
 @contextmanager
