@@ -297,7 +297,7 @@ def test_class_names_are_the_same_in_either_form_of_unicode(tmp_path, capsys, pl
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     data = images(tmp_path / "x", classes=(decomposed, "tea"))
     assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
-    other = images(tmp_path / "other", classes=(composed, "tea"), count=3)
+    other = images(tmp_path / "other", classes=(composed, "tea"), count=3, size=(21, 24))
     assert run(["evaluate", str(tmp_path / "run"), "--data", str(other)]) == 0
     assert files.read_json(tmp_path / "run" / "evaluation-other.json")["images"] == 6
 

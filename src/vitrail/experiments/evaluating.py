@@ -37,7 +37,6 @@ class Measured:
     dataset: ImageDataset
     indices: Int[ndarray, " n"]
     """Of those that are measured."""
-    name: str
     split: str
     """"test" where the data has test images, else "all"."""
     left_out: int | None
@@ -65,7 +64,7 @@ def evaluate(
             given; the data cannot be used, has classes that the model does not know, or only images that it has seen.
     """
     run = Run(directory)
-    refuse_below_data(out, run.info and run.data.get("source"))
+    refuse_below_data(out, run.data.get("source"))
     if out is None:
         files.check_writable(directory, "; write elsewhere by --out DIR")
     elif files.expanded(out).exists():
@@ -75,7 +74,7 @@ def evaluate(
         return _again(run, reopen(directory, to_train=False, data=data, data_dir=data_dir), out)
     classifier = load(directory)
     measured = measured_on(classifier, run, source, data)
-    path = on_other_data(directory / EVALUATION, measured.name, lasting(data))
+    path = on_other_data(directory / EVALUATION, source.name, lasting(data))
     model = classifier.model.to(hardware.choose_device("auto"))
     with track("evaluating", len(measured.indices), "images") as advance:
         logits = predict_logits(model, measured.dataset, measured.indices, classifier.preprocessing, advance=advance)
@@ -157,7 +156,7 @@ def measured_on(classifier: Classifier, run: Run, source: Source, data: str) -> 
         if not len(new):
             raise InputError(
                 f"all {plural(left_out, 'image')} of {source.name} trained or validated the model: there is none left "
-                f"to measure it on; leave out --data to measure on those held out"
+                "to measure it on; leave out --data to measure on those held out"
             )
         if left_out:
             say(f"  left out {plural(left_out, 'image')} that trained or validated the model")
@@ -170,7 +169,7 @@ def measured_on(classifier: Classifier, run: Run, source: Source, data: str) -> 
     place = np.array([known.index(one_form(name)) for name in source.class_names])
     loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
     dataset = ImageDataset(loaded.images, place[loaded.labels])
-    return Measured(dataset, indices, source.name, "test" if is_test.any() else "all", left_out)
+    return Measured(dataset, indices, "test" if is_test.any() else "all", left_out)
 
 
 def _seen(run: Run) -> UInt64[ndarray, " n"] | None:

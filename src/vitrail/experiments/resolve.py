@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt64
 from numpy import ndarray
 from torch import Tensor
 
-from vitrail.configs import DataConfig, EarlierPlan, ModelConfig, RunConfig, TrainConfig
+from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
 from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
 from vitrail.data.decoding import Framing
@@ -126,7 +126,6 @@ def resolve(
     began_with: str | None = None,
     loader: Loader | None = None,
     tones: Tones | None = None,
-    earlier: tuple[EarlierPlan, ...] = (),
 ) -> Resolved:
     """Open the data and choose all that was left open, which is from then on part of the configuration.
 
@@ -170,7 +169,7 @@ def resolve(
         mean, std = loader.measure(source, framing, splits.train)
         data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
     return Resolved(
-        config=RunConfig(data, model, train, model_name or "custom", earlier),
+        config=RunConfig(data, model, train, model_name or "custom"),
         splits=splits,
         preprocessing=preprocessing_for(data, source.channels, tones),
         class_names=source.class_names,

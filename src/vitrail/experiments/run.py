@@ -111,15 +111,9 @@ def resume(
 ) -> Run:
     """Go on with an interrupted run, or complete what a finished one lacks; see `complete`.
 
-    Args:
-        directory: the run's.
-        report: whether to summarise and report in the end.
-        observe: what to record of the model.
-        data: where the run's images are now, from here on.
-        epochs: another number of epochs than planned; see `lengthened`.
+    `data` is where its images are from now on, `epochs` another number of them than planned; see `lengthened`.
 
-    Raises:
-        InputError: there is no `run.json`, or the data is not what the run began with.
+    Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
     if data is not None or epochs is not None:
         _amend(directory, data, epochs)
@@ -238,19 +232,9 @@ def resolve_again(
             f"the images of {directory} are no longer at {source}: say where by --data, or once for all by "
             f"'vitrail resume {quoted(directory)} --data PATH'"
         )
-    images = dataclasses.replace(config.data, source=source)
+    images, tones = dataclasses.replace(config.data, source=source), preprocessing.tones
     try:
-        resolved = resolve(
-            images,
-            config.model,
-            config.train,
-            data_dir,
-            config.model_name,
-            began_with,
-            loader,
-            preprocessing.tones,
-            config.earlier,
-        )
+        resolved = resolve(images, config.model, config.train, data_dir, config.model_name, began_with, loader, tones)
         # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
         if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
             raise OtherData(f"the images of {source} have changed since {directory} began")
@@ -259,7 +243,7 @@ def resolve_again(
         if data is not None:
             cure = "the same files in the same class folders are needed"
         raise OtherData(f"{error}: {cure}") from error
-    return resolved
+    return dataclasses.replace(resolved, config=dataclasses.replace(resolved.config, earlier=config.earlier))
 
 
 def complete(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
