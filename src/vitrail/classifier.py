@@ -146,9 +146,13 @@ def load(directory: str | Path) -> Classifier:
             with torch.device("meta"):
                 model = build_model(model_from_json(stored["config"]["model"]))
             model.load_state_dict(candidate.tensors["model"], assign=True)
+            if not all(bool(tensor.isfinite().all()) for tensor in candidate.tensors["model"].values()):
+                raise InputError(f"{directory} has weights that are not finite numbers: its model has no answers")
             class_names = tuple(map(str, stored["class_names"]))
             if len(class_names) != model.config.num_classes:
                 raise ValueError(f"{len(class_names)} class names for {model.config.num_classes} classes")
+            if (done := candidate.state.get("epochs", 0)) < (run.planned_epochs or 0):
+                warn(f"vitrail: {directory} is not finished: its model has had {done} of {run.planned_epochs} epochs")
             preprocessing = Preprocessing.from_json(stored["preprocessing"])
             return Classifier(model.eval(), preprocessing, class_names, Adoption.of(stored))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
