@@ -38,8 +38,11 @@ deviation over seeds. Train and validation values are of the last epoch; the tes
 chosen by it (`annotated-600` validates on its test images, as its source does). Training accuracy is the mean over the
 epoch's batches, with dropout and augmentation. The time is that of the training passes, on machines that did not always
 rest otherwise; preparing, compiling, validating and saving come on top of it. Epochs or seeds in brackets are how far a
-recipe went before it was interrupted, and `vitrail resume` of its directory goes on. What is published was taken down
-from a walk-through, a comparison and a tutorial without their names, so that it cannot be checked against them.
+recipe went before it was interrupted, and `vitrail resume` of its directory goes on.
+
+What is published comes from these, of which not all name author or year: for `annotated-600` A. B. Srinivasan and V. R.
+Ramesh Kutti, "Annotation of Vision Transformer", Illinois Institute of Technology, a report; for `compare-180` "Vision
+Transformers", slides on a ViT and a CNN on CIFAR-10; for `vit-15` a tutorial on "VIT" with a listing of ViT-B/16.
 """
 
 CURVES = "recipes.svg"
@@ -48,7 +51,9 @@ _CURVES_SHOW = "Validation accuracy by minutes of training, a line for each reci
 _FIGURES = """\
 ## Figures of the literature
 
-Drawn from the trained models of a recipe. The number after ± is half of the 95 % interval of the mean over seeds.
+After Dosovitskiy et al. (2021), and "Vision Transformers", slides of Dripta MJ, Ramakrishna Mission Vivekananda
+Educational and Research Institute. Drawn from the trained models of a recipe. The number after ± is half of the 95 %
+interval of the mean over seeds.
 """
 
 _STUDIES = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def quoted(path: Path | str) -> str:
     """A path as a shell takes it."""
     return shlex.quote(str(path))
+
+
+def one_form(name: str) -> str:
+    """A name in Unicode's composed form (NFC), in which names from a Mac and from Linux are equal."""
+    return unicodedata.normalize("NFC", name)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

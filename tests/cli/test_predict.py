@@ -58,7 +58,7 @@ def test_a_folder_a_pattern_and_a_file_are_answered_and_a_broken_picture_is_coun
     assert lines[3]["predictions"] == lines[5]["predictions"]
     broken, passed_over, counted = err.splitlines()
     assert str(folder / "img3.png") in broken
-    assert "1 file without" in passed_over
+    assert "1 file that is no image" in passed_over
     assert "1 of 7 images could not be read" in counted
     assert run(["predict", str(finished), str(folder / "img3.png"), str(folder / "img2.PNG")]) == 1
     assert "img2.PNG" in capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_arguments_are_checked_before_torch_is_imported(finished, tmp_path):
         (tmp_path, "x.png", "is not a run"),
         (finished, tmp_path / "x.png", "x.png: no such file or folder"),
         (finished, tmp_path / "*.png", "*.png: nothing matches"),
-        (finished, tmp_path / "empty", "no file in this folder"),
+        (finished, tmp_path / "empty", "there is no image in this folder"),
     ]
     program = (
         "import sys; from vitrail.cli import run; code = run(sys.argv[1:]); "

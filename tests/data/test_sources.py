@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -29,8 +28,8 @@ from data_builders import (
 )
 from PIL import Image
 
-from vitrail.data import archives, cache, decoded, downloads, pixels, survey
-from vitrail.data.layout import TEST, TRAIN
+from vitrail.data import archives, cache, decoded, downloads, location, pixels, survey
+from vitrail.data.layout import TEST, TRAIN, arrange
 from vitrail.data.sources import open_source
 from vitrail.errors import InputError
 
@@ -61,7 +60,8 @@ def test_the_same_images_come_from_a_folder_and_every_archive(tmp_path, data_dir
     assert source.class_names == ("cat", "dog")
     assert source.labels.tolist() == [0, 0, 1, 1, 0, 0, 0, 1, 1, 1]
     assert source.split.tolist() == [TEST] * 4 + [TRAIN] * 6
-    assert (source.native_size, source.channels, source.skipped, source.notes) == ((6, 6), 3, (), ())
+    assert (source.native_size, source.channels, source.skipped) == ((6, 6), 3, ())
+    assert source.notes == ("read as: training images from train/, test images from test/; classes cat, dog",)
     images = source.load((6, 6))
     assert len(images) == 10
     bytes_of = {name.removeprefix("./"): data for name, data in content.items()}
@@ -131,15 +131,17 @@ class TestCache:
         assert np.array_equal(first.labels, second.labels)
         assert list(first.image_names) == list(second.image_names)
 
-    def test_what_earlier_rules_made_of_the_folders_is_found_out_again(self, tmp_path, data_dir):
-        path = write_tree(tmp_path / "x", split_files(training_set=4, test_set=2))
-        assert open_source(path, data_dir).class_names == ("cat", "dog")
-        [kept] = data_dir.glob("decoded/*/survey.json")
-        stored = json.loads(kept.read_text("utf-8"))
-        del stored["reading"]
-        stored["layout"]["class_names"] = ["test_set", "training_set"]
-        kept.write_text(json.dumps(stored), "utf-8")
-        assert open_source(path, data_dir).class_names == ("cat", "dog")
+    def test_nothing_is_used_that_was_kept_under_other_rules_for_folders(self, tmp_path, data_dir, monkeypatch):
+        path = write_tree(tmp_path / "x", split_files(training_set=4, test_set=2) | {"pred/1.png": encoded(noise(7))})
+        with monkeypatch.context() as earlier:
+            earlier.setattr(location, "_READING", location._READING - 1)
+            earlier.setattr(survey, "arrange", lambda names, *_: arrange(names, layout="class"))
+            before = open_source(path, data_dir)
+            assert before.class_names == ("pred", "test_set", "training_set")
+            before.load(6)
+        now = open_source(path, data_dir)
+        assert now.class_names == ("cat", "dog")
+        assert len(now.load(6).images) == len(now.labels) == 12
 
     def test_what_was_written_into_the_folder_changes_nothing(self, tmp_path, data_dir):
         path = write_tree(tmp_path / "x", small_files())
@@ -231,7 +233,7 @@ class TestCache:
         path = write_tree(tmp_path / "x", idx_files()[0])
         in_memory = open_source(path, data_dir).load(40).images
         assert not list(data_dir.rglob("*.npy"))
-        monkeypatch.setattr(pixels, "_LARGE", in_memory.nbytes - 1)
+        monkeypatch.setattr(pixels, "LARGE", in_memory.nbytes - 1)
         mapped = open_source(path, data_dir).load(40).images
         assert isinstance(mapped, np.memmap)
         assert np.array_equal(mapped, in_memory)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from vitrail.data.argument import refuse_below_data
 from vitrail.errors import InputError
-from vitrail.experiments.run import refuse_below_data
 
 
 def test_an_out_below_the_images_is_refused(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import torch
 
 from vitrail import files
 from vitrail.cli import run
-from vitrail.configs import AugmentConfig, ClassificationConfig, DataConfig, RunConfig, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, ClassificationConfig, DataConfig, RunConfig, TrainConfig
 from vitrail.errors import InputError, Interrupted
 from vitrail.experiments import plan as plans
 from vitrail.experiments import run as runs
@@ -206,13 +206,13 @@ def test_flags_beat_the_recipe_and_the_recipe_beats_what_is_chosen(monkeypatch):
     assert train == dataclasses.replace(recipe.train, lr=0.1, seed=3)
     data, model, train = parsed("--model", "vit-compare", "--image-size", "64", "--augment")
     assert (data.image_size, model) == ((64, 64), dataclasses.replace(preset("vit-compare"), image_size=64))
-    assert train == dataclasses.replace(recipe.train, augment=AugmentConfig())
+    assert train == dataclasses.replace(recipe.train, augment=RECOMMENDED.augment)
     _, _, train = parsed("--augment", "--train.augment.policy", "trivialaugment")
-    assert train.augment == AugmentConfig(policy="trivialaugment")
+    assert train.augment == dataclasses.replace(RECOMMENDED.augment, policy="trivialaugment")
     _, _, train = parsed("--augment", "--train.augment.flip", "False")
-    assert train.augment == AugmentConfig(flip=False)
+    assert train.augment == dataclasses.replace(RECOMMENDED.augment, flip=False)
     _, _, train = parsed("--augment", "--no-augment", "--train.augment.crop", "4")
-    assert train.augment == AugmentConfig(crop=4, flip=False)
+    assert train.augment == dataclasses.replace(NO_AUGMENTATION, crop=4)
     data, *_ = parsed("--model.patch-size", "8", "--image-size", "40", "--image-size", "48")
     assert data.image_size == (48, 48)
     data, model, _ = parsed("--model.patch-size", "6", "--image-size", "36")

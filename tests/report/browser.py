@@ -45,7 +45,9 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self.rest:
-            self.rest += os.read(self.answers, 2**20)
+            read = os.read(self.answers, 2**20)
+            assert read, "the browser has ended"
+            self.rest += read
         message, self.rest = self.rest.split(b"\0", 1)
         return dict(json.loads(message))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitrail.cli.options import Data, DataDir, Folder, parse
+from vitrail.cli.options import Data, DataDir, Folder, Layout, parse
 from vitrail.errors import InputError
 from vitrail.text import quoted
 
@@ -14,6 +14,7 @@ class Doctor:
     data: Data
     out: Folder = None
     """For the sheet of ten samples per class [the current directory]"""
+    layout: Layout = "auto"
     data_dir: DataDir = None
 
 
@@ -24,15 +25,19 @@ def doctor(argv: Sequence[str]) -> None:
     cannot be trained on.
     """
     options = parse(Doctor, argv, doctor)
+    from vitrail.data.argument import is_below_data, refuse_below_data
     from vitrail.data.doctor import examine
     from vitrail.plots import sample_sheet
     from vitrail.progress import say, warn
 
-    diagnosis = examine(options.data, options.data_dir)
+    refuse_below_data(options.out, options.data)
+    diagnosis = examine(options.data, options.data_dir, options.layout)
     for line in diagnosis.to_lines():
         say(line)
-    if diagnosis.samples:
-        folder = options.out or Path()
+    folder = options.out or Path()
+    if is_below_data(folder, options.data):
+        warn("no sheet of samples: the current directory lies in the folder of the images; name another by --out")
+    elif diagnosis.samples:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file: name a directory by --out")
         sheet = folder / f"{diagnosis.name}-samples.png"

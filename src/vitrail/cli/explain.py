@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done, show
-from vitrail.cli.options import Count, DataDir, Folder, Name, parse
+from vitrail.cli.options import Count, DataDir, Folder, Layout, Name, parse
 from vitrail.errors import InputError
 from vitrail.text import quoted
 
@@ -38,7 +38,8 @@ class Explain:
     count: Count = None
     """Measure on so many test images [200]"""
     data: Name = None
-    """Measure on this data, as for train [the run's own]"""
+    """Measure on this data, as for train, or where the run's own is now [the run's own]"""
+    layout: Layout = "auto"
     data_dir: DataDir = None
 
 
@@ -51,14 +52,19 @@ def explain(argv: Sequence[str]) -> None:
     options = parse(Explain, argv, explain)
     if not (options.images or options.faithfulness):
         raise InputError("no images were given; see 'vitrail explain --help'")
-    if not options.faithfulness and (options.data or options.data_dir or options.count is not None):
-        raise InputError("--data, --data-dir and --count are for --faithfulness")
+    if not options.faithfulness and (
+        options.data or options.data_dir or options.layout != "auto" or options.count is not None
+    ):
+        raise InputError("--data, --data-dir, --layout and --count are for --faithfulness")
     if not options.images and (options.target or options.out or (options.layer, options.head) != (None, None)):
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
+    from vitrail.data.argument import refuse_below_data
     from vitrail.experiments import explaining
+    from vitrail.interruption import interruptible_anywhere
     from vitrail.runs.directory import Run
     from vitrail.runs.layout import FAITHFULNESS, FIGURES
 
+    refuse_below_data(options.out, options.data)
     run, files = options.run, []
     names = ("run", "images", "methods", "layer", "head", "target", "out")
     wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
@@ -66,7 +72,10 @@ def explain(argv: Sequence[str]) -> None:
         if options.images:
             explaining.check(**wanted)
         count = explaining.COUNT if options.count is None else options.count
-        found, path = explaining.measure_faithfulness(run, options.data, count, options.methods, options.data_dir)
+        with interruptible_anywhere():
+            found, path = explaining.measure_faithfulness(
+                run, options.data, count, options.methods, options.data_dir, layout=options.layout
+            )
         _show(found)
         files.append(path)
     if not options.images:
@@ -74,7 +83,8 @@ def explain(argv: Sequence[str]) -> None:
         shows = path.name == FAITHFULNESS and Run(run).report.is_file()
         done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
-    made = explaining.explain(**wanted)
+    with interruptible_anywhere():
+        made = explaining.explain(**wanted)
     _say_predictions(made.explanations, made.class_names)
     figures = made.directory / FIGURES
     done(*files, made.page, made.arrays, figures, then=f"open {quoted(made.page)} in a browser")

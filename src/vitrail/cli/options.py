@@ -16,7 +16,7 @@ from typing import Annotated, Any, Required, TypedDict, TypeVar, get_args, get_o
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
-from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, DataConfig, Size, TrainConfig
+from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, DataConfig, LayoutKind, Size, TrainConfig
 from vitrail.configs.offered import EVERYDAY, FLAT
 from vitrail.errors import InputError
 
@@ -55,6 +55,8 @@ Out = Annotated[Path | None, arg(metavar="DIR", help=_OUT, help_behavior_hint=""
 _DATA_DIR = "For downloads and decoded images [VITRAIL_DATA_DIR, or the user's cache]"
 DataDir = Annotated[Path | None, arg(metavar="DIR", help=_DATA_DIR, help_behavior_hint="")]
 Data = Positional[Annotated[str, arg(metavar="DATA", help=field_docs(DataConfig)["source"], help_behavior_hint="")]]
+
+Layout = Annotated[LayoutKind, arg(help=field_docs(DataConfig)["layout"], help_behavior_hint="")]
 
 
 def option(kind: Any, text: str, value: Any = None) -> Any:

@@ -87,7 +87,7 @@ def predict(argv: Sequence[str]) -> None:
         say(f"answered {plural(len(files) - broken, 'image')}{few}")
         say(f"wrote {options.out}")
     if passed_over:
-        warn(f"vitrail: passed over {plural(passed_over, 'file')} without an image's ending")
+        warn(f"vitrail: passed over {plural(passed_over, 'file that is no image', 'files that are no images')}")
     if broken:
         raise RunError(f"{broken:,} of {plural(len(files), 'image')} could not be read")
 

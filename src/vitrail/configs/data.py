@@ -8,14 +8,20 @@ from typing import Literal
 from vitrail.configs.offered import Everyday, Flat
 from vitrail.configs.validation import Size, as_size, check_kinds, require, require_positive, require_seed
 
+LayoutKind = Literal["auto", "class", "split-class", "class-split"]
+"""What the folders of a tree are, from the top down; or that its names and contents tell."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """Which images, which of them, and how they become arrays."""
 
     source: Everyday[str]
-    """digits, shapes, mnist, fashion-mnist, cifar10, cifar100, or a folder, .zip or .tar with a folder of images per
-    class. Images of several sizes: shorter side resized, then centre crop."""
+    """digits, shapes, mnist, fashion-mnist, cifar10, cifar100, an .npz, or a folder, .zip or .tar with a folder of
+    images per class. Images of several sizes: shorter side resized, then centre crop."""
+    layout: Flat[LayoutKind] = "auto"
+    """What folders are from the top down, where they can be meant several ways: classes; splits and in them classes;
+    or classes and in them splits"""
     train_subset: Everyday[int | None] = None
     """Train on N images, every class in proportion [all]"""
     test_subset: Everyday[int | None] = None

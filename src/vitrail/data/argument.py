@@ -9,6 +9,7 @@ from pathlib import Path
 from vitrail.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES
 from vitrail.data.downloads import PUBLISHED
 from vitrail.errors import InputError
+from vitrail.files import expanded
 from vitrail.text import shown, slug
 
 KNOWN = ("digits", "shapes", *PUBLISHED)
@@ -17,6 +18,8 @@ KNOWN = ("digits", "shapes", *PUBLISHED)
 
 def existing_path(source: str | Path) -> Path:
     """The absolute path of a data argument that is no known name. Raises InputError where there is no such file."""
+    if not str(source):
+        raise InputError("the name of the data is empty: name a data set, a folder or an archive")
     path = Path(source)
     try:
         path = path.expanduser()
@@ -41,7 +44,7 @@ def lasting(source: str) -> str:
 def source_name(path: Path) -> str:
     """The last part of a path without its suffix, as a slug."""
     name = path.name.lower()
-    for suffix in sorted((*ZIP_SUFFIXES, *TAR_SUFFIXES), key=len, reverse=True):
+    for suffix in sorted((*ZIP_SUFFIXES, *TAR_SUFFIXES, ".npz"), key=len, reverse=True):
         if path.is_file() and name.endswith(suffix):
             return slug(path.name[: -len(suffix)])
     return slug(path.name)
@@ -53,6 +56,20 @@ def shown_source(source: str) -> str:
         return source
     last = Path(source).name
     return f"./{last}" if last in KNOWN else last
+
+
+def is_below_data(out: Path, source: str | None) -> bool:
+    """Whether a directory is in the folder of the images, where its pictures would be taken for theirs."""
+    if source is None or source in KNOWN:
+        return False
+    folder = expanded(Path(source)).resolve()
+    return folder.is_dir() and expanded(out).resolve().is_relative_to(folder)
+
+
+def refuse_below_data(out: Path | None, source: str | None) -> None:
+    """Raises InputError for an --out that is below the data."""
+    if out is not None and is_below_data(out, source):
+        raise InputError(f"--out {out} lies in the folder of the images, {source}: name a directory outside it")
 
 
 def data_option(source: str, own: str) -> str:

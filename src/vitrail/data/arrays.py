@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitrail.data import cifar, idx
+from vitrail.data import cifar, idx, npz
 from vitrail.data.downloads import fetch
 from vitrail.data.location import locate
 from vitrail.data.members import Listing, list_folder, read_member
@@ -21,21 +21,25 @@ _FASHION_CLASSES = (
 )
 
 
-def read_arrays(listing: Listing) -> tuple[str, LabelledArrays] | None:
-    """The IDX or CIFAR files in a folder or archive: what they are, in words, and their content; None without any.
+def read_arrays(listing: Listing, kept: Path) -> tuple[str, LabelledArrays] | None:
+    """The arrays in a folder or archive (IDX, CIFAR, NumPy): what they are, in words, and their content; None without.
+
+    Large ones are kept in the folder `kept`.
 
     Raises InputError where one is missing or damaged, there are several sets, or the archive must not be used.
     """
     by_folder: dict[str, list[str]] = {}
     for member in listing.members:
         by_folder.setdefault(member.name.rpartition("/")[0], []).append(member.name)
-    for kind, module in (("IDX files", idx), ("CIFAR binary batches", cifar)):
+    for kind, module in (("IDX files", idx), ("CIFAR binary batches", cifar), ("NumPy arrays", npz)):
         found_in = {folder: found for folder, names in by_folder.items() if (found := module.find(names))}
         if len(found_in) > 1:
             raise InputError(f"there are {kind} in several folders ({listed(found_in)}): give the path of one")
         for found in found_in.values():
             if listing.problems:
                 raise InputError(listing.problems[0])
+            if module is npz:
+                return kind, npz.read(found, listing, kept)
             return kind, module.read(found, {name: _bytes(listing, name) for name in found.values()})
     return None
 
@@ -57,7 +61,7 @@ def read_published(name: str, data_dir: Path) -> tuple[str, LabelledArrays]:
         # The folder may hold a copy of a file that is not the published one, beside the one that is.
         whole, names = list_folder(paths[0].parent), {path.name for path in paths}
         listing = replace(whole, members=tuple(m for m in whole.members if m.name in names))
-    found = read_arrays(listing)
+    found = read_arrays(listing, data_dir)
     if found is None:
         raise InputError(f"{paths[0]}: there is no CIFAR batch in it")
     kind, arrays = found

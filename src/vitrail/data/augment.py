@@ -89,10 +89,11 @@ def augment(
         pad = min(config.crop or 0, *(side - 1 for side in images.shape[-2:]))
         images = crop_and_flip(images, pad, bool(config.flip))
     x = images
-    if config.policy != "none" or config.color_jitter > 0:
+    policy = config.policy or "none"
+    if policy != "none" or config.color_jitter > 0:
         x = images.float() / 255
-        if config.policy != "none":
-            x = apply_policy(x, config.policy, config.policy_version)
+        if policy != "none":
+            x = apply_policy(x, policy, config.policy_version)
         if config.color_jitter > 0:
             x = color_jitter(x, config.color_jitter)
         x = x * 255

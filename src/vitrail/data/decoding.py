@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vitrail.configs import Size
 from vitrail.data import damage, tiff
+from vitrail.data.contents import FIRST_BYTES, UNREAD_EXTENSIONS, kind_of, suffix
 from vitrail.data.tones import BY_TYPE, GROUND_COLOURS, GROUNDS, Ground, Header, Tones, ends_of, misfit
 from vitrail.errors import InputError
 from vitrail.progress import warn
@@ -27,19 +28,6 @@ from vitrail.text import shown
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded: a small file can declare any size."""
 _MOST_ELONGATED = 100
-
-IMAGE_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff"),
-        *("webp", "avif", "jp2", "ppm", "pgm", "pbm", "pnm"),
-    )
-)
-
-UNREAD_EXTENSIONS = frozenset(
-    f".{name}" for name in ("heic", "heif", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "svg", "jxl")
-)
-"""Pictures that people have and that are not read."""
 
 # Named, because Pillow would also open formats that start other programs (EPS runs Ghostscript).
 _FORMATS = ("JPEG", "PNG", "MPO", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
@@ -60,9 +48,9 @@ _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B
 # Of 16-bit colours Pillow keeps the high bytes; told of the other order of bytes, it keeps the low ones.
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
-
 Fit = Literal["crop", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
+Rules = Literal["vitrail", "torchvision", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +66,8 @@ class Framing:
     interpolation: Interpolation = "bilinear"
     """Always antialiased."""
     tones: Tones = BY_TYPE
+    rules: Rules = "vitrail"
+    """By its own, large images are made smaller quickly first; torchvision's (and timm's) round half of a margin."""
 
     @property
     def covered(self) -> Size:
@@ -113,7 +103,7 @@ def decode(file: str | Path, framing: Framing, channels: int) -> NDArray[np.uint
     name = shown(str(file))
     try:
         data = Path(file).read_bytes()
-        with _reasons():
+        with _reasons(data):
             stored = _stored(data, framing.tones.pixel_range is not None)
             for said in (stored.header.note, misfit([_with_ends(stored)], framing.tones)):
                 if said:
@@ -122,19 +112,19 @@ def decode(file: str | Path, framing: Framing, channels: int) -> NDArray[np.uint
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from error
     except UnreadableImageError as error:
-        cure = ": convert it to JPEG" if Path(name).suffix.lower() in UNREAD_EXTENSIONS else ""
+        cure = ": convert it to JPEG" if suffix(name) in UNREAD_EXTENSIONS else ""
         raise InputError(f"{name}: {error}{cure}") from error
 
 
 def decode_bytes(data: bytes, framing: Framing, channels: int) -> NDArray[np.uint8]:
     """As `decode`, of encoded bytes, but raises UnreadableImageError with the reason alone."""
-    with _reasons():
+    with _reasons(data):
         return _array(_stored(data, framing.tones.pixel_range is not None), framing, channels)
 
 
 def read_through(data: bytes) -> Header:
     """Read an image to its end: its size, and what its pixels say. Raises UnreadableImageError with the reason."""
-    with _reasons():
+    with _reasons(data):
         stored = _stored(data, all_bits=True, draft=True)
         if (header := _with_ends(stored)).ends:
             return header
@@ -169,21 +159,23 @@ def _array(stored: _Stored, framing: Framing, channels: int) -> NDArray[np.uint8
     resized = _resized(image.size, framing)
     if image.size != resized or resized != (width, height):
         method = Image.Resampling.BICUBIC if framing.interpolation == "bicubic" else Image.Resampling.BILINEAR
-        image = image.resize(resized, method, reducing_gap=2.0)
-        left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+        image = image.resize(resized, method, reducing_gap=2.0 if framing.rules == "vitrail" else None)
+        whole = round if framing.rules == "torchvision" else math.floor
+        left, top = whole((resized[0] - width) / 2), whole((resized[1] - height) / 2)
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
 
 
 def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
-    """The (width, height) of an image of this (width, height) before the crop."""
+    """The (width, height) of an image of this (width, height) before the crop; not square, timm rounds it."""
     if framing.fit == "stretch":
         return framing.covered[::-1]
     (width, height), (target_height, target_width) = size, framing.covered
+    whole = round if framing.rules == "torchvision" and target_height != target_width else int
     if width * target_height >= height * target_width:
-        return max(target_width, int(width * target_height / height)), target_height
-    return target_width, max(target_height, int(height * target_width / width))
+        return max(target_width, whole(width * target_height / height)), target_height
+    return target_width, max(target_height, whole(height * target_width / width))
 
 
 @cache
@@ -325,8 +317,8 @@ def _oversized(pixels: int) -> OversizedImageError:
 
 
 @contextmanager
-def _reasons() -> Iterator[None]:
-    """Turn whatever goes wrong into an UnreadableImageError with its reason."""
+def _reasons(data: bytes) -> Iterator[None]:
+    """Turn whatever goes wrong with an encoded image into an UnreadableImageError with its reason."""
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
@@ -334,13 +326,14 @@ def _reasons() -> Iterator[None]:
         raise
     # Pillow's decoders raise almost anything on damaged files.
     except Exception as error:
-        raise _unreadable(error) from error
+        raise _unreadable(error, data) from error
 
 
-def _unreadable(error: Exception) -> UnreadableImageError:
+def _unreadable(error: Exception, data: bytes) -> UnreadableImageError:
     if isinstance(error, Image.DecompressionBombError):
         declared = re.search(r"\d+", str(error))
         return _oversized(int(declared.group()) if declared else MAX_PIXELS)
     if isinstance(error, UnidentifiedImageError):
-        return UnreadableImageError("not an image")
+        kind = kind_of(data[:FIRST_BYTES])
+        return UnreadableImageError(f"not an image that can be read, but {kind}" if kind else "not an image")
     return UnreadableImageError(shown(str(error)) or type(error).__name__)

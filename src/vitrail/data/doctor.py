@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.configs import Size
+from vitrail.configs import LayoutKind, Size
 from vitrail.data.argument import KNOWN, existing_path, source_name
 from vitrail.data.cache import data_dir_or_default
 from vitrail.data.decoding import Framing, UnreadableImageError, decode_bytes
@@ -63,7 +62,7 @@ class _Images:
         return [h for at, h in enumerate(self.headers) if self.split is None or self.split[at] == TRAIN]
 
 
-def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
+def examine(source: str | Path, data_dir: Path | None = None, layout: LayoutKind = "auto") -> Diagnosis:
     """Report on a data argument, as `open_source` takes it, instead of stopping at its first problem.
 
     Raises InputError where there is no such file, folder or data set, or it cannot be downloaded.
@@ -72,7 +71,7 @@ def examine(source: str | Path, data_dir: Path | None = None) -> Diagnosis:
         return _of_arrays(str(source), open_source(source, data_dir))
     path, data_dir = existing_path(source), data_dir_or_default(data_dir)
     try:
-        found = find(locate(path, data_dir), data_dir, tolerant=True)
+        found = find(locate(path, data_dir, layout), data_dir, tolerant=True)
     except InputError as error:
         return Diagnosis(source=str(source), name=source_name(path), problems=(str(error),))
     return _of_arrays(str(source), found) if isinstance(found, Source) else _of_files(str(source), path, found)
@@ -87,11 +86,11 @@ def _of_arrays(source: str, opened: Source) -> Diagnosis:
         names=opened.image_names,
         labels=opened.labels,
         split=opened.split,
-        digests=[hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images],
+        digests=opened.digests(),
         headers=opened.headers,
         drawn=lambda places, framing: list(resized(images[list(places)], framing, channels)),
     )
-    return _diagnosis(facts, source=source, name=opened.name, kind=opened.kind)
+    return _diagnosis(facts, source=source, name=opened.name, kind=opened.kind, notes=opened.notes)
 
 
 def _of_files(source: str, path: Path, found: Survey) -> Diagnosis:

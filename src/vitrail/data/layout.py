@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vitrail.data.decoding import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
-from vitrail.data.tree import TEST, TRAIN, VAL, made_here, one_form, read
-from vitrail.text import listed, natural_key, plural, shown
+from vitrail.configs import LayoutKind
+from vitrail.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES
+from vitrail.data.contents import IMAGES, UNREAD_EXTENSIONS, hidden, is_image, suffix
+from vitrail.data.tree import TEST, TRAIN, VAL, Path, Reading, of_objects, read
+from vitrail.text import listed, natural_key, one_form, plural, shown
 
-__all__ = ["TEST", "TRAIN", "VAL", "Layout", "arrange"]
+__all__ = ["TEST", "TRAIN", "VAL", "VAL_TESTS", "Layout", "arrange"]
 
-_SPLIT_FOLDERS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "val": VAL,
-    "valid": VAL,
-    "validation": VAL,
-    "test": TEST,
-    "testing": TEST,
-}
+VAL_TESTS = "val/ is used as the held-out test split; validation images are drawn from train/"
+_IN_WORDS = ("training", "validation", "test")
+_OUTSIDE = "images outside the class folders"
+_LABELS_OF_OBJECTS = re.compile(r"(?:^|/)(?:labels|annotations)/.*\.(?:txt|xml|json)$|coco.*\.json$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,147 +37,178 @@ class Layout:
     """Why files were passed over, and how many for each reason."""
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    untrainable: int = 0
+    """So many of the problems, the last ones, do not keep a trained model from being measured on it."""
 
 
-_MADE = "images that vitrail wrote itself"
-
-
-def arrange(names: Sequence[str], directories: Sequence[str] = (), source: str = "") -> Layout:
+def arrange(
+    names: Sequence[str],
+    directories: Sequence[str] = (),
+    inside: Mapping[int, str] | None = None,
+    layout: LayoutKind = "auto",
+) -> Layout:
     """Read classes and splits off relative paths such as `train/cat/1.jpg` or `cat/1.jpg`.
 
-    One folder that wraps all others is looked through. Everything below a class folder belongs to the class. What
-    `vitrail` itself wrote is passed over; `source` is what it calls these data.
+    One folder that wraps all others is looked through. Everything below a class folder belongs to the class. `inside`
+    has the kinds of files whose endings do not tell, by their places in `names`.
     """
-    made = made_here(names, source)
     ignored: Counter[str] = Counter()
-    unread: Counter[str] = Counter()
-    parts: dict[int, tuple[str, ...]] = {}
-    for at, name in enumerate(names):
-        components = PurePosixPath(name).parts
-        if any(c.startswith(".") or c == "__MACOSX" for c in components):
-            ignored["hidden files"] += 1
-        elif at in made:
-            ignored[_MADE] += PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
-        elif PurePosixPath(name).suffix.lower() not in IMAGE_EXTENSIONS:
-            suffix = PurePosixPath(name).suffix.lower()
-            if suffix in UNREAD_EXTENSIONS:
-                unread[suffix] += 1
-            else:
-                ignored["files that are not images"] += 1
-        else:
-            parts[at] = components
     notes: list[str] = []
     problems: list[str] = []
-    if ignored[_MADE]:
-        folders = sorted({PurePosixPath(names[at]).parts[0] for at in made})
-        notes.append(f"passed over {plural(ignored[_MADE], 'image')} that vitrail wrote itself: in {listed(folders)}")
-        directories = [name for name in directories if PurePosixPath(name).parts[0] not in folders]
-    to_convert = [plural(count, f"{suffix} file") for suffix, count in sorted(unread.items())]
-    if unread:
-        notes.append(f"not read: {listed(to_convert)}; convert them to JPEG")
-    if not parts:
-        cure = f"convert its {listed(to_convert)} to JPEG" if unread else "expected one folder of images per class"
-        problems.append(f"there is no image in it that can be read: {cure}")
-    depth, has_splits = _unwrap(parts)
-    reading = read(parts, depth, has_splits)
-    if reading.parts is not parts:
-        parts, directories = reading.parts, ()
-        depth, has_splits = 0, True
-    ignored["images without a class, beside the splits"] += reading.left_out
-    notes.extend(reading.notes)
-    problems.extend(reading.problems)
-
-    split_of: dict[int, int] | None = None
-    if has_splits:
-        beside = sorted({p[depth] for p in parts.values() if len(p) > depth + 1 and _place(p[depth]) is None})
-        if beside:
-            notes.append(f"ignored beside train/ and the like: {listed(beside)}")
-        lying = {at: _place(p[depth]) for at, p in parts.items() if len(p) > depth}
-        split_of = {at: place for at, place in lying.items() if place is not None}
-        ignored["images outside train/, val/ and test/"] += len(parts) - len(split_of)
-        parts, depth = {at: parts[at] for at in split_of}, depth + 1
-
-    if loose := [at for at, p in parts.items() if len(p) <= depth + 1]:
-        ignored["images outside any class folder"] += len(loose)
-        notes.append(f"images outside any class folder are ignored: {listed(names[at] for at in loose)}")
-        if len(loose) == len(parts):
-            problems.append("the images lie in no class folder: expected one folder of images per class")
-        parts = {at: p for at, p in parts.items() if len(p) > depth + 1}
-
-    if split_of is not None:
-        split_of = {at: split_of[at] for at in parts}
-        places = set(split_of.values())
-        if TRAIN not in places:
-            problems.append("there are val/ or test/ folders but no train/ folder with classes")
-        elif places == {TRAIN}:
-            split_of = None
-        elif TEST not in places:
-            notes.append("val/ is used as the held-out test split; validation images are drawn from train/")
-            split_of = {at: TEST if place == VAL else place for at, place in split_of.items()}
-
-    spellings: dict[str, set[str]] = {}
-    for p in parts.values():
-        spellings.setdefault(one_form(p[depth]), set()).add(p[depth])
-    # A name in one spelling stays as it is: what older runs were trained on is told by it, too.
-    class_of = {
-        at: min(s) if len(s := spellings[one_form(p[depth])]) == 1 else one_form(p[depth]) for at, p in parts.items()
-    }
-    within: dict[str, set[str]] = {}
-    for at, p in parts.items():
-        if len(p) > depth + 2:
-            within.setdefault(class_of[at], set()).add(p[depth + 1])
+    untrainable: list[str] = []
+    paths = _images(names, inside or {}, ignored, notes, problems)
+    reading = read(paths.values(), layout)
+    problems.extend(filter(None, [reading.problem]))
+    found = {at: where for at, path in paths.items() if (where := reading.place(path))}
+    if outside := {at: path for at, path in paths.items() if at not in found}:
+        ignored[_OUTSIDE] += len(outside)
+        depth = reading.depth
+        lying = sorted({f"{p[depth]}/" if len(p) > depth + 1 else "/".join(p) for p in outside.values()})
+        notes.append(
+            f"left out {plural(len(outside), 'image')} outside the class folders, for vitrail predict: {listed(lying)}"
+        )
+        if not found and not reading.problem and reading.kind == "class":
+            problems.append(
+                "the images lie in no class folder: expected one folder of images per class (images without classes "
+                "are for 'vitrail predict')"
+            )
+    split = _split(paths, found, reading, notes, untrainable if found else problems)
+    class_of = _classes(paths, found)
+    classes = sorted(set(class_of.values()), key=natural_key)
+    if reading.kind != "class" and found:
+        notes.insert(0, _read_as(paths, found, reading, classes))
+    within: dict[str, set[str]] = defaultdict(set)
+    for at, (_, level) in found.items():
+        within[class_of[at]].update(paths[at][level + 1 + (reading.kind == "class-split") : -1][:1])
     if several := sorted((c for c, folders in within.items() if len(folders) > 1), key=natural_key):
         notes.append(f"images in the folders of {listed(f'{c}/' for c in several)} belong to the class above them")
-    learned = {c for at, c in class_of.items() if split_of is None or split_of[at] == TRAIN}
-    if unlearned := sorted(set(class_of.values()) - learned, key=natural_key):
-        problems.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
-    if empty := _empty_classes(directories, set(class_of.values()), depth, has_splits, parts):
-        notes.append(f"class folders without an image are left out: {listed(empty)}")
-    classes = sorted(set(class_of.values()), key=natural_key)
+    learned = {c for at, c in class_of.items() if split is None or split[at] == TRAIN}
+    if unlearned := sorted(set(classes) - learned, key=natural_key):
+        untrainable.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
+    wrapping = next((paths[at][: reading.depth] for at in found), ())
+    if empty := _empty_classes(directories, reading, wrapping) - set(classes):
+        notes.append(f"class folders without an image are left out: {listed(sorted(empty, key=natural_key))}")
+    loosely = Counter(name.casefold().strip() for name in classes)
+    if same := [name for name in classes if loosely[name.casefold().strip()] > 1]:
+        notes.append(f"classes whose names differ only in case or spaces are classes of their own: {listed(same)}")
     if len(classes) == 1:
-        problems.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
+        untrainable.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
+    labelled = (problems or untrainable) and any(map(_LABELS_OF_OBJECTS.search, names))
+    if layout == "auto" and (labelled or (of_objects(classes) and not reading.problem)):
+        untrainable = []
+        problems = [
+            "this is a data set for detection or segmentation, with labels for parts of its images: expected one "
+            "folder of images per class; export it so, or cut the objects out"
+        ]
     label_of = {name: label for label, name in enumerate(classes)}
-    kept = sorted(parts, key=lambda at: natural_key(names[at]))
+    kept = sorted(found, key=lambda at: natural_key(names[at]))
     return Layout(
         kept=tuple(kept),
         class_names=tuple(shown(name) for name in classes),
         labels=tuple(label_of[class_of[at]] for at in kept),
-        split=None if split_of is None else tuple(split_of[at] for at in kept),
+        split=None if split is None else tuple(split[at] for at in kept),
         ignored=tuple((reason, count) for reason, count in sorted(ignored.items()) if count),
         notes=tuple(notes),
-        problems=tuple(problems),
+        problems=(*problems, *untrainable),
+        untrainable=len(untrainable),
     )
 
 
-def _place(folder: str) -> int | None:
-    return _SPLIT_FOLDERS.get(folder.lower())
+def _images(
+    names: Sequence[str], inside: Mapping[int, str], ignored: Counter[str], notes: list[str], problems: list[str]
+) -> dict[int, Path]:
+    """The images among files, by their places; what else there is is counted, or said where it could be meant."""
+    paths: dict[int, Path] = {}
+    unread: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    odd: Counter[str] = Counter()
+    for at, name in enumerate(names):
+        kind = inside.get(at, "")
+        if hidden(name):
+            ignored["hidden files"] += 1
+        elif is_image(name) or kind in IMAGES:
+            paths[at] = PurePosixPath(name).parts
+            odd[kind] += kind != ""
+        elif suffix(name) in UNREAD_EXTENSIONS:
+            unread[f"{suffix(name)} file"] += 1
+        else:
+            others[f"{suffix(name) or 'other'} file" if not kind else f"file ({kind})"] += 1
+    if found := sorted(kind for kind in odd if kind):
+        count = plural(odd.total(), "file")
+        notes.append(f"{count} without an image's ending: taken for what is in them ({listed(found)})")
+    if unread:
+        notes.append(f"not read: {_counted(unread)}; convert them to JPEG")
+    if not paths:
+        pickles = any(PurePosixPath(name).name in ("data_batch_1", "test_batch", "meta") for name in names)
+        cure = f"convert its {_counted(unread)} to JPEG" if unread else "expected one folder of images per class"
+        if any(name.lower().endswith((*ZIP_SUFFIXES, *TAR_SUFFIXES, ".npz")) for name in names):
+            cure = "unpack the archives, or name one"
+        if pickles and others["file (Python pickle)"]:
+            cure = "these are CIFAR's Python pickles, which are not opened: take the binary archive"
+        holds = f", but {_counted(others)}" if others else ""
+        problems.append(f"there is no image in it that can be read{holds}: {cure}")
+    ignored["files that are not images"] += others.total()
+    return paths
 
 
-def _unwrap(parts: dict[int, tuple[str, ...]]) -> tuple[int, bool]:
-    """How many folders hold all others, and whether splits come next."""
-    depth = 0
-    while True:
-        folders = {p[depth] for p in parts.values() if len(p) > depth + 1}
-        deep = {p[depth] for p in parts.values() if len(p) > depth + 2}
-        # A class may be called "train"; two of the three words together, above further folders, mean splits.
-        if len({_place(f) for f in folders} - {None}) >= 2 and any(_place(f) is not None for f in deep):
-            return depth, True
-        if len(folders) != 1 or not deep:
-            return depth, False
-        depth += 1
+def _counted(kinds: Counter[str]) -> str:
+    return listed((plural(n, kind, kind.replace("file", "files", 1)) for kind, n in sorted(kinds.items())), limit=5)
 
 
-def _empty_classes(
-    directories: Sequence[str], known: set[str], depth: int, has_splits: bool, parts: dict[int, tuple[str, ...]]
-) -> list[str]:
-    wrapping = next(iter(parts.values()))[: depth - has_splits] if parts else ()
-    empty = set()
+def _split(
+    paths: Mapping[int, Path],
+    found: Mapping[int, tuple[int | None, int]],
+    reading: Reading,
+    notes: list[str],
+    problems: list[str],
+) -> dict[int, int] | None:
+    """The splits of images, as they are used; None where they are to be drawn."""
+    split = {at: place for at, (place, _) in found.items() if place is not None}
+    places = set(split.values())
+    if reading.kind != "class" and TRAIN not in places:
+        depth, what = reading.depth, "with classes in it"
+        if reading.kind == "class-split":
+            depth, what = depth + 1, "in the class folders"
+        lying = sorted({f"{path[depth]}/" for path in paths.values() if len(path) > depth + 1})
+        problems.append(f"there is no train/ folder {what}, only {listed(lying) or 'images'}")
+    elif TEST not in places and VAL in places:
+        notes.append(VAL_TESTS)
+        split = {at: TEST if place == VAL else place for at, place in split.items()}
+    return split if places - {TRAIN} else None
+
+
+def _read_as(
+    paths: Mapping[int, Path], found: Mapping[int, tuple[int | None, int]], reading: Reading, classes: Sequence[str]
+) -> str:
+    folders: dict[int | None, set[str]] = defaultdict(set)
+    for at, (place, level) in found.items():
+        path = paths[at]
+        in_class = reading.kind == "class-split"
+        above = ("*", *path[level + 1 : -1][:1]) if in_class else path[reading.depth : level]
+        folders[place].add("/".join((*above, "")))
+    said = [
+        f"{_IN_WORDS[place]} images from {listed(sorted(folders[place]))}"
+        for place in (TRAIN, VAL, TEST)
+        if folders[place]
+    ]
+    return f"read as: {', '.join(said)}; classes {listed(classes, limit=10)}"
+
+
+def _classes(paths: Mapping[int, Path], found: Mapping[int, tuple[int | None, int]]) -> dict[int, str]:
+    """The class of each image. A name in one spelling stays as it is: older runs know the class by it."""
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for at, (_, level) in found.items():
+        spellings[one_form(paths[at][level])].add(paths[at][level])
+    called = {form: min(s) if len(s) == 1 else form for form, s in spellings.items()}
+    return {at: called[one_form(paths[at][level])] for at, (_, level) in found.items()}
+
+
+def _empty_classes(directories: Sequence[str], reading: Reading, wrapping: Path) -> set[str]:
+    found = set()
     for name in directories:
-        components = PurePosixPath(name).parts
-        if len(components) != depth + 1 or components[: len(wrapping)] != wrapping:
-            continue
-        if has_splits and _place(components[depth - 1]) is None:
-            continue
-        if components[depth] not in known and not re.match(r"\.|__MACOSX", components[depth]):
-            empty.add(components[depth])
-    return sorted(empty, key=natural_key)
+        # As if there were an image in it.
+        path = (*PurePosixPath(name).parts, "")
+        where = reading.place(path)
+        if where and len(path) == where[1] + 2 and path[: reading.depth] == wrapping and not hidden(name):
+            found.add(path[where[1]])
+    return found

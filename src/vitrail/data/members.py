@@ -6,10 +6,11 @@ import errno
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from vitrail.errors import InputError
 from vitrail.text import shown
@@ -52,6 +53,8 @@ class Listing:
     """Why it must not be used, one line each; members named there are left out."""
     too_expansive: bool = False
     """It expands beyond the limit: not even to look for further problems may it be read."""
+    made_here: tuple[str, ...] = ()
+    """Names of what this software wrote there, which is not among the members."""
 
 
 def utf8(path: str | Path) -> str:
@@ -104,17 +107,25 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
 
 def read_member(container: Container, member: Member) -> bytes:
     """The bytes of one file. Raises OSError, zipfile.BadZipFile and the like where it is gone or damaged."""
-    if container.kind == "folder":
-        return Path(native(container.path), native(member.name)).read_bytes()
-    if container.kind == "zip":
-        archive, infos = _open_zip(native(container.path), container.stamp)
-        return archive.read(infos[member.at])
-    with open(native(container.path), "rb") as file:
-        file.seek(member.at)
-        data = file.read(member.size)
-    if len(data) != member.size:
+    with opened(container, member) as file:
+        data = file.read(member.size if container.kind == "tar" else -1)
+    if container.kind == "tar" and len(data) != member.size:
         raise OSError("the archive ends too early")
     return data
+
+
+@contextmanager
+def opened(container: Container, member: Member) -> Iterator[IO[bytes]]:
+    """One file, to be read from its start; a .tar goes on after its end. Raises as `read_member`."""
+    if container.kind == "zip":
+        archive, infos = _open_zip(native(container.path), container.stamp)
+        with archive.open(infos[member.at]) as file:
+            yield file
+        return
+    folder = container.kind == "folder"
+    with open(Path(native(container.path), native(member.name) if folder else ""), "rb") as file:
+        file.seek(0 if folder else member.at)
+        yield file
 
 
 # Reading the directory of a large archive takes as long as decoding thousands of its images.

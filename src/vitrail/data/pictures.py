@@ -7,13 +7,14 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.data.decoding import IMAGE_EXTENSIONS
+from vitrail.data.contents import FIRST_BYTES, IMAGES, hidden, is_image, kind_of
 from vitrail.data.members import list_folder, native
 from vitrail.errors import InputError
 from vitrail.text import natural_key, shown
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 def pictures(given: Sequence[Path]) -> tuple[list[Path], int]:
     """The files themselves; of folders the images in them, at any depth, in natural order; what patterns match.
 
-    A file that is named is taken whatever its ending, one that only lies in a folder must have that of an image. The
-    number is of those passed over, beside hidden ones. Raises InputError for an argument that names nothing, and for
-    a folder without images.
+    A file that is named is taken whatever it is, one that only lies in a folder must be an image by its ending or,
+    where that does not tell, by its first bytes. The number is of those passed over, beside hidden ones. Raises
+    InputError for an argument that names nothing, and for a folder without images.
     """
     files: list[Path] = []
     passed_over = 0
@@ -36,12 +37,12 @@ def pictures(given: Sequence[Path]) -> tuple[list[Path], int]:
             if not found.is_dir():
                 files.append(found)
                 continue
-            names = [m.name for m in list_folder(found).members if not _hidden(m.name)]
-            images = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS]
+            inside = [m.name for m in list_folder(found).members if not hidden(m.name)]
+            images = [found / native(name) for name in sorted(inside, key=natural_key) if _is_image(found, name)]
             if not images:
-                raise InputError(f"{shown(str(found))}: no file in this folder has an image's ending (.jpg, .png, ...)")
-            files += [found / native(name) for name in sorted(images, key=natural_key)]
-            passed_over += len(names) - len(images)
+                raise InputError(f"{shown(str(found))}: there is no image in this folder (.jpg, .png, ...)")
+            files += images
+            passed_over += len(inside) - len(images)
     return files, passed_over
 
 
@@ -72,6 +73,14 @@ def decoded(
             threads.shutdown(cancel_futures=True)
 
 
+def _is_image(folder: Path, name: str) -> bool:
+    by_ending = is_image(name)
+    if by_ending is None:
+        with suppress(OSError), (folder / native(name)).open("rb") as file:
+            return kind_of(file.read(FIRST_BYTES)) in IMAGES
+    return bool(by_ending)
+
+
 def _matches(path: Path) -> list[Path]:
     # A name may have brackets in it: a pattern is only what is no file.
     name = str(path)
@@ -83,7 +92,3 @@ def _matches(path: Path) -> list[Path]:
     if not matched:
         raise InputError(f"{shown(name)}: {'nothing matches' if glob.has_magic(name) else 'no such file or folder'}")
     return [Path(one) for one in matched]
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

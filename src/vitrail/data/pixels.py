@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from vitrail.data.decoding import Framing, to_array
 from vitrail.progress import track
 
 _STEP = 1000
-_LARGE = 2**30
+LARGE = 2**30
 """Bytes; what takes more is kept on the disk, for the next run too."""
 
 
@@ -31,6 +32,7 @@ class LabelledArrays(NamedTuple):
     split: NDArray[np.uint8] | None
     class_names: tuple[str, ...]
     image_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def resized(images: NDArray[np.uint8], framing: Framing, channels: int, kept: Path | None = None) -> NDArray[np.uint8]:
@@ -42,23 +44,31 @@ def resized(images: NDArray[np.uint8], framing: Framing, channels: int, kept: Pa
     shape = (len(images), channels, *framing.size)
     if images.shape == shape and framing.covered == framing.size:
         return images
-    if kept is None or int(np.prod(shape)) <= _LARGE:
-        result = np.empty(shape, np.uint8)
-        for start, some in _in_steps(images, framing, channels):
+    stored = None
+    if kept is not None and math.prod(shape) > LARGE:
+        content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=8).hexdigest()
+        stored = kept / f"arrays-{fingerprint(content, images.shape, framing, channels)}.npy"
+    return assembled(_in_steps(images, framing, channels), shape, stored)
+
+
+def assembled(blocks: Iterable[NDArray[np.uint8]], shape: tuple[int, ...], stored: Path | None) -> NDArray[np.uint8]:
+    """Blocks of images, one after another, as one array: in memory, or in a file that is mapped, and found again."""
+    if stored is None:
+        result, start = np.empty(shape, np.uint8), 0
+        for some in blocks:
             result[start : start + len(some)] = some
+            start += len(some)
         return result
-    content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=8).hexdigest()
-    stored = kept / f"arrays-{fingerprint(content, images.shape, framing, channels)}.npy"
     if not stored.exists():
         with replacing(stored) as temporary, temporary.open("wb") as file:
             write_header(file, shape)
-            for _, some in _in_steps(images, framing, channels):
+            for some in blocks:
                 file.write(some.tobytes())
     mapped: NDArray[np.uint8] = np.load(stored, mmap_mode="r", allow_pickle=False)
     return mapped
 
 
-def _in_steps(images: NDArray[np.uint8], framing: Framing, channels: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _in_steps(images: NDArray[np.uint8], framing: Framing, channels: int) -> Iterator[NDArray[np.uint8]]:
     import joblib
 
     # Pillow resizes outside the interpreter's lock.
@@ -68,7 +78,7 @@ def _in_steps(images: NDArray[np.uint8], framing: Framing, channels: int) -> Ite
     ):
         for start in range(0, len(images), _STEP):
             some = images[start : start + _STEP]
-            yield start, np.stack(list(threads.map(partial(_resized, framing=framing, channels=channels), some)))
+            yield np.stack(list(threads.map(partial(_resized, framing=framing, channels=channels), some)))
             advance(len(some))
 
 

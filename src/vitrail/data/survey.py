@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vitrail.data.argument import source_name
 from vitrail.data.cache import DAY_SECONDS, disk_errors, replacing
+from vitrail.data.contents import FIRST_BYTES, hidden, is_image, kind_of
 from vitrail.data.layout import Layout, arrange
 from vitrail.data.location import Location
-from vitrail.data.members import Container, Listing, Member
+from vitrail.data.members import Container, Listing, Member, opened
 from vitrail.data.scan import Scanned, scan
 from vitrail.data.tones import Header
 from vitrail.errors import InputError
-from vitrail.text import shown
-
-_READING = 3
-"""Of the rules by which folders and images are understood: what was kept under earlier ones is found out again."""
+from vitrail.text import listed, plural, shown
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,7 @@ class Survey:
 def recall(kept: Path) -> Survey | None:
     """The survey in this folder, if there is one that is whole."""
     try:
-        stored = json.loads((kept / "survey.json").read_text("utf-8"))
-        return _from_json(stored) if stored.get("reading") == _READING else None
+        return _from_json(json.loads((kept / "survey.json").read_text("utf-8")))
     except (OSError, ValueError):
         return None
 
@@ -68,7 +65,11 @@ def survey(location: Location, listing: Listing, tolerant: bool = False) -> Surv
     With `tolerant` it goes on after problems that make the data unusable, to find the others too. Raises InputError
     for those, else, and for a data folder that cannot be written to.
     """
-    layout = arrange([m.name for m in listing.members], listing.directories, source_name(location.path))
+    names = [m.name for m in listing.members]
+    layout = arrange(names, listing.directories, _look_inside(listing), location.layout)
+    if own := [name for name in listing.made_here if is_image(name)]:
+        said = f"passed over {plural(len(own), 'image')} that vitrail wrote itself: {listed(own)}"
+        layout = replace(layout, notes=(*layout.notes, said))
     problems = (*listing.problems, *(f"{shown(str(location.path))}: {problem}" for problem in layout.problems))
     if problems and not tolerant:
         raise InputError(problems[0])
@@ -79,10 +80,21 @@ def survey(location: Location, listing: Listing, tolerant: bool = False) -> Surv
     found = Survey(listing.container, members[: len(scanned)], scanned, layout, problems)
     if not problems:
         with replacing(location.kept / "survey.json") as temporary:
-            temporary.write_text(
-                json.dumps({"source": str(location.path), "reading": _READING, **_to_json(found)}), "utf-8"
-            )
+            temporary.write_text(json.dumps({"source": str(location.path), **_to_json(found)}), "utf-8")
         _remove_superseded(location)
+    return found
+
+
+def _look_inside(listing: Listing) -> dict[int, str]:
+    """The kinds of the files whose endings do not tell, by their places; only their first bytes are read."""
+    found: dict[int, str] = {}
+    if listing.too_expansive:
+        return found
+    for at, member in enumerate(listing.members):
+        if is_image(member.name) is None and not hidden(member.name):
+            # A damaged member raises almost anything, and is no image.
+            with suppress(Exception), opened(listing.container, member) as file:
+                found[at] = kind_of(file.read(min(FIRST_BYTES, member.size)))
     return found
 
 

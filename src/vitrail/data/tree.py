@@ -1,27 +1,24 @@
-"""What the folders of a tree are, splits or classes: by the words in their names and by what they hold."""
+"""Which folders of a tree are splits and which classes: by the words in their names and by what they hold."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import PurePosixPath
 from typing import Final
 
-from vitrail.text import listed, natural_key, plural, shown, slug
+from vitrail.configs import LayoutKind
+from vitrail.text import listed, natural_key, one_form, shown
 
 TRAIN: Final = 0
 VAL: Final = 1
 TEST: Final = 2
 
-Parts = dict[int, tuple[str, ...]]
-"""From places in the list of names to the components of the paths, of the images alone."""
+Path = tuple[str, ...]
+"""The components of an image's path."""
 
-CANONICAL = ("train", "val", "test")
-_IN_WORDS = ("training", "validation", "test")
 _WORDS = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), VAL),
@@ -29,19 +26,37 @@ _WORDS = {
 }
 _APPENDED = re.compile("(?:set|data|images|imgs)$")
 _WRAPPINGS = {"images", "imgs", "data"}
-_PARTS_OF_AN_ANNOTATION = {"images", "imgs", "labels", "masks", "annotations", "ground_truth"}
-_MARKERS = {"run.json", "plan.json", "explanation.html"}
-_FIGURES = re.compile("(?:^|/)runs/[^/]+/explanation(?:-[0-9]+)?/")
+_OF_OBJECTS = {
+    *("images", "imgs", "jpegimages", "labels", "masks", "mask", "annotations", "ground_truth"),
+    *("segmentations", "segmentationclass", "segmentationobject"),
+}
+_NUMBERED = re.compile(r"(.*(?:part|images?|imgs?|batch|chunk|fold|shard|split|subset|folder|archive))[ _.-]*\d+", re.I)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A tree put as `train/class/image` where it says so in other words, else as it was."""
+    """Where the classes are, and the splits."""
 
-    parts: Parts
-    left_out: int = 0
-    notes: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    kind: LayoutKind
+    depth: int
+    """How many folders hold all others."""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """Of split-class: where below each split the classes are."""
+    problem: str = ""
+    """Why it may be meant otherwise, naming the readings."""
+
+    def place(self, path: Path) -> tuple[int | None, int] | None:
+        """The split of an image and which component is its class; None for one that lies outside."""
+        if len(path) <= self.depth + 1:
+            return None
+        if self.kind == "class":
+            return None, self.depth
+        if self.kind == "class-split":
+            # What lies in no split of its class is there to learn from.
+            split = place_of(path[self.depth + 1]) if len(path) > self.depth + 2 else TRAIN
+            return None if split is None else (split, self.depth)
+        at = self.starts.get(path[self.depth], len(path))
+        return None if len(path) <= at + 1 else (place_of(path[self.depth]), at)
 
 
 def place_of(folder: str) -> int | None:
@@ -54,192 +69,165 @@ def place_of(folder: str) -> int | None:
     return places.pop() if len(places) == 1 else None
 
 
-def made_here(names: Sequence[str], source: str) -> set[int]:
-    """Places of the files that this software wrote: all in folders of runs, plans and explanations; sheets of samples.
+def of_objects(folders: Collection[str]) -> bool:
+    """Whether these, and there are several, are the parts of a data set for detection or segmentation."""
+    return len(folders) > 1 and {folder.lower() for folder in folders} <= _OF_OBJECTS
 
-    `source` is the short name of what the names are from, by which a sheet is called. What lies at the top is no such
-    folder: there, the markers do not tell pictures of the data from others.
+
+def read(paths: Collection[Path], layout: LayoutKind = "auto") -> Reading:
+    """How a tree is to be read: as `layout` says, or where that is open, as its names and contents tell.
+
+    What they leave open is a problem.
     """
-    folders = {path.parent.parts for path in map(PurePosixPath, names) if path.name in _MARKERS} - {()}
-    found = set()
-    for at, name in enumerate(names):
-        *above, last = PurePosixPath(name).parts
-        sheets = {f"{called}-samples.png" for called in (source, *map(slug, above))}
-        ours = any(tuple(above[:depth]) in folders for depth in range(1, len(above) + 1))
-        if ours or last in sheets or _FIGURES.search(name):
-            found.add(at)
-    return found
+    depth = 0
+    while True:
+        folders = _grouped(paths, depth)
+        if len(folders) != 1 or not _grouped(paths, depth + 1):
+            break
+        if layout == "split-class" and place_of(*folders) is not None:
+            break
+        depth += 1
+    starts = {folder: _start(of, depth) for folder, of in folders.items()}
+    of_splits = {folder: start for folder, start in starts.items() if place_of(folder) is not None}
+    if layout != "auto":
+        return Reading(layout, depth, of_splits)
+    below = {folder: _holds(of, starts[folder], few=folder in of_splits) for folder, of in folders.items()}
+    if doubt := _doubt_of_splits(below):
+        return Reading("class", depth, problem=doubt)
+    deep = {folder for folder in of_splits if below[folder]}
+    if deep and len({place_of(folder) for folder in of_splits}) > 1:
+        # A folder of its own around the images of a split has no class: unknown/, test/.
+        known = {name for folder in deep if place_of(folder) == TRAIN for name in below[folder]}
+        alone = {f for f in deep if place_of(f) != TRAIN and len(below[f]) == 1 and known and not below[f] & known}
+        classes = {folder: start for folder, start in of_splits.items() if folder not in alone}
+        nested = _nested([p[classes[f] - 1 :] for f in deep - alone for p in folders[f]], 1, "split-class")
+        return Reading("split-class", depth, classes, nested)
+    return _read_below(folders, depth, below)
 
 
-def read(parts: Parts, depth: int, exact: bool) -> Reading:
-    """Say which folders are splits, and what speaks against reading them as classes.
+def _read_below(folders: Mapping[str, Sequence[Path]], depth: int, below: Mapping[str, set[str]]) -> Reading:
+    """Where the folders at the top are classes, or nothing that is understood."""
+    inside = {folder: _grouped(of, depth + 1) for folder, of in folders.items()}
+    places = {folder: {place_of(name) for name in found} for folder, found in inside.items()}
+    found = set().union(*places.values())
+    full = all(len(p) == depth + 3 for of in folders.values() for p in of)
+    if len(folders) > 1 and full and TRAIN in found and None not in found and len(found) > 1:
+        return Reading("class-split", depth)
+    split = {folder: [name for name in within if name.lower() in _WORDS] for folder, within in inside.items()}
+    paths = [path for of in folders.values() for path in of]
+    shallow = max(map(len, paths), default=0) <= depth + 3
+    if shallow and len(halved := sorted(folder for folder, names in split.items() if names)) > 1:
+        problem = (
+            f"{_folders(halved)} hold {_folders(sorted(set().union(*split.values())))} beside others: "
+            f"say by --layout class-split that these are splits, or by --layout class that all belong to the class"
+        )
+    else:
+        problem = _doubts(folders, below) or _nested(paths, depth, "class")
+    return Reading("class", depth, problem=problem)
 
-    `depth` is how many folders hold all others; `exact` says that train/, val/ and test/ by these very names follow.
-    """
-    inside = _grouped(parts, depth)
-    if not inside:
-        return Reading(parts)
-    tops = {folder: _descended(parts, at, depth) for folder, at in inside.items()}
-    below = {folder: _holds(parts, inside[folder], start) for folder, start in tops.items()}
-    deep = {folder for folder, folders in below.items() if folders}
-    places = {folder: place for folder in inside if (place := place_of(folder)) is not None}
-    if exact and all(start == depth + 1 for start in tops.values()):
-        return Reading(parts, problems=_in_classes(parts, depth + 1, of={f for f in inside if f in places}))
-    training = {folder for folder in deep if places.get(folder) == TRAIN}
+
+def _doubt_of_splits(below: Mapping[str, set[str]]) -> str:
+    """Why folders with the words of splits may be others; empty where they have none, or no doubt is left."""
+    places = {folder: place for folder in below if (place := place_of(folder)) is not None}
+    plain = all(folder.lower() in _WORDS for folder in places)
+    if plain or len(set(places.values())) < 2 or not any(below[folder] for folder in places):
+        return ""
+    training = [folder for folder, place in places.items() if place == TRAIN and below[folder]]
     known = {name for folder in training for name in below[folder]}
-    others = deep & set(places) - training
-    if training and set(places) - training and all(below[folder] & known for folder in others):
-        return _as_splits(parts, inside, tops, deep, places, known, below)
-    if _split_below(parts, inside, depth, below):
-        rewritten: Parts = {}
-        said: list[str] = []
-        for place, words in enumerate(_IN_WORDS):
-            of = {at: p for at, p in parts.items() if place_of(p[depth + 1]) == place}
-            rewritten |= {at: (CANONICAL[place], p[depth], *p[depth + 2 :]) for at, p in of.items()}
-            if of:
-                names = sorted({f"*/{p[depth + 1]}" for p in of.values()})
-                said.append(f"{words} images from {_folders(names)}")
-        return Reading(rewritten, notes=(_note(said, inside),))
-    return Reading(parts, problems=_doubts(inside, deep, places, below) or _in_classes(parts, depth))
+    held = [folder for folder in places if below[folder] and folder not in training]
+    apart = [folder for folder in held if not below[folder] & known]
+    others = set(below) - set(places)
+    if training and not apart and not any(below[folder] & known for folder in others) and (held or not others):
+        return ""
+    return f"{_folders(sorted(places))} may be splits or classes: say by --layout split-class, or --layout class"
 
 
-def _as_splits(
-    parts: Parts,
-    inside: Mapping[str, Sequence[int]],
-    tops: Mapping[str, int],
-    deep: set[str],
-    places: Mapping[str, int],
-    classes: set[str],
-    below: Mapping[str, set[str]],
-) -> Reading:
-    if more := [f for f in sorted(deep - set(places)) if below[f] & classes]:
-        return Reading(parts, problems=(_alike(more[0], next(f for f in deep if places.get(f) == TRAIN), classes),))
-    flat = sorted(set(inside) - deep)
-    notes = []
-    if flat:
-        count = sum(len(inside[folder]) for folder in flat)
-        notes.append(f"left out {plural(count, 'image')} without a class in {_folders(flat)}: for vitrail predict")
-    rewritten: Parts = {}
-    for folder in deep:
-        top = (CANONICAL[places[folder]],) if folder in places else (folder,)
-        rewritten |= {at: (*top, *parts[at][tops[folder] :]) for at in inside[folder]}
-    said = []
-    for place, words in enumerate(_IN_WORDS):
-        if of := sorted(f for f in deep if places.get(f) == place):
-            said.append(f"{words} images from {_folders('/'.join(_path(parts, inside[f], tops[f], f)) for f in of)}")
-    # Of one split alone nothing but its classes is left, as if its folder had been named.
-    problems = _in_classes(rewritten, 1)
-    return Reading(rewritten, len(parts) - len(rewritten), (_note(said, classes), *notes), problems)
-
-
-def _path(parts: Parts, at: Sequence[int], start: int, folder: str) -> tuple[str, ...]:
-    components = parts[at[0]][:start]
-    return components[components.index(folder) :]
-
-
-def _split_below(parts: Parts, inside: Mapping[str, Sequence[int]], depth: int, below: Mapping[str, set[str]]) -> bool:
-    """Whether each class has its own folders of training and test images, with nothing further in them."""
-    names = {name for folders in below.values() for name in folders}
-    found = {place_of(name) for name in names}
-    return (
-        len(inside) > 1
-        and None not in found
-        and TRAIN in found
-        and len(found) > 1
-        and all(len(parts[at]) == depth + 3 for of in inside.values() for at in of)
-        and all(len(p) > depth + 1 for p in parts.values())
-    )
-
-
-def _doubts(
-    inside: Mapping[str, Sequence[int]], deep: set[str], places: Mapping[str, int], below: Mapping[str, set[str]]
-) -> tuple[str, ...]:
+def _doubts(folders: Mapping[str, Sequence[Path]], below: Mapping[str, set[str]]) -> str:
     """Why folders that would be classes are hardly meant to be."""
-    words = {folder for folder in places if re.fullmatch("[A-Za-z]+", folder) and folder.lower() in _WORDS}
-    flat = set(inside) - deep
-    for split in (words, set(places) if set(places) == set(inside) else set()):
-        if not deep and TRAIN in (of := {places[folder] for folder in split}) and len(of) > 1:
-            return (
-                f"{_folders(sorted(split))} hold images but no class folders: expected one in each for every class",
-            )
-    if len(inside) > 1 and {folder.lower() for folder in inside} <= _PARTS_OF_AN_ANNOTATION:
+    deep = {folder for folder in below if below[folder]}
+    places = {folder: place for folder in folders if (place := place_of(folder)) is not None}
+    words = {folder for folder in places if folder.lower() in _WORDS}
+    splits = set(places) if set(places) == set(folders) else words
+    if not deep and len(splits) > 1 and (splits != words or TRAIN in {places[folder] for folder in words}):
         return (
-            f"{_folders(sorted(inside))} belong to a data set for detection or segmentation, not to classes: "
-            "expected one folder of images per class",
+            f"{_folders(sorted(splits))} hold images but no class folders: expected one in each for every class, "
+            "or --layout class if they are the classes"
         )
     for folder in sorted(deep & words):
-        if len(below[folder]) > 1 and flat == set(inside) - {folder}:
+        if len(below[folder]) > 1 and deep == {folder}:
+            flat = _folders(sorted(set(folders) - deep))
             return (
-                f"{folder}/ holds folders ({listed(sorted(below[folder]))}), {_folders(sorted(flat))} images alone: "
-                f"name {folder}/ itself if these are the classes, or move the images of class {folder} up into it",
+                f"{folder}/ holds folders ({listed(sorted(below[folder]))}), {flat} images alone: name {folder}/ "
+                f"itself if these are the classes, or say by --layout class that {folder} is one"
             )
-    pairs = combinations(sorted(deep, key=natural_key), 2)
-    for a, b in pairs:
+    numbered = {match[1] for folder in folders if (match := _NUMBERED.fullmatch(folder))}
+    if len(numbered) == 1 < len(folders) and all(map(_NUMBERED.fullmatch, folders)) and not deep:
+        return (
+            f"{_folders(sorted(folders, key=natural_key))} are numbered parts by their names, and hold no class "
+            "folders: expected one folder of images per class, or --layout class if they are the classes"
+        )
+    for folder in sorted(deep):
+        if len(both := below[folder] & {one_form(other) for other in folders}) > 1:
+            return (
+                f"{shown(folder)}/ holds folders that lie beside it too ({listed(sorted(both))}), as a copy of the "
+                f"data does: remove it, or say by --layout class that {shown(folder)} is a class"
+            )
+    for a, b in combinations(sorted(deep, key=natural_key), 2):
         # One folder in each of them, such as images/, wraps what the class holds.
         if (both := below[a] & below[b]) and max(len(below[a]), len(below[b])) > 1:
-            return (_alike(a, b, both),)
-    return ()
+            if of_objects(both):
+                return f"{_folders([a, b])} hold {_folders(sorted(both))}: leave only images of the class in its folder"
+            return _alike(a, b, both)
+    return ""
 
 
-def _in_classes(parts: Parts, depth: int, of: set[str] | None = None) -> tuple[str, ...]:
+def _nested(paths: Collection[Path], depth: int, kind: LayoutKind) -> str:
     """Whether the folders that would be classes all hold several folders and no image of their own."""
-    chosen = {at: p for at, p in parts.items() if of is None or (len(p) > depth and p[depth - 1] in of)}
-    inside = _grouped(chosen, depth)
-    below = {folder: _holds(chosen, at, depth + 1) for folder, at in inside.items()}
+    below = {folder: _holds(of, depth + 1) for folder, of in _grouped(paths, depth).items()}
     if len(below) < 2 or not all(len(folders) > 1 for folders in below.values()):
-        return ()
+        return ""
     first = min(below, key=natural_key)
     held = listed(sorted(below[first], key=natural_key))
     return (
-        f"there are class folders in class folders ({shown(first)}/ holds {held}): "
-        "name the folder whose folders are the classes, or move the images of each class up into one folder",
+        f"there are class folders in class folders ({shown(first)}/ holds {held}): name the folder whose folders are "
+        f"the classes, or say by --layout {kind} that {listed(sorted(below, key=natural_key))} are"
     )
 
 
 def _alike(first: str, second: str, both: Iterable[str]) -> str:
-    first, second, same = shown(first), shown(second), listed(sorted(both, key=natural_key))
     return (
-        f"{first}/ and {second}/ hold the same folders ({same}), so they are splits or versions and no classes: "
-        f"name one of them, call them train/ and test/, or move the images of {first} up into it if it is a class"
+        f"{shown(first)}/ and {shown(second)}/ hold the same folders ({listed(sorted(both, key=natural_key))}), so "
+        "they are splits or versions and no classes: name one of them, call them train/ and test/, or say by --layout "
+        "class that they are the classes"
     )
 
 
-def _grouped(parts: Parts, depth: int) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for at, p in parts.items():
-        if len(p) > depth + 1:
-            found[p[depth]].append(at)
+def _grouped(paths: Iterable[Path], depth: int) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        if len(path) > depth + 1:
+            found[path[depth]].append(path)
     return dict(found)
 
 
-def _holds(parts: Parts, at: Sequence[int], start: int) -> set[str]:
-    """The folders at a depth; none if an image lies beside them, for that makes them parts of a class."""
-    paths = [parts[one] for one in at]
-    return set() if any(len(p) == start + 1 for p in paths) else {one_form(p[start]) for p in paths}
+def _holds(paths: Sequence[Path], start: int, few: bool = False) -> set[str]:
+    """The folders at a depth; none if images lie beside them (more than a `few`), which makes them parts of a class."""
+    within = [path for path in paths if len(path) > start + 1]
+    beside = len(paths) - len(within)
+    return set() if beside and not (few and beside < len(within)) else {one_form(path[start]) for path in within}
 
 
-def _descended(parts: Parts, at: Sequence[int], depth: int) -> int:
+def _start(paths: Sequence[Path], depth: int) -> int:
     """Where the content of a folder begins that holds nothing but a folder of its own name or split, and so on."""
-    name, start = parts[at[0]][depth], depth + 1
-    while True:
-        below = _holds(parts, at, start)
-        if len(below) != 1 or not _holds(parts, at, start + 1):
-            return start
+    name, start = paths[0][depth], depth + 1
+    while len(below := _holds(paths, start)) == 1:
         [only] = below
         same_split = place_of(name) is not None and place_of(only) == place_of(name)
         if not (only == name or same_split or only.lower() in _WRAPPINGS):
-            return start
+            break
         start += 1
+    return start
 
 
 def _folders(names: Iterable[str]) -> str:
     return listed(f"{name}/" for name in names)
-
-
-def _note(said: Sequence[str], classes: Iterable[str]) -> str:
-    return f"read as: {', '.join(said)}; classes {listed(sorted(classes, key=natural_key), limit=10)}"
-
-
-def one_form(name: str) -> str:
-    """A name in Unicode's composed form (NFC), in which names from a Mac and from Linux are equal."""
-    return unicodedata.normalize("NFC", name)

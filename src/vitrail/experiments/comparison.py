@@ -44,7 +44,7 @@ def start_comparison(
 ) -> Comparison:
     """As `compare`, from configurations: write down the plan and carry it out."""
     if models is None:
-        size = open_source(data.source, data_dir).native_size
+        size = open_source(data.source, data_dir, data.layout).native_size
         models = by_name([choose_model(size), choose_cnn(size)])
     if not models or seeds < 1:
         raise InputError("a comparison needs at least one model and one seed")

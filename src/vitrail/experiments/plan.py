@@ -9,9 +9,10 @@ from typing import Any
 
 from vitrail import files
 from vitrail.configs import RunConfig
+from vitrail.data.argument import refuse_below_data
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.experiments.resolve import Loader, Resolved, announce, resolve
-from vitrail.experiments.run import Observer, begin, new_directory, refuse_below_data, resume
+from vitrail.experiments.run import Observer, begin, new_directory, resume
 from vitrail.progress import say
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import PLAN, run_name

@@ -1,10 +1,11 @@
-"""Measuring a trained model: once on the test images that were held out, or on other data."""
+"""Measuring a trained model on the test images that were held out, and what the report shows of it on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,20 +13,15 @@ from numpy.typing import NDArray
 
 from vitrail import files
 from vitrail.classifier import Classifier, load, predict_logits
-from vitrail.data.argument import lasting
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.layout import TEST
-from vitrail.data.sources import open_source
 from vitrail.data.splits import spread_over
-from vitrail.data.tones import misfit
-from vitrail.data.tree import one_form
 from vitrail.errors import InputError
 from vitrail.experiments.resolve import Prepared
 from vitrail.hardware import choose_device
 from vitrail.inspection import summaries
-from vitrail.progress import track, warn
+from vitrail.progress import track
 from vitrail.runs.directory import Run, Samples
-from vitrail.runs.layout import EVALUATION, INSPECTION, SAMPLES, on_other_data
+from vitrail.runs.layout import INSPECTION, SAMPLES
 from vitrail.runs.trust import softmax
 from vitrail.text import quoted
 from vitrail.training import metrics
@@ -37,11 +33,11 @@ _SUMMARIZED_OF_PAIR = 512
 
 
 def run_test(
-    directory: Path, classifier: Classifier, prepared: Prepared, check: Callable[[], None] = lambda: None
-) -> NDArray[np.float32]:
-    """The held-out test, in float32: `evaluation.json`, and the pictures that the report shows. Returns the logits.
+    classifier: Classifier, prepared: Prepared, check: Callable[[], None] = lambda: None
+) -> tuple[Samples, dict[str, Any], NDArray[np.float32]]:
+    """The held-out test, in float32: the pictures that the report shows, what `evaluation.json` holds, and logits.
 
-    The classifier is the one that is stored there; `check` is asked after every batch whether to go on.
+    `check` is asked after every batch whether to go on.
     """
     config, dataset, test = prepared.config, prepared.dataset, prepared.splits.test
     torch.set_num_threads(config.train.threads or torch.get_num_threads())
@@ -53,30 +49,27 @@ def run_test(
             check()
 
         logits = predict_logits(model, dataset, test, classifier.preprocessing, advance=advance_and_check)
-    labels = dataset.labels[test]
-    samples = _samples(dataset, test, prepared.image_names, logits)
-    files.write_bytes(directory / SAMPLES, samples.to_bytes())
-    files.write_json(
-        directory / EVALUATION,
-        {
-            "split": "test",
-            "val_split": config.data.val_split,
-            **metrics.evaluate(logits, labels, classifier.class_names),
-        },
-    )
-    return logits
+    evaluation = {
+        "split": "test",
+        "val_split": config.data.val_split,
+        **metrics.evaluate(logits, dataset.labels[test], classifier.class_names),
+    }
+    return _samples(dataset, test, prepared.image_names, logits), evaluation, logits
 
 
-def store_summary(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
+def summary(classifier: Classifier, prepared: Prepared, samples: Samples) -> bytes:
     """What the report's model section shows of a tested model, from a spread of its test images: `INSPECTION`."""
     classifier.model.to(torch.device(prepared.config.train.device))
     dataset, chosen = prepared.dataset, spread_over(prepared.splits.test, _SUMMARIZED)
-    samples = _stored_samples(directory).images
-    summaries.store(
-        directory / INSPECTION,
+    return summaries.to_bytes(
         summaries.summarize_model(classifier, dataset.read(chosen), dataset.labels[chosen]),
-        summaries.summarize_samples(classifier, samples),
+        summaries.summarize_samples(classifier, samples.images),
     )
+
+
+def store_summary(directory: Path, classifier: Classifier, prepared: Prepared) -> None:
+    """`summary` of a run whose test is stored."""
+    files.write_bytes(directory / INSPECTION, summary(classifier, prepared, _stored_samples(directory)))
 
 
 def store_pair_summary(path: Path, names: tuple[str, str], directories: tuple[Path, Path], prepared: Prepared) -> None:
@@ -97,57 +90,6 @@ def _stored_samples(directory: Path) -> Samples:
     raise InputError(
         f"{directory / SAMPLES} is missing or damaged: 'vitrail evaluate {quoted(directory)}' makes it again"
     )
-
-
-def evaluate_on(directory: Path, data: str, data_dir: Path | None = None) -> Path:
-    """Other images: the test split of `data` where it has one, else all of it. Returns the file written.
-
-    Raises InputError where `data` has a class that the model does not know, or is what it was trained on.
-    """
-    classifier = load(directory)
-    files.check_writable(directory)
-    dataset, indices, name = labelled(classifier, directory, data, data_dir)
-    model = classifier.model.to(choose_device("auto"))
-    with track("evaluating", len(indices), "images") as advance:
-        logits = predict_logits(model, dataset, indices, classifier.preprocessing, advance=advance)
-    result = {
-        "split": "test" if len(indices) < len(dataset) else "all",
-        "data": lasting(data),
-        **metrics.evaluate(logits, dataset.labels[indices], classifier.class_names),
-    }
-    path = on_other_data(directory / EVALUATION, name, lasting(data))
-    files.write_json(path, result)
-    return path
-
-
-def labelled(
-    classifier: Classifier, directory: Path, data: str, data_dir: Path | None
-) -> tuple[ImageDataset, NDArray[np.int64], str]:
-    """Images with the classifier's labels, which to measure it on (the test split, or without one all), their name.
-
-    Raises InputError where the data has a class that the classifier does not know, or the run of the directory was
-    trained on some of all its images.
-    """
-    source = open_source(data, data_dir)
-    trained_on = Run(directory).data.get("source")
-    if source.split is None and lasting(data) == trained_on:
-        raise InputError(
-            f"{directory} was trained on images of {source.name}: leave out --data to measure on those held out"
-        )
-    known = [one_form(name) for name in classifier.class_names]
-    unknown = [name for name in source.class_names if one_form(name) not in known]
-    if unknown:
-        raise InputError(
-            f"{source.name} has the class {unknown[0]!r}, which the model does not know: "
-            f"it knows {'; '.join(classifier.class_names[:10])}"
-        )
-    if said := misfit(source.headers, classifier.preprocessing.tones):
-        warn(f"{source.name}: {said}")
-    place = np.array([known.index(one_form(name)) for name in source.class_names])
-    loaded = source.load(classifier.preprocessing.framing, classifier.preprocessing.channels)
-    is_test = np.zeros(len(loaded), bool) if source.split is None else source.split == TEST
-    indices = np.flatnonzero(is_test) if is_test.any() else np.arange(len(loaded))
-    return ImageDataset(loaded.images, place[loaded.labels]), indices, source.name
 
 
 def _samples(

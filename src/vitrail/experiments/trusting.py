@@ -200,5 +200,5 @@ def _store_suspects(directory: Path, classifier: Classifier, prepared: Prepared)
         mistake=np.ones(len(first), np.uint8),
         image_names=tuple(names[at] for at in first),
     )
-    files.write_bytes(directory / SUSPECTS, written.getvalue().encode("utf-8", errors="backslashreplace"))
-    files.write_bytes(directory / SUSPECT_PICTURES, pictures.to_bytes())
+    table = written.getvalue().encode("utf-8", errors="backslashreplace")
+    files.write_together({directory / SUSPECTS: table, directory / SUSPECT_PICTURES: pictures.to_bytes()})

@@ -104,7 +104,7 @@ class Faithfulness:
                 "method": scores.method,
                 "depends_on_class": scores.depends_on_class,
                 "is_control": scores.is_control,
-                "definition": DEFINITIONS.get(scores.method, 1),
+                **({"definition": DEFINITIONS[scores.method]} if scores.method in DEFINITIONS else {}),
                 "milliseconds": scores.milliseconds,
                 "fails_randomisation": scores.fails_randomisation,
                 "intervals": {name: _interval(scores.estimate(name)) for name in scores.values},

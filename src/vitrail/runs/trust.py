@@ -87,10 +87,12 @@ class Trust:
 
     def write(self, directory: Path) -> None:
         """Into the directory of a run."""
-        if self.spread is not None:
-            files.write_bytes(directory / SPREAD, save({"mean": self.spread.mean, "scale": self.spread.scale}))
         stored = {name: value for name, value in vars(self).items() if name != "spread"}
-        files.write_json(directory / TRUST, stored)
+        contents = {directory / TRUST: files.json_bytes(stored)}
+        if self.spread is not None:
+            arrays = {"mean": self.spread.mean, "scale": self.spread.scale}
+            contents = {directory / SPREAD: save(arrays), **contents}
+        files.write_together(contents)
 
     @staticmethod
     def read(directory: Path) -> Trust | None:

@@ -43,7 +43,7 @@ class Classification:
         indices: NDArray[np.int64],
         side: int | None,
     ) -> Batch:
-        varied, mixup, cutmix = self.augmentation, self.augmentation.mixup, self.augmentation.cutmix
+        varied, mixup, cutmix = self.augmentation, self.augmentation.mixup, self.augmentation.cutmix or 0.0
         inputs = augment(images, varied, self.data.preprocessing)
         targets = torch.from_numpy(self.data.dataset.labels[indices]).to(images.device)
         if mixup or cutmix:
