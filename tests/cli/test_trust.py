@@ -2,12 +2,11 @@
 
 import csv
 import json
-import shutil
 
 import numpy as np
 import pytest
 import torch
-from command_lines import fails
+from command_lines import TINY, fails, images
 from PIL import Image
 
 import vitrail
@@ -138,12 +137,26 @@ def test_the_report_says_how_far_to_trust_it_and_shows_doubtful_labels(finished)
     assert f"vitrail resume {finished}" in (finished / "report.html").read_text()
 
 
-def test_where_test_images_validate_the_report_says_that_nothing_is_fitted(finished, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(finished, copy)
-    stored = files.read_json(copy / "run.json")
-    stored["config"]["data"]["val_split"] = "test"
-    files.write_json(copy / "run.json", stored)
-    (copy / "trust.json").unlink()
-    assert run(["report", str(copy)]) == 0
-    assert "there are none left to calibrate it on" in (copy / "report.html").read_text()
+def test_where_test_images_validate_nothing_is_fitted_and_that_is_said(tmp_path, capsys):
+    out = tmp_path / "run"
+    data = ["--train-subset", "100", "--test-subset", "60", "--val-split", "test", "--epochs", "1"]
+    assert run(["train", "digits", *TINY, *data, "--out", str(out)]) == 0
+    assert "validation images are those of the test" in capsys.readouterr().err
+    assert not (out / "trust.json").exists()
+    assert (out / "suspects.csv").is_file()
+    assert "there are none left to calibrate it on" in (out / "report.html").read_text()
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir() if path.is_file()}
+    assert run(["resume", str(out)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir() if path.is_file()} == before
+
+
+def test_with_few_images_everything_that_cannot_be_promised_is_said(tmp_path, capsys):
+    data, out = images(tmp_path / "data"), tmp_path / "run"
+    assert run(["train", str(data), *TINY, "--epochs", "1", "--out", str(out)]) == 0
+    capsys.readouterr()
+    picture = next(data.rglob("*.png"))
+    assert run(["predict", str(out), str(picture), "--json"]) == 0
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
+    assert (len(answer["set"]), answer["unlike"]) == (2, None)
+    assert "too few mistakes on" in said.err
