@@ -14,6 +14,7 @@ from site_builder.figures import DRAWING
 ORDER = (
     "how-to/your-own-images.md",
     "how-to/read-the-report.md",
+    "how-to/trust-its-answers.md",
     "how-to/explain-a-prediction.md",
     "annotated_vit.py",
     "how-to/choose-how-it-trains.md",

@@ -146,7 +146,7 @@ def _print(answer: "Answer", options: Predict) -> None:
     say(shown(str(answer.file)))
     for name, probability in answer.ranked:
         say(f"  {probability:7.2%}  {shown(name)}")
-    if answer.among is not None:
-        say(f"  in {options.coverage} % of such images the truth is among: {listed(answer.among, _NAMES_SHOWN)}")
     if answer.unlike:
-        say("  unlike the training images: trust this answer less")
+        say("  unlike the training images: how often such answers are right is not known")
+    elif answer.among is not None:
+        say(f"  in {options.coverage} % of such images the truth is among: {listed(answer.among, _NAMES_SHOWN)}")
