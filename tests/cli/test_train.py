@@ -16,6 +16,7 @@ def test_a_run_directory_is_complete(finished):
     assert names == {
         *(".lock", "run.json", "steps.jsonl", "metrics.jsonl", "evaluation.json", "samples.safetensors"),
         *("checkpoints", "report.html", "attention.safetensors", "inspection.safetensors", "seen.safetensors"),
+        *("margins.safetensors", "trust.json", "trust.safetensors", "suspects.csv", "suspects.safetensors"),
     }
     stored = files.read_json(finished / "run.json")
     assert stored["splits"] == {"train": 200, "val": 180, "test": 60}

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import vitrail
-from vitrail import checkpoint, files
+from vitrail import files
 from vitrail.classifier import Classifier
 from vitrail.cli import run
 from vitrail.configs import CNNConfig, ViTConfig
@@ -26,6 +26,7 @@ from vitrail.inspection.faithfulness import read as read_faithfulness
 from vitrail.models.cnn import CNN
 from vitrail.models.vit import ViT
 from vitrail.runs.layout import on_other_data
+from vitrail.runs.weights import latest_weights
 
 VIT = ViTConfig(image_size=16, patch_size=4, num_classes=8, embed_dim=16, depth=2, num_heads=2, mlp_dim=16)
 CNN_ = CNNConfig(image_size=16, num_classes=8, widths=(4, 8), blocks_per_stage=1, hidden=(8,))
@@ -216,7 +217,7 @@ def test_a_cnn_whose_map_the_cells_do_not_divide_is_explained(tmp_path):
 
 def test_what_was_measured_of_other_weights_is_not_shown_for_these(measured, tmp_path):
     stored = files.read_json(measured / "faithfulness.json")
-    assert stored["weights"] == checkpoint.latest_weights(measured / "checkpoints")
+    assert stored["weights"] == latest_weights(measured / "checkpoints")
     assert read_faithfulness(measured / "faithfulness.json") is not None
     shutil.copytree(measured, tmp_path / "run")
     files.write_json(tmp_path / "run" / "faithfulness.json", {**stored, "weights": "of an earlier epoch"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def answers(classifier: Classifier, files: Sequence[Path], top: int, coverage: i
     for pictures in decoded(files, classifier.preprocessing, _AT_ONCE):
         read = [picture for picture in pictures if not isinstance(picture, InputError)]
         if read:
-            with features_read(classifier.model) as features:
+            # A model that is adopted without a head has no last layer.
+            with features_read(classifier.model) if trust else nullcontext([]) as features:
                 inputs = classifier.preprocessing.normalize(torch.from_numpy(np.stack(read)))
                 logits = classifier.logits(inputs).numpy()
             probabilities = trust.probabilities(logits) if trust else softmax(logits)
