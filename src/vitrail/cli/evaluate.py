@@ -41,6 +41,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from vitrail.experiments import evaluating
     from vitrail.interruption import interruptible_anywhere
     from vitrail.progress import say
+    from vitrail.runs.directory import Run
 
     with interruptible_anywhere():
         path = evaluating.evaluate(options.run, options.data, options.data_dir, options.out, options.layout)
@@ -50,6 +51,8 @@ def evaluate(argv: Sequence[str]) -> None:
             say(f"{name:>9}  {result[name]:.4f}")
     say(f"on {plural(result['images'], 'image')}")
     _say_of_classes(result)
+    if adoption := Run(options.run).adoption:
+        say(f"adopted: {adoption}")
     run = quoted(options.run)
     own = options.data is None and options.out is None
     done(path, then=f"vitrail report {run}" if own else f"vitrail predict {run} IMAGE...")

@@ -89,41 +89,53 @@ def explain(
         InputError: for what cannot be used, naming it.
     """
     request = check(run, images, methods, layer, head, target, out)
-    classifier, names = request.classifier, request.names
     measured = read_faithfulness(Path(run) / FAITHFULNESS)
     device = choose_device("auto")
-    classifier.model.to(device)
-    directory = files.claim(Path(out), "name another --out") if out else files.first_free(Path(run), EXPLANATION)
+    request.classifier.model.to(device)
+    place = Path(out) if out else files.first_free(Path(run), EXPLANATION)
+    with files.claimed(place, "name another --out") as directory:
+        try:
+            return _explained(directory, request, measured, _precision(device), layer, head)
+        except BaseException:
+            # Half an explanation is none, and would be in the way of the next.
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+
+def _explained(
+    directory: Path,
+    request: _Request,
+    measured: Faithfulness | None,
+    precision: Precision,
+    layer: int | None,
+    head: int | None,
+) -> Explained:
+    """The page, its figures and their arrays, in a directory that is claimed."""
+    classifier, names = request.classifier, request.names
     page, arrays, figures = directory / PAGE, directory / ARRAYS, []
-    try:
-        explanations = explain_images(
-            classifier, request.pixels, names, request.methods, request.target, _precision(device)
-        )
-        config, shown = classifier.model.config, []
-        patch = config.patch_size if config.cuts_patches else None
-        stems = [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
-        stored = {
-            f"{stem}/{name}": array
-            for stem, explanation in zip(stems, explanations, strict=True)
-            for name, array in explanation.arrays().items()
-        }
-        _write(arrays, partial(np.savez_compressed, **stored))  # type: ignore[arg-type]
-        with track("drawing figures", len(explanations), "images") as advance:
-            for stem, explanation in zip(stems, explanations, strict=True):
-                drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
-                for name, (figure, _) in drawn.items():
-                    path = directory / FIGURES / stem / f"{name}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    _write(path, partial(figure.savefig, format="png", dpi=150, bbox_inches="tight", facecolor="white"))
-                    figures.append(path)
-                shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured))
-                advance()
-        title = names[0] if len(names) == 1 else f"{len(names)} images"
-        files.write_bytes(page, explanation_page(title, shown, config.has, measured, layer, head).encode())
-    except BaseException:
-        # Half an explanation is none, and would be in the way of the next.
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
+    explanations = explain_images(classifier, request.pixels, names, request.methods, request.target, precision)
+    config, shown = classifier.model.config, []
+    patch = config.patch_size if config.cuts_patches else None
+    stems = [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
+    stored = {
+        f"{stem}/{name}": array
+        for stem, explanation in zip(stems, explanations, strict=True)
+        for name, array in explanation.arrays().items()
+    }
+    _write(arrays, partial(np.savez_compressed, **stored))  # type: ignore[arg-type]
+    with track("drawing figures", len(explanations), "images") as advance:
+        for stem, explanation in zip(stems, explanations, strict=True):
+            drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
+            for name, (figure, _) in drawn.items():
+                path = directory / FIGURES / stem / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, partial(figure.savefig, format="png", dpi=150, bbox_inches="tight", facecolor="white"))
+                figures.append(path)
+            shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured))
+            advance()
+    title = names[0] if len(names) == 1 else f"{len(names)} images"
+    text = explanation_page(title, shown, config.has, measured, layer, head, classifier.adoption)
+    files.write_bytes(page, text.encode())
     return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
 
 

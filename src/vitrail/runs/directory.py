@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from vitrail import files
 from vitrail.errors import InputError
 from vitrail.files import Json, checked
+from vitrail.runs.adoption import Adoption
 from vitrail.runs.layout import (
     CHECKPOINTS,
     EVALUATION,
@@ -132,6 +133,11 @@ class Run:
     def trained_here(self) -> bool:
         """Whether it has data of its own, and training to go on with: not so of a saved or adopted model."""
         return "fingerprint" in self.info
+
+    @cached_property
+    def adoption(self) -> Adoption | None:
+        """Where its weights come from; None where they were trained here."""
+        return checked(self.directory / RUN, lambda: Adoption.of(self.info))
 
     @property
     def finished(self) -> bool:
