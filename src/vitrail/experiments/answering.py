@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,8 @@ def answers(classifier: Classifier, files: Sequence[Path], top: int, coverage: i
         read = [picture for picture in pictures if not isinstance(picture, InputError)]
         if read:
             # A model that is adopted without a head has no last layer.
-            with features_read(classifier.model) if trust else nullcontext([]) as features:
+            reading: AbstractContextManager[list[torch.Tensor]] = nullcontext([])
+            with features_read(classifier.model) if trust else reading as features:
                 inputs = classifier.preprocessing.normalize(torch.from_numpy(np.stack(read)))
                 logits = classifier.logits(inputs).numpy()
             probabilities = trust.probabilities(logits) if trust else softmax(logits)
