@@ -158,8 +158,8 @@ class AttentionRecorder(Recorder):
 class MarginRecorder(Recorder):
     """`margins.safetensors`: how far each training image's label was ahead in the model, for `trust.suspects`.
 
-    What a step sees twice because of an interruption is written over, not added. Where training begins again in an
-    epoch before the one that is on disk, so does this.
+    What a step sees twice because of an interruption is written over, not added. Where training goes back to an epoch
+    before the one that is on disk, the means are of the epochs from there on.
     """
 
     def __init__(self, directory: Path, data: TrainingData) -> None:
