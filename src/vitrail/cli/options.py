@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import difflib
 import inspect
 import io
 import re
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Required, TypedDict, TypeVar, get_args, get_o
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
+from vitrail.cli.mistakes import explained
 from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, DataConfig, LayoutKind, Size, TrainConfig
 from vitrail.configs.offered import EVERYDAY, FLAT
 from vitrail.errors import InputError
@@ -164,21 +164,16 @@ def _read(kind: Any, argv: Sequence[str], verb: Verb, **how: Any) -> Any:
     except SystemExit as stop:
         if stop.code == 0:
             raise
-        said = _first_sentence(errors.getvalue())
-        if unknown := re.match(r"Unrecognized options: (--[\w.-]+)", said):
+        said, known, see = _first_sentence(errors.getvalue()), [], f"vitrail {name} --help"
+        if said.startswith(("Unrecognized", "Missing")):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
                 read(args=["--help"], description="")
             known = re.findall(r"--[a-z][\w.-]*", shown.getvalue())
-            raise InputError(f"{said}{_meant(unknown[1], known)}; see 'vitrail {name} --help-all'") from None
-        raise InputError(f"{said}; see 'vitrail {name} --help'") from None
-
-
-def _meant(unknown: str, known: Sequence[str]) -> str:
-    """An option that is called so in a group, or else one that is spelled alike."""
-    unknown = unknown.replace("_", "-")
-    grouped = [name for name in known if name.rpartition(".")[2] == unknown.removeprefix("--")]
-    near = grouped or difflib.get_close_matches(unknown, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+            given = [argument.partition("=")[0].replace("_", "-") for argument in argv if argument.startswith("--")]
+            if unknown := [option for option in given if option not in known]:
+                # What follows an unknown option was taken for its value, and may be what is missing.
+                said, see = f"Unrecognized options: {unknown[0]}", f"{see}-all"
+        raise InputError(f"{explained(said, known)}; see '{see}'".replace("?;", "?")) from None
 
 
 def _first_sentence(box: str) -> str:
