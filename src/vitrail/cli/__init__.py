@@ -50,6 +50,11 @@ def run(argv: Sequence[str]) -> int:
         print(f"vitrail {version('vitrail')}")
         return 0
     try:
+        if argv[0] == "--install-completion":
+            from vitrail.cli.completion import install
+
+            install(argv[1:], {name: _verb(name) for name in VERBS})
+            return 0
         if argv[0] not in VERBS:
             raise InputError(f"unknown verb {argv[0]!r}: {nearest(argv[0], VERBS)}")
         _verb(argv[0])(argv[1:])

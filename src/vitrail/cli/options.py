@@ -25,6 +25,18 @@ Verb = Callable[[Sequence[str]], None]
 Given = dict[str, Any]
 """What was given on a command line, and nothing for what was not; a group of options is a dict of its own."""
 
+OPTIONS_ALONE = "--options-alone"
+"""A verb with this argument raises `OptionsOf`, and does nothing."""
+
+
+class OptionsOf(Exception):  # noqa: N818 (it is an answer)
+    """What the arguments of a verb are parsed into."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
+
 _METAVARS: dict[Any, str] = {
     **dict.fromkeys((str, str | None), "NAME"),
     **dict.fromkeys((int, int | None), "N"),
@@ -150,6 +162,8 @@ def parse_known(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
 
 def parse(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
     """The arguments of a verb, whose docstring is its help. Help exits 0; raises InputError for anything wrong."""
+    if list(argv) == [OPTIONS_ALONE]:
+        raise OptionsOf(kind)
     found: T = _read(kind, argv, verb)
     return found
 
