@@ -5,6 +5,9 @@ import contextlib
 import inspect
 import io
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
@@ -169,18 +172,19 @@ def parse(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
 
 
 def _read(kind: Any, argv: Sequence[str], verb: Verb, **how: Any) -> Any:
-    errors, name = io.StringIO(), verb.__name__
+    errors, shown, name = io.StringIO(), _Screen(), verb.__name__
     argv = ["--help" if argument in ("--help-all", "--help_all") else argument for argument in argv]
     read = partial(tyro.cli, kind, prog=f"vitrail {name}", config=(PositionalMetavarFromFieldName,))
     try:
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(shown):
             return read(args=argv, description=inspect.getdoc(verb), **how)
     except SystemExit as stop:
         if stop.code == 0:
+            print(_folded(shown.getvalue()))
             raise
         said, known, see = _first_sentence(errors.getvalue()), [], f"vitrail {name} --help"
         if said.startswith(("Unrecognized", "Missing")):
-            with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+            with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
                 read(args=["--help"], description="")
             known = re.findall(r"--[a-z][\w.-]*", shown.getvalue())
             given = [argument.partition("=")[0].replace("_", "-") for argument in argv if argument.startswith("--")]
@@ -188,6 +192,25 @@ def _read(kind: Any, argv: Sequence[str], verb: Verb, **how: Any) -> Any:
                 # What follows an unknown option was taken for its value, and may be what is missing.
                 said, see = f"Unrecognized options: {unknown[0]}", f"{see}-all"
         raise InputError(f"{explained(said, known)}; see '{see}'".replace("?;", "?")) from None
+
+
+class _Screen(io.StringIO):
+    """Keeps what is printed, in the colours and letters of the terminal that it is for."""
+
+    encoding = property(lambda self: sys.__stdout__ and sys.__stdout__.encoding)  # type: ignore[assignment]
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+
+def _folded(shown: str) -> str:
+    """Help with its sentences in lines of the terminal's width, as its boxes are."""
+    width, lines = shutil.get_terminal_size().columns, re.sub(r"\n{3,}", "\n\n", shown).splitlines()
+    for i, line in enumerate(lines):
+        plain = re.sub(r"\x1b\[[\d;]*m", "", line)
+        if len(plain) > width:
+            lines[i] = textwrap.fill(plain, width, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _first_sentence(box: str) -> str:
