@@ -20,6 +20,14 @@ def test_a_terminal_sets_numbers_to_the_right_and_reads_no_markup():
     assert lines == ["a|b        number  words", "<x>|y  −1.0 ± 0.2  yes", "z               –"]
 
 
+def test_a_narrow_terminal_breaks_headings_and_loses_none_of_a_number():
+    console = Console(width=20, record=True, file=io.StringIO())
+    console.print(to_terminal(Table("", ("model", "parameters", "images"), [["vit", "3,195,146", "12,345,678"]])))
+    shown = console.export_text()
+    assert "…" not in shown
+    assert sorted("".join(shown.split())) == sorted("modelparametersimagesvit3,195,14612,345,678")
+
+
 def test_markdown_keeps_a_bar_inside_its_cell():
     assert to_markdown(TABLE).splitlines() == [
         "A [b]caption[/b] & more",

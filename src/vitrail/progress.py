@@ -79,8 +79,9 @@ def say_in_lines(text: str) -> None:
     """Print a sentence: on a terminal it is broken between words, with what follows the first line indented."""
     if console.is_terminal:
         indent = " " * (len(text) - len(text.lstrip()) + 2)
-        options = {"subsequent_indent": indent, "break_on_hyphens": False, "break_long_words": False}
-        text = textwrap.fill(text, console.width, **options)
+        text = textwrap.fill(
+            text, console.width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        )
     say(text)
 
 

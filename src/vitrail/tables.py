@@ -33,7 +33,7 @@ def to_terminal(table: Table) -> rich.table.Table:
     drawn = Drawn(title=title, title_justify="left", box=None, pad_edge=False)
     for i, heading in enumerate(table.head):
         numeric = i > 0 and all(_NUMBER.match(row[i]) for row in table.rows)
-        drawn.add_column(Text(heading), justify="right" if numeric else "left", no_wrap=i == 0)
+        drawn.add_column(Text(heading), justify="right" if numeric else "left", no_wrap=i == 0, overflow="fold")
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn

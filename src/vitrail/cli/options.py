@@ -197,7 +197,7 @@ def _read(kind: Any, argv: Sequence[str], verb: Verb, **how: Any) -> Any:
 class _Screen(io.StringIO):
     """Keeps what is printed, in the colours and letters of the terminal that it is for."""
 
-    encoding = property(lambda self: sys.__stdout__ and sys.__stdout__.encoding)  # type: ignore[assignment]
+    encoding = property(lambda self: sys.__stdout__ and sys.__stdout__.encoding)
 
     def isatty(self) -> bool:
         return sys.__stdout__ is not None and sys.__stdout__.isatty()
