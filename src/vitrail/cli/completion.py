@@ -1,5 +1,6 @@
 """`vitrail --install-completion`: the Tab key completes verbs, options, their choices and paths, in bash and zsh."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,12 +39,10 @@ def script(shell: str, verbs: dict[str, Verb]) -> str:
             kinds[name] = found.kind
     with TemporaryDirectory() as directory:
         path = Path(directory) / "script"
-        try:
+        with contextlib.suppress(SystemExit):
             asked = ["--tyro-write-completion", shell, str(path)]
             tyro.extras.subcommand_cli_from_dict(kinds, prog="vitrail", args=asked)
-        except SystemExit:
-            written = path.read_text()
-    return written + {"bash": _BASH, "zsh": _ZSH}[shell]
+        return path.read_text(encoding="utf-8") + {"bash": _BASH, "zsh": _ZSH}[shell]
 
 
 def install(argv: Sequence[str], verbs: dict[str, Verb]) -> None:

@@ -29,7 +29,7 @@ Given = dict[str, Any]
 """What was given on a command line, and nothing for what was not; a group of options is a dict of its own."""
 
 OPTIONS_ALONE = "--options-alone"
-"""A verb with this argument raises `OptionsOf`, and does nothing."""
+"""A verb that is given this very object raises `OptionsOf`, and does nothing; typed, it is an unknown option."""
 
 
 class OptionsOf(Exception):  # noqa: N818 (it is an answer)
@@ -165,7 +165,7 @@ def parse_known(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
 
 def parse(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
     """The arguments of a verb, whose docstring is its help. Help exits 0; raises InputError for anything wrong."""
-    if list(argv) == [OPTIONS_ALONE]:
+    if any(argument is OPTIONS_ALONE for argument in argv):
         raise OptionsOf(kind)
     found: T = _read(kind, argv, verb)
     return found

@@ -202,9 +202,9 @@ def _results(row: dict[str, Any], part: str) -> str:
 
 
 def fitted(label: str, line: str, width: int) -> str:
-    """`label  line` within a width in columns: words are left out first, then the name is cut, and no number is lost.
+    """`label  line` within a width in columns: words and the count of steps are left out first, then the name is cut.
 
-    What has too many numbers all the same is broken between them when it is printed.
+    No other number is lost: where there are too many, the line stays too long, and is broken when it is printed.
     """
     brief = re.sub(r"\b(epoch|loss|acc) |[\d,]+/[\d,]+ steps  ", "", line)
     for shorter, shortest in ((line, cell_len(label)), (brief, min(_SHORTEST_NAME, cell_len(label)))):
