@@ -1,10 +1,10 @@
 """`vitrail --install-completion`: the Tab key completes verbs, options, their choices and paths, in bash and zsh."""
 
 import contextlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import tyro
@@ -37,12 +37,9 @@ def script(shell: str, verbs: dict[str, Verb]) -> str:
             verb([OPTIONS_ALONE])
         except OptionsOf as found:
             kinds[name] = found.kind
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / "script"
-        with contextlib.suppress(SystemExit):
-            asked = ["--tyro-write-completion", shell, str(path)]
-            tyro.extras.subcommand_cli_from_dict(kinds, prog="vitrail", args=asked)
-        return path.read_text(encoding="utf-8") + {"bash": _BASH, "zsh": _ZSH}[shell]
+    with contextlib.redirect_stdout(io.StringIO()) as written, contextlib.suppress(SystemExit):
+        tyro.extras.subcommand_cli_from_dict(kinds, prog="vitrail", args=["--tyro-write-completion", shell, "-"])
+    return written.getvalue() + {"bash": _BASH, "zsh": _ZSH}[shell]
 
 
 def install(argv: Sequence[str], verbs: dict[str, Verb]) -> None:
