@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
@@ -20,7 +20,7 @@ class Drawing:
     """What the drawing is, where its own title does not say it."""
     wide: bool = False
     """Too detailed to stand beside something."""
-    file: Markup = Markup("")
+    file: Markup = field(default_factory=Markup)
     """A link that saves it."""
 
 

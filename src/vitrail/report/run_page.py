@@ -161,7 +161,9 @@ def _final_table(run: Run, validation: str) -> Table | None:
         values = (run.last(f"train_{metric}"), run.last(f"val_{metric}"), test)
         rows.append([METRICS[metric].heading, *(numbers.metric(metric, value) for value in values)])
     if evaluation:
-        rows.append([METRICS["ece"].heading, numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))])
+        rows.append(
+            [METRICS["ece"].heading, numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))]
+        )
     return Table(f"Metrics after {plural(len(run.metrics), 'epoch')}", ["metric", "training", validation, "test"], rows)
 
 

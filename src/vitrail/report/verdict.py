@@ -90,6 +90,8 @@ def confused(test: Evaluation) -> str:
     if not wrong.any():
         return ""
     true, taken = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    if wrong[true, taken] == 1:
+        return "It takes no class for another more than once."
     names, of = [one.name for one in test.per_class], int(test.confusion[true].sum())
     return f"Most often it takes {names[true]} for {names[taken]}: {wrong[true, taken]:,} of {plural(of, 'image')}."
 
