@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from site_builder.adoption import adopted_models
 from site_builder.errors import BuildError
 from site_builder.results import CURVES, curves, results
 from site_builder.site import build
@@ -26,6 +28,10 @@ def main(arguments: Sequence[str] | None = None, docs: Path = _DOCS) -> int:
         if figure := curves(records):
             save_svg(figure, records / CURVES, CURVES)
         (docs / "results.md").write_text(results(records), encoding="utf-8")
+    swept = docs.parent / "benchmarks" / "results" / "adoption.json"
+    if swept.is_file():
+        text = adopted_models(json.loads(swept.read_text(encoding="utf-8")))
+        (docs / "adopted-models.md").write_text(text, encoding="utf-8")
     try:
         build(docs, out)
     except BuildError as error:

@@ -140,6 +140,13 @@ def test_an_adopted_model_gives_the_logits_of_its_source(old):
     assert torch.allclose(logits, torch.tensor(expected), atol=1e-6)
 
 
+def test_an_adopted_model_keeps_its_pixels_and_is_not_called_verified(old):
+    adopted = vitrail.load(old / "adopted")
+    assert adopted.preprocessing.rules == "vitrail"
+    assert adopted.adoption.wiring == "unrecorded"
+    assert vitrail.load(old / "run").adoption is None
+
+
 @pytest.mark.parametrize("name", [*RUNS, "adopted"])
 def test_every_model_predicts(name, old, capsys):
     classifier = vitrail.load(old / name)

@@ -18,6 +18,7 @@ ORDER = (
     "annotated_vit.py",
     "how-to/choose-how-it-trains.md",
     "how-to/adopt-a-pretrained-model.md",
+    "adopted-models.md",
     "how-to/verbs-and-errors.md",
     "how-to/reproduce-a-result.md",
     "results.md",

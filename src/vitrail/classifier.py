@@ -23,6 +23,7 @@ from vitrail.errors import InputError
 from vitrail.frozen import FrozenModel
 from vitrail.models.build import Model, build_model, evaluating
 from vitrail.progress import warn
+from vitrail.runs.adoption import Adoption
 from vitrail.runs.comparison import Comparison
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import RUN
@@ -61,6 +62,8 @@ class Classifier:
     model: Model
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
+    adoption: Adoption | None = None
+    """Where the weights come from, unless they were trained here."""
     frozen: FrozenModel | None = None
     """Answers instead of the model where the classifier is a `compiled` one."""
 
@@ -120,6 +123,7 @@ class Classifier:
             "config": {"model_name": "custom", "model": model_to_json(self.model.config)},
             "class_names": list(self.class_names),
             "preprocessing": dataclasses.asdict(self.preprocessing),
+            "adoption": None if self.adoption is None else dataclasses.asdict(self.adoption),
         }
         files.write_json(directory / RUN, stored)
 
@@ -142,10 +146,15 @@ def load(directory: str | Path) -> Classifier:
             with torch.device("meta"):
                 model = build_model(model_from_json(stored["config"]["model"]))
             model.load_state_dict(candidate.tensors["model"], assign=True)
+            if not all(bool(tensor.isfinite().all()) for tensor in candidate.tensors["model"].values()):
+                raise InputError(f"{directory} has weights that are not finite numbers: its model has no answers")
             class_names = tuple(map(str, stored["class_names"]))
             if len(class_names) != model.config.num_classes:
                 raise ValueError(f"{len(class_names)} class names for {model.config.num_classes} classes")
-            return Classifier(model.eval(), Preprocessing.from_json(stored["preprocessing"]), class_names)
+            if (done := candidate.state.get("epochs", 0)) < (run.planned_epochs or 0):
+                warn(f"vitrail: {directory} is not finished: its model has had {done} of {run.planned_epochs} epochs")
+            preprocessing = Preprocessing.from_json(stored["preprocessing"])
+            return Classifier(model.eval(), preprocessing, class_names, Adoption.of(stored))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{directory / RUN} does not fit its checkpoint: {reason}") from error

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,28 +40,44 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically. Raises RunError in one line where the disk does not take it."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Replace files that belong together, in this order, once all are on the disk; each atomically.
+
+    Raises RunError in one line where the disk does not take one of them.
+    """
+    aside = {path: path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}") for path in contents}
     try:
-        temporary.unlink(missing_ok=True)
-        # Exclusively: a link that somebody left under this name is not followed.
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, temporary in aside.items():
+            temporary.unlink(missing_ok=True)
+            # Exclusively: a link that somebody left under this name is not followed.
+            with temporary.open("xb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in aside.items():
+            os.replace(temporary, path)
     except OSError as error:
         raise RunError(f"{path} could not be written ({error.strerror}); what was there before is untouched") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for temporary in aside.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically. Raises RunError in one line where the disk does not take it."""
+    write_together({path: content})
+
+
+def json_bytes(value: Any) -> bytes:
+    """The content of a JSON file. NaN and infinity are refused: JSON has neither."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", _AS_ESCAPE)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file atomically. NaN and infinity are refused: JSON has neither."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode("utf-8", _AS_ESCAPE))
+    """Replace a JSON file atomically."""
+    write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Json:
@@ -126,13 +142,13 @@ def first_free(parent: Path, stem: str) -> Path:
         raise InputError(f"{directory} cannot be made: {error.strerror}; name another by --out") from error
 
 
-def check_writable(directory: Path) -> None:
-    """Before long work whose result goes there. Raises InputError where nothing can be written."""
+def check_writable(directory: Path, cure: str = "") -> None:
+    """Before long work whose result goes there. Raises InputError, with the cure, where nothing can be written."""
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise InputError(f"{directory} cannot be written to: {error.strerror}") from error
+        raise InputError(f"{directory} cannot be written to: {error.strerror}{cure}") from error
 
 
 def expanded(path: Path) -> Path:

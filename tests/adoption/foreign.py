@@ -60,6 +60,7 @@ TIMM: dict[str, dict[str, Any]] = {
     "rectangle": {"img_size": (24, 48)},
     "no positions": {"pos_embed": "none"},
     "no class position": {"no_embed_class": True},
+    "no class position and registers": {"no_embed_class": True, "reg_tokens": 2},
     "no bias in qkv": {"qkv_bias": False},
     "gap": {"class_token": False, "global_pool": "avg", "fc_norm": False},
     "gap, norm behind": {"class_token": False, "global_pool": "avg"},

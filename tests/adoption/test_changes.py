@@ -116,7 +116,7 @@ def test_the_conversion_report_says_all_of_it(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(report) + 2 <= 12
     assert [row.kind for row in report] == [
-        "copied", "assumed", "resampled", "resampled", "summed", "dropped", "newly initialised"
+        "copied", "verified", "assumed", "resampled", "resampled", "summed", "dropped", "newly initialised"
     ]  # fmt: skip
     changed_tensors = {
         "patch_embed.proj.weight",
@@ -135,7 +135,7 @@ def test_the_conversion_report_says_all_of_it(capsys):
 def test_a_change_to_what_it_is_changes_nothing():
     theirs = timm_vit()
     ours, report = adopt_with_report(theirs, image_size=32, patch_size=8, in_channels=3, num_classes=CLASSES)
-    assert {row.kind for row in report} == {"copied", "assumed"}
+    assert {row.kind for row in report} == {"copied", "verified", "assumed"}
     assert ours.model.config == adopt(theirs).model.config
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from foreign import (
     CLASSES,
+    HEADS,
     HF,
     TIMM,
     WIDTH,
@@ -48,20 +49,64 @@ def same(ours, theirs, size=(32, 32)):
     torch.testing.assert_close(ours.model(images), expected, **CLOSE)
 
 
+# What tensors alone do not tell: the question, and a published model that is wired so.
+DOUBTS = {
+    "no positions": ("probably rotary", None),
+    "no class position and registers": ("as no published model", None),
+    "no bias in qkv": (r"attn\.qkv\.bias.*rpn_224", "vit_base_patch16_224_miil"),
+    "gap": ("12 or 16 heads, and GELU or its tanh", "vit_base_patch16_gap_224"),
+    "gap, norm behind": ("as no published model", None),
+    "class token unread and unplaced": ("as no published model", None),
+    "registers with positions": ("as no published model", None),
+    "swiglu in two": ("any activation", None),
+}
+
+
 class TestStateDicts:
     # Of a norm before the mean of the patches, and of an unusual epsilon, nothing remains in the tensors.
-    @pytest.mark.parametrize("kind", [k for k in TIMM if k not in ("large epsilon", "class token unread, norm before")])
+    @pytest.mark.parametrize(
+        "kind", [k for k in TIMM if k not in ("large epsilon", "class token unread, norm before", *DOUBTS)]
+    )
     def test_timm(self, kind, tmp_path):
         theirs = timm_vit(**TIMM[kind])
         size = theirs.patch_embed.img_size
-        told = {"image_size": size} if kind in ("rectangle", "no positions") else {}
+        told = {"image_size": size} if kind == "rectangle" else {}
         ours, report = adopt_with_report(save(theirs.state_dict(), tmp_path / "model.safetensors"), **told)
         same(ours, theirs, size)
         assert "3 heads, norm_eps 1e-06" in str(of_kind(report, "assumed")[0])
         of_deit = {"dist_token", "blocks.0.ls1.gamma"} & theirs.state_dict().keys()
         assert (ours.preprocessing.mean[0], ours.preprocessing.crop) == (0.485 if of_deit else 0.5, 0.9)
 
-    @pytest.mark.parametrize("kind", [kind for kind in HF if "epsilon" not in kind])
+    @pytest.mark.parametrize("kind", DOUBTS)
+    def test_what_could_be_wired_in_several_ways_is_asked(self, kind, tmp_path):
+        theirs = timm_vit(**TIMM[kind])
+        path = save(theirs.state_dict(), tmp_path / "model.safetensors")
+        doubt, like = DOUBTS[kind]
+        with pytest.raises(InputError, match=doubt) as error:
+            adopt(path, image_size=theirs.patch_embed.img_size)
+        assert "\n" not in str(error.value)
+        if like is not None:
+            ours, report = adopt_with_report(path, like=f"timm:{like}", num_heads=HEADS)
+            same(ours, theirs)
+            assert of_kind(report, "verified")
+
+    def test_like_is_of_a_model_with_these_tensors(self, tmp_path):
+        path = save(timm_vit().state_dict(), tmp_path / "model.safetensors")
+        for like, message in [
+            ("vit_base_patch16_224", "timm:NAME"),
+            ("timm:vit_nothing", "no model 'vit_nothing'"),
+            ("timm:vit_small_patch16_rope_ape_224", "Eva, which is not known"),
+            ("timm:deit3_small_patch16_224", "positions for 17 patches"),
+            ("timm:vit_small_patch16_36x1_224", r"not that of timm:vit_small.*lacks blocks\.0\.branch1"),
+            ("timm:eva_large_patch14_196", "one has norm where the other has fc_norm"),
+        ]:
+            with pytest.raises(InputError, match=message):
+                adopt(path, like=like)
+        for source in (timm_vit(), "timm:vit_tiny_patch16_224", tmp_path):
+            with pytest.raises(InputError, match=r"like .*is for a file"):
+                adopt(source, like="timm:vit_tiny_patch16_224")
+
+    @pytest.mark.parametrize("kind", [kind for kind in HF if "epsilon" not in kind and "bias" not in kind])
     @pytest.mark.parametrize("generation", ["in memory", "in files"])
     def test_hugging_face(self, kind, generation, tmp_path):
         theirs = hf_model(kind)
@@ -96,7 +141,9 @@ class TestStateDicts:
         theirs = timm_vit(**TIMM["deit-iii"])
         state = {re.sub(r"ls(\d)\.gamma", r"gamma_\1", name): tensor for name, tensor in theirs.state_dict().items()}
         torch.save({"model": state}, tmp_path / "deit.pth")
-        same(adopt(tmp_path / "deit.pth", allow_pickle=True), theirs)
+        with pytest.raises(InputError, match=r"rotary ones too.*--like"):
+            adopt(tmp_path / "deit.pth", allow_pickle=True)
+        same(adopt(tmp_path / "deit.pth", allow_pickle=True, like="timm:deit3_small_patch16_224", num_heads=3), theirs)
 
     def test_a_hidden_layer_before_the_head(self, tmp_path):
         """As older versions of timm stored it."""
@@ -234,7 +281,7 @@ def test_every_tensor_is_needed_and_none_may_be_left_over(family, tmp_path):
     elif family == "google":
         tensors, path = google_arrays(timm_vit(), "vit"), tmp_path / "vit.npz"
     else:
-        registers = {**TIMM["class token unread and unplaced"], **TIMM["deit-iii"]}
+        registers = TIMM["dinov2, registers"]
         model = torchvision_vit() if family == "torchvision" else timm_vit(**(registers if "," in family else {}))
         tensors = model.state_dict()
 
@@ -248,11 +295,11 @@ def test_every_tensor_is_needed_and_none_may_be_left_over(family, tmp_path):
     # What a model can do without: masks, poolers, registers; and a timm ViT without a class token is one of means.
     spared = r".*(mask_token|pooler\..*|reg_token)"
     if "," in family:
-        spared = r"reg_token|cls_token"
+        spared = "reg_token"
     for name, rest in removed(tensors):
         if re.fullmatch(spared, name):
             continue
-        with pytest.raises(InputError, match=r"lacks|positions|has the shape|known are") as error:
+        with pytest.raises(InputError, match=r"lacks|positions|has the shape|known are|like") as error:
             attempt(rest)
         assert "\n" not in str(error.value)
         if re.fullmatch(r".*(pos_embed.*|position_embeddings)", name):
@@ -360,7 +407,8 @@ class TestFolders:
     def test_timms_folders(self, tmp_path):
         """What timm pushes to the hub: config.json with the architecture, the pictures and the names."""
         theirs = timm_vit(**TIMM["class token unread, norm before"])
-        described = {"architecture": "vit_small_thing", "global_pool": "avg", "label_names": list("abcdefg")}
+        described = {"architecture": "vit_tiny_patch16_224", "global_pool": "avg", "label_names": list("abcdefg")}
+        described["model_args"] = {"fc_norm": False, "img_size": 32}
         described["label_descriptions"] = {"a": "apple"}
         described["pretrained_cfg"] = {"mean": [0.1] * 3, "std": [0.2] * 3, "crop_mode": "squash", "crop_pct": 1.0}
         (tmp_path / "config.json").write_text(json.dumps(described))
@@ -370,7 +418,10 @@ class TestFolders:
         assert ours.class_names == ("apple", *"bcdefg")
         assert (ours.preprocessing.fit, ours.preprocessing.mean) == ("stretch", (0.1,) * 3)
         (tmp_path / "config.json").write_text(json.dumps({**described, "global_pool": "map"}))
-        with pytest.raises(InputError, match="pooling 'map'"):
+        with pytest.raises(InputError, match=r"not that of timm:vit_tiny.*attn_pool"):
+            adopt(tmp_path)
+        (tmp_path / "config.json").write_text(json.dumps({**described, "architecture": "vit_small_patch16_rope_224"}))
+        with pytest.raises(InputError, match=r"Eva.*known are timm's"):
             adopt(tmp_path)
 
     def test_damaged_configurations(self, tmp_path):

@@ -17,6 +17,7 @@ from foreign import (
     timm_vit,
     torchvision_vit,
 )
+from safetensors.torch import save_file
 
 import vitrail
 from vitrail.adoption import adopt
@@ -75,6 +76,22 @@ def test_torchvision(changes):
     images = pictures((32, 32))
     torch.testing.assert_close(ours.model(images), theirs(images), **CLOSE)
     assert accounted(report) == sum(tensor.numel() for tensor in theirs.state_dict().values())
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@torch.no_grad()
+def test_torchvision_with_a_head_of_ones_own(wrapped, tmp_path):
+    """As tutorials replace it; bare or behind dropout."""
+    theirs = torchvision_vit()
+    head = torch.nn.Linear(foreign.WIDTH, 3)
+    theirs.heads = torch.nn.Sequential(torch.nn.Dropout(0.1), head) if wrapped else head
+    save_file(theirs.state_dict(), tmp_path / "a.safetensors")
+    images = pictures((32, 32))
+    for source in (theirs, tmp_path / "a.safetensors"):
+        torch.testing.assert_close(adopt(source).model(images), theirs.eval()(images), **CLOSE)
+    theirs.heads = torch.nn.Sequential(torch.nn.Linear(foreign.WIDTH, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    with pytest.raises(InputError, match=r"heads\.2"):
+        adopt(theirs)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_a_run_directory_is_complete(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
         *(".lock", "run.json", "steps.jsonl", "metrics.jsonl", "evaluation.json", "samples.safetensors"),
-        *("checkpoints", "report.html", "attention.safetensors", "inspection.safetensors"),
+        *("checkpoints", "report.html", "attention.safetensors", "inspection.safetensors", "seen.safetensors"),
     }
     stored = files.read_json(finished / "run.json")
     assert stored["splits"] == {"train": 200, "val": 180, "test": 60}

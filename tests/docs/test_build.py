@@ -155,6 +155,7 @@ def test_every_document_has_its_place():
     assert {docs / name for name in ORDER} == {
         docs / "annotated_vit.py",
         docs / "results.md",
+        docs / "adopted-models.md",
         *docs.glob("how-to/*.md"),
     }
 

@@ -1,8 +1,11 @@
 """`explain`, from the command line to the files: what it writes is what the inspection computes."""
 
 import dataclasses
+import errno
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +276,34 @@ def test_a_stem_of_convolutions_cuts_no_patches(tmp_path):
     explained = explaining.explain(tmp_path / "vit", [picture(tmp_path / "image.png")], ["rollout"])
     assert "patches" not in {path.stem for path in explained.figures}
     assert "What each layer computes" in explained.page.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_half_of_an_explanation(saved, capsys, monkeypatch, number):
+    image = picture(saved / "one.png")
+    monkeypatch.setattr(explaining, "explanation_figures", lambda *given: os.kill(os.getpid(), number))
+    for where in ([], ["--out", str(saved / "new" / "out")]):
+        assert run(["explain", str(saved / "vit"), str(image), "--methods", "relevancy", *where]) == 128 + number
+        assert "interrupted" in capsys.readouterr().err
+    assert {path.name for path in (saved / "vit").iterdir()} == {".lock", "run.json", "checkpoints"}
+    assert not (saved / "new" / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["arrays.npz", ".png", "explanation.html"])
+def test_a_full_disk_is_told_with_the_file_that_it_does_not_take(saved, capsys, monkeypatch, name):
+    image, replace = picture(saved / "one.png"), os.replace
+
+    def refused(source, target):
+        if str(target).endswith(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    explain = ["explain", str(saved / "cnn"), str(image), "--methods", "centre", "--out", str(saved / "out")]
+    assert run(explain) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(
+        rf"{re.escape(str(saved / 'out'))}/\S*{re.escape(name)} could not be written \(No space left", error
+    )
+    assert not (saved / "out").exists()

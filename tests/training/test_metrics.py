@@ -33,7 +33,11 @@ def test_top5_counts_ranks():
 
 
 def test_what_is_undefined_is_none():
-    assert measure(np.zeros((3, 4), np.float32), np.zeros(3, np.int64))["auroc"] is None
+    one_class = measure(np.eye(4, dtype=np.float32)[[0, 0, 1]], np.zeros(3, np.int64))
+    assert [one_class[name] for name in ("auroc", "f1", "precision", "top5")] == [None] * 4
+    assert one_class["recall"] == one_class["accuracy"] == 2 / 3
+    stored = evaluate(np.eye(2, dtype=np.float32)[[0, 0, 1]], np.zeros(3, np.int64), ["a", "b"])
+    assert stored["per_class"][0] == {"name": "a", "images": 3, "precision": None, "recall": 2 / 3, "f1": None}
     assert measure(np.zeros((0, 0), np.float32), np.zeros(0, np.int64)) == dict.fromkeys(EPOCH_METRICS)
     broken = np.zeros((3, 6), np.float32)
     broken[1, 2] = np.nan

@@ -18,7 +18,7 @@ from vitrail.configs import ViTConfig
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.models.vit import ViT
-from vitrail.text import one_form
+from vitrail.text import listed, one_form
 
 _NEEDED = ("patch_embed.proj.weight", "norm.weight", "blocks.0.mlp.fc2.weight")
 
@@ -59,6 +59,8 @@ def assemble(
         what = "biases that the source lacks, as zeros"
         rows = [counted("newly initialised", what, *biases.values()), *rows]
     touched = {*biases, *({"registers"} if token_rows else ()), *(head if head_rows else ()), *made}
+    if head and not any(tensor.any() for tensor in head.values()):
+        rows = [Row("assumed", "that the head was never trained: it is all zeros, and gives all classes alike"), *rows]
     if class_names is None or len(class_names) != config.num_classes:
         class_names = [f"{'class' if head else 'feature'} {i}" for i in range(config.num_classes)]
     every_row = (*token_rows, *head_rows, *rows)
@@ -142,6 +144,15 @@ def _head(origin: Origin, tensors: Tensors) -> tuple[Tensors, list[Row]]:
 
 def _layer(name: str, parts: Tensors) -> Tensors:
     return {f"{name}.{end}": tensor for end, tensor in parts.items()}
+
+
+def require_biases(source: str, tensors: Tensors, cure: str) -> None:
+    """Raises InputError where linear layers have no bias: whether by design or by accident, tensors do not say."""
+    if absent := _absent_biases(tensors):
+        raise InputError(
+            f"{source} lacks {listed(absent)} (by the names that Vitrail gives them): it may have been made without "
+            f"biases, or be incomplete: {cure}"
+        )
 
 
 def _absent_biases(tensors: Tensors) -> Tensors:

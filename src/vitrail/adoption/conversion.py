@@ -12,12 +12,12 @@ from torch import Tensor
 from vitrail.errors import InputError
 from vitrail.text import listed, plural, shown
 
-Kind = Literal["copied", "resampled", "summed", "newly initialised", "dropped", "assumed"]
+Kind = Literal["copied", "resampled", "summed", "newly initialised", "dropped", "assumed", "verified"]
 
 KNOWN = (
     "timm's VisionTransformer (plain ViT, mean pooling, DeiT with and without distillation, DeiT-III, DINOv2 with and "
-    "without registers), Hugging Face's ViT, DeiT, Dinov2 and Dinov2WithRegisters (models and image classifiers), "
-    "torchvision's VisionTransformer, and the ViTs that Google published as .npz"
+    "without registers), Hugging Face's ViT, DeiT, Dinov2, Dinov2WithRegisters and ViTMSN (models and image "
+    "classifiers) and ViTMAE, torchvision's VisionTransformer, and the ViTs that Google published as .npz"
 )
 
 # What other architectures call the tensors by which they differ from a plain ViT.
@@ -28,11 +28,16 @@ _FOREIGN = {
     r"rope|freqs": "rotary positions",
     r"q_norm|k_norm|norm_q|norm_k": "normalised queries and keys",
     r"attn\.norm|mlp\.norm|attn\.gate": "a normalisation or a gate inside of a block",
+    r"[qv]_bias": "biases of queries and values alone, as in BEiT and EVA",
     r"attns\.|ffns\.|in_proj|mlp_out": "parallel blocks",
     r"backbone|conv_root|conv_bn_relu|block\d/unit": "convolutions before the patches (a hybrid)",
     r"decoder": "a decoder",
     r"Mixer": "an MLP-Mixer",
     r"text|logit_scale|token_embedding": "a text encoder",
+    r"(^|\.)visual\.": "the image side of a CLIP",
+    r"lora_|base_layer": "LoRA: merge it into the weights, as merge_and_unload() of peft does",
+    r"absmax|SCB|quant|_packed_params|weight_scale": "quantised weights: take those from before that",
+    r"parametrizations|weight_(g|v|orig|mask)$": "weights in parts: merge them, as torch.nn.utils.parametrize does",
 }
 
 

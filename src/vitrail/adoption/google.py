@@ -12,10 +12,10 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitrail.adoption.assembly import assemble
+from vitrail.adoption.assembly import assemble, require_biases
 from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import joined, renamed, require_names
-from vitrail.adoption.origin import Adopted, Origin, agreed_heads, native_size
+from vitrail.adoption.origin import Adopted, Origin, agreed_heads, arranged, native_size
 from vitrail.adoption.pictures import HALF, preprocessing
 from vitrail.configs import Readout, Size
 
@@ -58,6 +58,7 @@ def from_arrays(
     heads = named["blocks.0.attn.query.kernel"].shape[1]
     known = joined(dict(map(_as_torch, named.items())), ("attn.query", "attn.key", "attn.value"), "attn.qkv")
 
+    require_biases(source, known, "take the file as it was published")
     patch_size, classed = known["patch_embed.proj.weight"].shape[-1], "cls_token" in known
     positions = known["positions.embed"].shape[1]
     # In the first generation the class token has a position too; in the second it has none.
@@ -75,8 +76,8 @@ def from_arrays(
     pictures, rows = preprocessing(size, known["patch_embed.proj.weight"].shape[1], *HALF, fit="stretch")
     usual = Row(
         "assumed",
-        "norm_eps 1e-06; exact GELU, where JAX has its tanh approximation; pictures stretched to the size of the "
-        "positions, pixels in -1..1",
+        "norm_eps 1e-06; exact GELU, where JAX has its tanh approximation; "
+        f"{arranged(size, patch_size)}; pictures stretched to their size, pixels in -1..1",
     )
     return assemble(origin, known, [usual, *rows], pictures, None)
 

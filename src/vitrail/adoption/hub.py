@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from vitrail.adoption.optional import optional
 from vitrail.errors import InputError
-from vitrail.text import shown
+from vitrail.files import read_json
+from vitrail.text import listed, shown
 
 T = TypeVar("T")
 
@@ -20,12 +22,12 @@ _CURE = "check the name and the network, or download it elsewhere and give the f
 _TRUST = "only a pickle, which can run any code when it is read: if you trust it, give allow_pickle (--allow-pickle)"
 
 
-def timm_model(name: str) -> nn.Module:
-    """timm's model of this name, with random weights. Raises InputError where there is none."""
+def timm_model(name: str, **options: Any) -> nn.Module:
+    """timm's model of this name, with random weights. Raises InputError where there is none with these options."""
     library = optional("timm")
     return _tried(
-        lambda: library.create_model(name, pretrained=False),
-        f"timm has no model {shown(name)!r}",
+        lambda: library.create_model(name, pretrained=False, **options),
+        f"timm has no model {shown(name)!r}" + (" in the sizes of these weights" if options else ""),
         "see timm.list_models('vit*'), '*deit*' and '*dinov2*'",
     )
 
@@ -74,16 +76,41 @@ def random_model(name: str) -> nn.Module:
             f"hf:{shown(name)} could not be configured",
             _CURE,
         )
-    architecture = str((config.architectures or ["none"])[0])
-    kind = getattr(library, architecture, None)
-    if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
-        raise InputError(f"hf:{shown(name)} is a {shown(architecture)}, which transformers does not know as a model")
+    kind = _architecture(str((config.architectures or ["none"])[0]))
     return _tried(lambda: kind(config), f"hf:{shown(name)} could not be built", "see its config.json")
+
+
+def transformers_model(architecture: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A model of transformers, as a `config.json` has it, with these weights, all of them. Raises InputError."""
+    kind = _architecture(architecture)
+    given = {"state_dict": dict(tensors), "dtype": torch.float32, "output_loading_info": True}
+    optional("transformers").logging.disable_progress_bar()
+    with _quiet():
+        built: tuple[nn.Module, Mapping[str, Any]] = _tried(
+            lambda: kind.from_pretrained(None, config=kind.config_class.from_dict(dict(config)), **given),
+            f"{kind.__name__} could not be built by transformers with these weights",
+            "see its config.json",
+        )
+    if absent := sorted(built[1]["missing_keys"]):
+        raise InputError(f"these weights are not all of a {kind.__name__}: transformers finds no {listed(absent)}")
+    return built[0]
+
+
+def _architecture(name: str) -> Any:
+    library = optional("transformers")
+    kind = getattr(library, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)):
+        raise InputError(f"{shown(name)} is an architecture that transformers does not know as a model")
+    return kind
 
 
 def _weights(repository: str, safe: str, pickled: str, allow_pickle: bool) -> Path:
     if (file := _hub_file(repository, safe)) is not None:
         return file
+    if (index := _hub_file(repository, f"{safe}.index.json")) is not None:
+        for part in sorted({str(name) for name in read_json(index).get("weight_map", {}).values()}):
+            _hub_file(repository, part)
+        return index
     if not allow_pickle:
         raise InputError(f"{repository} has no {safe} on the hub, {_TRUST}")
     if (file := _hub_file(repository, pickled)) is None:
@@ -112,14 +139,16 @@ def _hub_file(repository: str, name: str) -> Path | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The hub's library tells of every retry; the one line at the end is enough."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """The hub's library tells of every retry, transformers of every key; the one line at the end is enough."""
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _tried(action: Callable[[], T], failure: str, cure: str) -> T:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from vitrail.adoption.assembly import assemble
+from vitrail.adoption.assembly import assemble, require_biases
 from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import drop, joined, renamed, require_names
-from vitrail.adoption.origin import Adopted, Origin, PrefixToken, agreed_heads, native_size, standard_heads
+from vitrail.adoption.origin import Adopted, Origin, PrefixToken, agreed_heads, arranged, native_size, standard_heads
 from vitrail.adoption.pictures import HALF, IMAGENET, PILLOW, preprocessing
 from vitrail.configs import Readout, Size, as_size
 from vitrail.data.decoding import Fit
@@ -19,10 +20,21 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError
 from vitrail.text import listed
 
-_FAMILIES = {"vit": "ViT", "deit": "DeiT", "dinov2": "Dinov2", "dinov2_with_registers": "Dinov2WithRegisters"}
+_FAMILIES = {
+    **{"vit": "ViT", "deit": "DeiT", "dinov2": "Dinov2", "dinov2_with_registers": "Dinov2WithRegisters"},
+    **{"vit_mae": "ViTMAE", "vit_msn": "ViTMSN"},
+}
+_HEADS = {"deit": ("ForImageClassificationWithTeacher",), "vit_mae": ("ForPreTraining",)}
 _PLACED: dict[str, tuple[PrefixToken, ...]] = {"deit": ("cls", "dist")}
 _NEEDED = ("hidden_size", "num_attention_heads", "patch_size", "image_size")
-_EPSILON = {"vit": 1e-12, "deit": 1e-12, "dinov2": 1e-6, "dinov2_with_registers": 1e-6}
+_EPSILON = {
+    "vit": 1e-12,
+    "deit": 1e-12,
+    "dinov2": 1e-6,
+    "dinov2_with_registers": 1e-6,
+    "vit_mae": 1e-12,
+    "vit_msn": 1e-6,
+}
 
 # Since version 5 the parts have shorter names in memory; in files the older ones remain.
 _LAYER = r"(?:encoder\.)?layers?\.(\d+)\."
@@ -59,7 +71,7 @@ def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
     """A model of transformers. Raises InputError where it, or a part of it, is of a kind not known here."""
     config: Any = model.config
     described = {**config.to_dict(), "id2label": config.id2label, "architectures": [type(model).__name__]}
-    return from_tensors(model.state_dict(), described, num_heads=num_heads)
+    return dataclasses.replace(from_tensors(model.state_dict(), described, num_heads=num_heads), original=model)
 
 
 def from_tensors(
@@ -78,20 +90,27 @@ def from_tensors(
     known, rest = renamed(bare, _RULES)
     rest, masks = drop(rest, r"embeddings\.mask_token", "the mask token: it is for pre-training only")
     rest, poolers = drop(rest, r"pooler\.dense\.(weight|bias)", "the pooler: nothing that classifies reads it")
-    rows = [*masks, *poolers]
-    if config is None:
+    rest, decoders = drop(rest, r"decoder\.(?:decoder_\w+|mask_token)\b.*", "the decoder of a masked autoencoder")
+    rows = [*masks, *poolers, *decoders]
+    if guessed := config is None:
         refuse_leftover("this state dict (by Hugging Face's names)", rest)
         config = _guessed(known, num_heads, image_size)
         activation = "SwiGLU" if config["use_swiglu_ffn"] else "GELU"
-        assumed = f"{config['num_attention_heads']} heads, norm_eps {config['layer_norm_eps']:g}, {activation}"
+        epsilon = f"norm_eps {config['layer_norm_eps']:g}{' (ViTMSN: 1e-06)' if config['model_type'] == 'vit' else ''}"
+        assumed = (
+            f"{config['num_attention_heads']} heads, {epsilon}, {activation}, "
+            f"{arranged(config['image_size'], config['patch_size'])}"
+        )
         rows.append(Row("assumed", f"{assumed}, as in Hugging Face's models of this kind: tensors do not say it"))
     family = str(config.get("model_type"))
-    architecture = str((config.get("architectures") or [f"{_FAMILIES.get(family, '')}Model"])[0])
+    architecture = architecture_of(config)
     source = f"Hugging Face's {architecture}"
     _check(source, family, architecture, config)
     refuse_leftover(source, rest)
     known = joined(known, ("attn.q", "attn.k", "attn.v"), "attn.qkv")
     known = joined(known, ("mlp.gate", "mlp.up"), "mlp.fc1")
+    if guessed:
+        require_biases(source, known, "give the folder with its config.json")
     size = as_size(config["image_size"])
     readout: tuple[Readout, ...] = ("cls",)
     if "ForImageClassification" in architecture and "Dinov2" in architecture:
@@ -113,14 +132,25 @@ def from_tensors(
     if "ForImageClassification" in architecture and config.get("id2label") != {}:
         needed += ["head.weight", "head.bias"]
     require_names(source, known, *needed)
+    names = _class_names(config)
+    if "head.weight" in known and len(names or ()) not in (0, len(known["head.weight"])):
+        raise InputError(
+            f"the configuration of {source} names {len(names or ())} classes, but its head has "
+            f"{len(known['head.weight'])}: correct its id2label"
+        )
     channels = known["patch_embed.proj.weight"].shape[1]
     pictures, picture_rows = _processed(processor, size, channels) if processor else _usual(family, size, channels)
-    return assemble(origin, known, [*rows, *picture_rows], pictures, _class_names(config))
+    return assemble(origin, known, [*rows, *picture_rows], pictures, names)
+
+
+def architecture_of(config: Mapping[str, Any]) -> str:
+    family = _FAMILIES.get(str(config.get("model_type")), "")
+    return str((config.get("architectures") or [f"{family}Model"])[0])
 
 
 def _check(source: str, family: str, architecture: str, config: Mapping[str, Any]) -> None:
     """Raises InputError for what the tensors do not show."""
-    heads = ("Model", "ForImageClassification", *(["ForImageClassificationWithTeacher"] if family == "deit" else []))
+    heads = ("Model", "ForImageClassification", *_HEADS.get(family, ()))
     if family not in _FAMILIES or architecture not in [f"{_FAMILIES[family]}{head}" for head in heads]:
         unknown(f"{source} is a model of the type {family!r}")
     if missing := [name for name in _NEEDED if name not in config]:
@@ -140,7 +170,9 @@ def _check(source: str, family: str, architecture: str, config: Mapping[str, Any
 def _guessed(known: Mapping[str, Tensor], num_heads: int | None, image_size: Size | None) -> dict[str, Any]:
     """What `config.json` would say, as far as tensors tell."""
     source = "this state dict (by Hugging Face's names)"
-    require_names(source, known, "patch_embed.proj.weight", "positions.embed", "blocks.0.mlp.fc2.weight")
+    if "positions.embed" not in known:
+        unknown(f"{source} has no positions, so that they are probably rotary, as in DINOv3")
+    require_names(source, known, "patch_embed.proj.weight", "blocks.0.mlp.fc2.weight")
     family = "vit"
     if "dist_token" in known:
         family = "deit"
@@ -174,12 +206,13 @@ def _class_names(config: Mapping[str, Any]) -> Sequence[str] | None:
 def _usual(family: str, size: Size, channels: int) -> tuple[Preprocessing, list[Row]]:
     """What the published checkpoints of a family come with."""
     mean, std = HALF if family == "vit" else IMAGENET
+    whole = family.startswith("vit")
     fit: Fit = "stretch"
     if family.startswith("dinov2"):
         # Their positions are of 518 pixels, their pictures are not.
         fit, size = "crop", (224, 224)
-    method = "bilinear" if family == "vit" else "bicubic"
-    made, rows = preprocessing(size, channels, mean, std, fit, 1.0 if family == "vit" else 0.875, method)
+    crop, method = (1.0, "bilinear") if whole else (0.875, "bicubic")
+    made, rows = preprocessing(size, channels, mean, std, fit, crop, method, "transformers")
     return made, [Row("assumed", f"the preprocessing that published {_FAMILIES[family]} models come with"), *rows]
 
 
@@ -224,6 +257,7 @@ def _processed(processor: Mapping[str, Any], native: Size, channels: int) -> tup
         fit,
         shares.pop(),
         PILLOW[settings["resample"]] if isinstance(settings["resample"], int) else str(settings["resample"]),
+        rules="transformers",
     )
     return made, [*rows, *more]
 

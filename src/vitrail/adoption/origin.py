@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vitrail.adoption.conversion import Row, counted
 from vitrail.configs import Readout, Size, ViTConfig
@@ -69,6 +69,12 @@ class Adopted:
     """What happened to the tensors that are not plain copies."""
     touched: frozenset[str]
     """Names of the tensors that are not plain copies."""
+    original: nn.Module | None = None
+    """The foreign model itself, where it is in memory, to compare with."""
+
+    @property
+    def wiring(self) -> Literal["verified", "assumed"]:
+        return "verified" if any(row.kind == "verified" for row in self.rows) else "assumed"
 
     @property
     def report(self) -> tuple[Row, ...]:
@@ -95,17 +101,22 @@ def agreed_heads(found: int, wanted: int | None, source: str) -> int:
 
 
 def native_size(source: str, num_patches: int, patch_size: int, wanted: Size | None) -> Size:
-    """The size in pixels of a square image of this many patches, or the wanted size where it has as many.
+    """The wanted size in pixels where it has this many patches, or else that of a square image of as many.
 
     Raises:
         InputError: it can be neither.
     """
+    if wanted is not None and (wanted[0] // patch_size) * (wanted[1] // patch_size) == num_patches:
+        return wanted
     side = math.isqrt(max(num_patches, 0))
     if side and side * side == num_patches:
         return side * patch_size, side * patch_size
-    if wanted is not None and (wanted[0] // patch_size) * (wanted[1] // patch_size) == num_patches:
-        return wanted
     raise InputError(
         f"{source} has positions for {num_patches} patches of {patch_size} pixels, which do not form a square, and "
         "does not say how they are arranged: give the image_size (--image-size) that it was trained for"
     )
+
+
+def arranged(size: Size, patch_size: int) -> str:
+    """How positions are taken to lie, in words, since tensors say only how many there are."""
+    return f"positions of {size[0] // patch_size} x {size[1] // patch_size} patches"

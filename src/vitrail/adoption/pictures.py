@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vitrail.adoption.conversion import Row, unknown
 from vitrail.configs import Size
-from vitrail.data.decoding import Fit, Interpolation
+from vitrail.data.decoding import Fit, Interpolation, Rules
 from vitrail.data.preprocessing import Preprocessing
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -27,6 +27,7 @@ def preprocessing(
     fit: Fit = "crop",
     crop: float = 1.0,
     interpolation: str = "bilinear",
+    rules: Rules = "torchvision",
 ) -> tuple[Preprocessing, list[Row]]:
     """With what had to be replaced: an interpolation that there is not, or three channels' numbers for grey images.
 
@@ -42,4 +43,4 @@ def preprocessing(
     if len(mean) != channels:
         mean, std = ([sum(values) / len(values)] * channels for values in (mean, std))
         rows.append(Row("assumed", f"the average of the channels' mean and std, for {channels} channels"))
-    return Preprocessing(size, channels, tuple(mean), tuple(std), fit, crop, method), rows
+    return Preprocessing(size, channels, tuple(mean), tuple(std), fit, crop, method, rules=rules), rows

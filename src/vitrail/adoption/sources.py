@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from vitrail.adoption import google, hub, huggingface, timm, torchvision
-from vitrail.adoption.conversion import Row, unknown
+from vitrail.adoption import described, google, hub, huggingface, timm, torchvision
+from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.origin import Adopted
+from vitrail.adoption.weights import FORMS, first_line, read_arrays, read_weights
 from vitrail.configs import Size
 from vitrail.errors import InputError
 from vitrail.files import read_json
 from vitrail.runs.directory import Run
-from vitrail.text import listed, shown
+from vitrail.text import shown
 
-_PICKLES = (".pth", ".pt", ".bin", ".ckpt")
-_FORMS = "timm:NAME, hf:NAME, a folder with config.json, or a .safetensors, .npz or (with --allow-pickle) .pth file"
 _MODELS = {
     "timm.models.vision_transformer.VisionTransformer": timm.from_model,
     "timm.models.deit.VisionTransformerDistilled": timm.from_model,
     "torchvision.models.vision_transformer.VisionTransformer": torchvision.from_model,
+}
+# What people train in, and where the model is in it.
+_WRAPPERS = {
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+    "torch.optim.swa_utils.AveragedModel": "module",
+    **{f"timm.utils.model_ema.ModelEma{version}": "module" for version in ("", "V2", "V3")},
 }
 
 
@@ -39,15 +40,18 @@ def read(
     image_size: Size | None = None,
     pretrained: bool = True,
     allow_pickle: bool = False,
+    like: str | None = None,
 ) -> Adopted:
     """A foreign model as ours, unchanged. `image_size` only tells how patches lie where the source does not.
 
     Raises:
         InputError: see `vitrail.adoption.adopt`.
     """
+    kind, _, name = ("", "", "") if isinstance(source, nn.Module) else str(source).partition(":")
+    if like is not None and (isinstance(source, nn.Module) or kind in ("timm", "hf") or Path(source).is_dir()):
+        raise InputError("like (--like) is for a file of weights alone; this source says itself what it is")
     if isinstance(source, nn.Module):
         return _from_model(source, num_heads)
-    kind, _, name = str(source).partition(":")
     if kind == "timm":
         model = hub.timm_model(name)
         # Before anything is downloaded: is this a model that can be adopted?
@@ -61,7 +65,7 @@ def read(
         return _from_folder(hub.folder(name, allow_pickle), num_heads, image_size, allow_pickle)
     if not pretrained:
         raise InputError("random weights are for timm:NAME and hf:NAME; a file or folder comes with its own")
-    return _from_path(Path(source), num_heads, image_size, allow_pickle)
+    return _from_path(Path(source), num_heads, image_size, allow_pickle, like)
 
 
 def _random(model: Adopted) -> Adopted:
@@ -70,7 +74,8 @@ def _random(model: Adopted) -> Adopted:
 
 
 def _from_model(model: nn.Module, num_heads: int | None) -> Adopted:
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    while (kind := f"{type(model).__module__}.{type(model).__qualname__}") in _WRAPPERS:
+        model = getattr(model, _WRAPPERS[kind])
     # By its name, so that none of these libraries is imported; exactly, because a subclass may compute something else.
     if kind in _MODELS:
         return _MODELS[kind](model, num_heads)
@@ -85,98 +90,67 @@ def _fitting(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise InputError(f"what {path} holds does not fit together: {_first_line(error)}") from error
+        raise InputError(f"what {path} holds does not fit together: {first_line(error)}") from error
 
 
-def _from_path(path: Path, num_heads: int | None, image_size: Size | None, allow_pickle: bool) -> Adopted:
+def _from_path(
+    path: Path, num_heads: int | None, image_size: Size | None, allow_pickle: bool, like: str | None = None
+) -> Adopted:
     if not path.exists():
-        raise InputError(f"{shown(str(path))} does not exist: a source is {_FORMS}")
+        raise InputError(f"{shown(str(path))} does not exist: a source is {FORMS}")
     if path.is_dir():
         return _from_folder(path, num_heads, image_size, allow_pickle)
     if path.suffix == ".npz":
-        arrays = _arrays(path)
+        if like is not None:
+            raise InputError(f"like (--like) is for files by other names than Google's, which {path} is")
+        arrays = read_arrays(path)
         with _fitting(path):
             return google.from_arrays(arrays, num_heads, image_size)
-    tensors = _tensors(path, allow_pickle)
+    tensors, rows = read_weights(path, allow_pickle)
+    if like is not None:
+        kind, _, name = like.partition(":")
+        if kind != "timm" or not name:
+            raise InputError(f"like (--like) is timm:NAME, not {shown(like)}")
+        with _fitting(path):
+            asked = {"architecture": name, "model_args": {"num_heads": num_heads}}
+            model = described.of_timm(asked, tensors, num_heads, image_size)
+            return _with(rows, dataclasses.replace(model, source=f"a file like {model.source}"))
     for family in (huggingface, torchvision, timm):
         if family.recognises(tensors):
             with _fitting(path):
-                return family.from_tensors(tensors, num_heads=num_heads, image_size=image_size)
+                return _with(rows, family.from_tensors(tensors, num_heads=num_heads, image_size=image_size))
     if any(name.startswith("patch_embed.") and tensors[name].ndim == 2 for name in tensors):
         raise InputError(f"{path} holds the weights of a Vitrail run: give its directory to 'vitrail predict'")
-    unknown(f"{path} has {listed(sorted(tensors))}")
+    refuse_leftover(str(path), tensors)
+    raise InputError(f"{path} holds no tensors")
+
+
+def _with(rows: Sequence[Row], model: Adopted) -> Adopted:
+    return dataclasses.replace(model, rows=(*rows, *model.rows))
 
 
 def _from_folder(path: Path, num_heads: int | None, image_size: Size | None, allow_pickle: bool) -> Adopted:
     if Run(path).begun:
         raise InputError(f"{path} is a Vitrail run already: give it to 'vitrail predict'")
+    if (path / "adapter_config.json").is_file() and not (path / "model.safetensors").is_file():
+        raise InputError(f"{path} is an adapter (LoRA): merge it into its model, as merge_and_unload() of peft does")
     if not (path / "config.json").is_file():
-        raise InputError(f"{path} has no config.json: a source is {_FORMS}")
+        raise InputError(f"{path} has no config.json: a source is {FORMS}")
     config = read_json(path / "config.json")
     processor_file = path / "preprocessor_config.json"
     processor = read_json(processor_file) if processor_file.is_file() else None
-    tensors = _tensors(_weights(path), allow_pickle)
+    file = _weights(path)
+    tensors, rows = read_weights(file, allow_pickle)
     with _fitting(path):
         if "architecture" in config:
-            return timm.from_tensors(tensors, num_heads, image_size, config)
-        return huggingface.from_tensors(tensors, config, processor, num_heads)
+            return _with(rows, described.of_timm(config, tensors, num_heads, image_size))
+        return _with(rows, described.of_transformers(config, processor, tensors, num_heads))
 
 
 def _weights(folder: Path) -> Path:
     """The file of a folder that holds the weights: a safe one where there is one."""
-    names = ("model.safetensors", "pytorch_model.bin")
+    names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
     for name in names:
         if (folder / name).is_file():
             return folder / name
     raise InputError(f"{folder} holds no weights: it has none of {', '.join(names)}")
-
-
-def _tensors(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
-    """A state dict in float32. Raises InputError for a pickle that was not allowed, or a damaged file."""
-    if path.suffix in _PICKLES:
-        if not allow_pickle:
-            raise InputError(
-                f"{path} is a pickle, which can run any code when it is read: if you trust where it comes from, "
-                "give allow_pickle (--allow-pickle); a .safetensors file needs no trust"
-            )
-        found: Any = _unpickled(path)
-    elif path.suffix == ".safetensors":
-        found = _safe(path)
-    else:
-        raise InputError(f"{path} is not a model that can be read: a source is {_FORMS}")
-    return {name: tensor.float() for name, tensor in found.items()}
-
-
-def _safe(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as safetensors: {_first_line(error)}") from error
-
-
-def _unpickled(path: Path) -> Mapping[str, Tensor]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged pickle can raise anything.
-    except Exception as error:
-        reason = _first_line(error)
-        raise InputError(f"{path} is more than tensors, or damaged ({reason}): save its state_dict() alone") from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"{path} is not a state dict: save the model's state_dict()")
-    return found
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    # A damaged archive, a single array or a pickle: each fails in another way.
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as arrays: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return shown(str(error).strip().partition("\n")[0]) or type(error).__name__

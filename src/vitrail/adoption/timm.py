@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -10,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vitrail.adoption.assembly import assemble
+from vitrail.adoption.assembly import assemble, require_biases
 from vitrail.adoption.conversion import Row, counted, refuse_leftover, unknown
 from vitrail.adoption.naming import drop, joined, renamed, require_names
 from vitrail.adoption.optional import optional
@@ -21,13 +23,15 @@ from vitrail.adoption.origin import (
     PrefixToken,
     Tensors,
     agreed_heads,
+    arranged,
     native_size,
     standard_heads,
 )
 from vitrail.adoption.pictures import HALF, IMAGENET, preprocessing
+from vitrail.adoption.wirings import CHOOSE, readout_of
 from vitrail.configs import Readout, Size
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.errors import InputError
+from vitrail.text import shown
 
 _BLOCK = r"(blocks\.\d+)\."
 _RULES = {
@@ -49,12 +53,15 @@ def recognises(tensors: Mapping[str, Tensor]) -> bool:
     return "patch_embed.proj.weight" in tensors and tensors["patch_embed.proj.weight"].ndim == 4
 
 
-def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
-    """A timm VisionTransformer or VisionTransformerDistilled. Raises InputError where our ViT lacks a part of it."""
+def from_model(model: nn.Module, num_heads: int | None = None, hub_config: Mapping[str, Any] | None = None) -> Adopted:
+    """A timm VisionTransformer or VisionTransformerDistilled, with the `config.json` that lay beside its weights.
+
+    Raises InputError where our ViT lacks a part of it.
+    """
     net: Any = model
     # A model made by its class, and not by timm.create_model, has none.
-    published = getattr(net, "pretrained_cfg", None) or {}
-    source = f"timm's {published.get('architecture') or type(net).__name__}"
+    published = {**(getattr(net, "pretrained_cfg", None) or {}), **labelled(hub_config or {})}
+    source = f"timm's {shown(str(published.get('architecture') or type(net).__name__))}"
     norm_eps, final_norm, mlp = _check_parts(source, net)
     distilled = type(net).__name__ == "VisionTransformerDistilled"
     if net.global_pool == "avg" and net.num_prefix_tokens and getattr(net, "pool_include_prefix", False):
@@ -71,27 +78,29 @@ def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
         final_norm=final_norm,
         mlp=mlp,
     )
-    return _adopted(origin, net.state_dict(), published, [])
+    return dataclasses.replace(_adopted(origin, net.state_dict(), published, []), original=model)
+
+
+def labelled(hub_config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a `config.json` of timm says of pictures and names, as a model of timm keeps it."""
+    labels = {name: value for name, value in hub_config.items() if name in ("label_names", "label_descriptions")}
+    return {**(hub_config.get("pretrained_cfg") or {}), **labels}
 
 
 def from_tensors(
-    tensors: Mapping[str, Tensor],
-    num_heads: int | None = None,
-    image_size: Size | None = None,
-    hub_config: Mapping[str, Any] | None = None,
+    tensors: Mapping[str, Tensor], num_heads: int | None = None, image_size: Size | None = None
 ) -> Adopted:
     """A state dict by timm's names, or by those of DeiT's, DINOv2's or MAE's authors.
 
-    `num_heads` is needed for widths that are not standard, `image_size` in pixels for patches that form no square;
-    `hub_config` is the `config.json` that lies beside what timm has published. Raises InputError, see `assemble`.
+    `num_heads` is needed for widths that are not standard, `image_size` in pixels for patches that form no square.
+    Raises InputError, see `assemble`, and where the tensors could be wired in several ways.
     """
-    hub = dict(hub_config or {})
-    source = f"timm's {hub['architecture']}" if "architecture" in hub else "this state dict (by timm's names)"
-    known, _ = _known(source, tensors)
+    source = "this state dict (by timm's names)"
+    known, _ = known_names(source, tensors)
     require_names(source, known, "blocks.0.mlp.fc2.weight")
     width, patch_size = len(known["patch_embed.proj.weight"]), known["patch_embed.proj.weight"].shape[-1]
-    pool = hub.get("global_pool") or ("avg" if "fc_norm.weight" in tensors or "cls_token" not in known else "token")
-    readout = ("cls", "dist") if "dist_token" in known else _readout(source, pool)
+    readout = readout_of(source, tensors)
+    require_biases(source, known, CHOOSE)
     # The authors' DINOv2 has a position for the class token and none for registers; timm has one for both or none.
     prefix: tuple[PrefixToken, ...] = ("cls",) if "register_tokens" in tensors else ("cls", "dist", "registers")
     placed, size = _placement(source, known, prefix, patch_size, image_size)
@@ -109,14 +118,22 @@ def from_tensors(
     )
     activation = "SwiGLU" if gated else "GELU"
     assumed = f"{origin.num_heads} heads, norm_eps 1e-06, {activation}, readout {' and '.join(readout)}"
-    rows = [Row("assumed", f"{assumed}, as in timm's ViTs of this kind: tensors do not say it")]
-    labels = {name: value for name, value in hub.items() if name in ("label_names", "label_descriptions")}
-    return _adopted(origin, tensors, {**hub.get("pretrained_cfg", {}), **labels}, rows)
+    lying = arranged(size, patch_size)
+    rows = [Row("assumed", f"{assumed}, {lying}, as in timm's ViTs of this kind: tensors do not say it")]
+    return _adopted(origin, tensors, {}, rows)
 
 
-def _known(source: str, tensors: Mapping[str, Tensor]) -> tuple[Tensors, list[Row]]:
+def common_name(name: str) -> str:
+    """As `origin` calls what timm calls so."""
+    return next((match.expand(new) for old, new in _RULES.items() if (match := re.fullmatch(old, name))), name)
+
+
+def known_names(source: str, tensors: Mapping[str, Tensor]) -> tuple[Tensors, list[Row]]:
+    """The tensors under the common names of `origin`, and what was dropped. Raises InputError for what is left over."""
     known, rest = renamed(tensors, _RULES)
     rest, dropped = drop(rest, "mask_token", "the mask token: it is for pre-training only")
+    rest, decoder = drop(rest, r"decoder_(embed|pos_embed|blocks|norm|pred)\b.*", "the decoder of a masked autoencoder")
+    dropped += decoder
     refuse_leftover(source, rest)
     require_names(source, known, "patch_embed.proj.weight")
     return known, dropped
@@ -131,7 +148,7 @@ def _readout(source: str, pool: str) -> tuple[Readout, ...]:
 def _adopted(
     origin: Origin, tensors: Mapping[str, Tensor], pretrained_cfg: Mapping[str, Any], rows: list[Row]
 ) -> Adopted:
-    known, dropped = _known(origin.source, tensors)
+    known, dropped = known_names(origin.source, tensors)
     known = joined(known, ("mlp.fc1_g", "mlp.fc1_x"), "mlp.fc1")
     width, channels = known["patch_embed.proj.weight"].shape[:2]
     of_deit = "dist_token" in known or "blocks.0.branch1.0.gamma" in known
@@ -201,14 +218,11 @@ def _placement(
     source: str, known: Tensors, prefix: tuple[PrefixToken, ...], patch_size: int, image_size: Size | None
 ) -> tuple[tuple[PrefixToken, ...], Size]:
     """Which tokens have a position, and the image's size, told from the number of positions."""
-    if "positions.embed" not in known:
-        if image_size is None:
-            raise InputError(f"{source} has no positions, so no image size: give image_size (--image-size)")
-        return (), image_size
     rows = known["positions.embed"].shape[1]
     patches = rows - sum(known[TOKENS[name]].shape[1] for name in prefix if TOKENS[name] in known)
     wanted = None if image_size is None else (image_size[0] // patch_size) * (image_size[1] // patch_size)
-    if math.isqrt(rows) ** 2 == rows or (math.isqrt(patches) ** 2 != patches and wanted == rows):
+    square = math.isqrt(rows) ** 2 == rows
+    if wanted != patches and (square or (math.isqrt(patches) ** 2 != patches and wanted == rows)):
         return (), native_size(source, rows, patch_size, image_size)
     return prefix, native_size(source, patches, patch_size, image_size)
 

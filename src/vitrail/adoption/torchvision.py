@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from vitrail.adoption.assembly import assemble
 from vitrail.adoption.conversion import Row, refuse_leftover, unknown
 from vitrail.adoption.naming import renamed, require_names
-from vitrail.adoption.origin import Adopted, Origin, Tensors, agreed_heads, native_size, standard_heads
+from vitrail.adoption.origin import Adopted, Origin, Tensors, agreed_heads, arranged, native_size, standard_heads
 from vitrail.adoption.pictures import IMAGENET, preprocessing
 from vitrail.configs import Size
 
@@ -26,7 +27,9 @@ _RULES = {
     _LAYER + r"mlp\.(?:0|linear_1)" + _ENDS: r"blocks.\1.mlp.fc1.\2",
     _LAYER + r"mlp\.(?:3|linear_2)" + _ENDS: r"blocks.\1.mlp.fc2.\2",
     r"encoder\.ln" + _ENDS: r"norm.\1",
-    r"heads\.(head|pre_logits)" + _ENDS: r"\1.\2",
+    r"heads\.pre_logits" + _ENDS: r"pre_logits.\1",
+    # People put a linear layer of their own in the place of all heads.
+    r"heads\.(?:head\.|\d\.)?(weight|bias)": r"head.\1",
 }
 
 
@@ -48,7 +51,8 @@ def from_model(model: nn.Module, num_heads: int | None = None) -> Adopted:
     if activations != {"GELU"}:
         unknown(f"{source} has the activation {' and '.join(sorted(activations))}")
     heads = agreed_heads(net.encoder.layers[0].num_heads, num_heads, source)
-    return _adopted(source, net.state_dict(), heads, (net.image_size, net.image_size), norms[0].eps, [])
+    adopted = _adopted(source, net.state_dict(), heads, (net.image_size, net.image_size), norms[0].eps, [])
+    return dataclasses.replace(adopted, original=model)
 
 
 def from_tensors(
@@ -63,7 +67,8 @@ def from_tensors(
     patches = known["patch_embed.proj.weight"]
     size = native_size(source, known["positions.embed"].shape[1] - 1, patches.shape[-1], image_size)
     heads = standard_heads(len(patches), num_heads)
-    rows = [Row("assumed", f"{heads} heads, norm_eps 1e-06, as in torchvision's: tensors do not say it")]
+    assumed = f"{heads} heads, norm_eps 1e-06, {arranged(size, patches.shape[-1])}"
+    rows = [Row("assumed", f"{assumed}, as in torchvision's: tensors do not say it")]
     return _adopted(source, tensors, heads, size, 1e-6, rows)
 
 

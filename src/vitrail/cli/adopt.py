@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done
-from vitrail.cli.options import Count, Out, Pixels, parse
+from vitrail.cli.options import Count, Name, Out, Pixels, parse
 from vitrail.text import quoted
 
 
@@ -28,6 +29,10 @@ class Adopt:
     """For a file whose width is not a standard one [from the width]"""
     pretrained: bool = True
     """Download the weights; with --no-pretrained they are random."""
+    like: Name = None
+    """For a file of weights alone: timm:NAME, by which timm wires it [as published ones are]"""
+    classes: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Names of the classes, one per line or JSON [the source's]"""
     allow_pickle: bool = False
     """Also read .pth, .pt, .bin and .ckpt files, without executing what is in them."""
 

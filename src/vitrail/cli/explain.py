@@ -38,7 +38,7 @@ class Explain:
     count: Count = None
     """Measure on so many test images [200]"""
     data: Name = None
-    """Measure on this data, as for train [the run's own]"""
+    """Measure on this data, as for train, or where the run's own is now [the run's own]"""
     layout: Layout = "auto"
     data_dir: DataDir = None
 
@@ -60,6 +60,7 @@ def explain(argv: Sequence[str]) -> None:
         raise InputError("--target, --layer, --head and --out are for images, and none was given")
     from vitrail.data.argument import refuse_below_data
     from vitrail.experiments import explaining
+    from vitrail.interruption import interruptible_anywhere
     from vitrail.runs.directory import Run
     from vitrail.runs.layout import FAITHFULNESS, FIGURES
 
@@ -71,9 +72,10 @@ def explain(argv: Sequence[str]) -> None:
         if options.images:
             explaining.check(**wanted)
         count = explaining.COUNT if options.count is None else options.count
-        found, path = explaining.measure_faithfulness(
-            run, options.data, count, options.methods, options.data_dir, layout=options.layout
-        )
+        with interruptible_anywhere():
+            found, path = explaining.measure_faithfulness(
+                run, options.data, count, options.methods, options.data_dir, layout=options.layout
+            )
         _show(found)
         files.append(path)
     if not options.images:
@@ -81,7 +83,8 @@ def explain(argv: Sequence[str]) -> None:
         shows = path.name == FAITHFULNESS and Run(run).report.is_file()
         done(*files, then=f"vitrail report {quoted(run)}" if shows else f"vitrail explain {quoted(run)} IMAGE...")
         return
-    made = explaining.explain(**wanted)
+    with interruptible_anywhere():
+        made = explaining.explain(**wanted)
     _say_predictions(made.explanations, made.class_names)
     figures = made.directory / FIGURES
     done(*files, made.page, made.arrays, figures, then=f"open {quoted(made.page)} in a browser")

@@ -7,7 +7,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from vitrail.cli.ending import done
-from vitrail.cli.options import parse
+from vitrail.cli.options import Name, parse
 from vitrail.text import quoted
 
 
@@ -15,6 +15,8 @@ from vitrail.text import quoted
 class Report:
     directory: Positional[Path]
     """Of a run or a comparison."""
+    data: Name = None
+    """Where a run's images are now: also makes what its report shows of the model inside, where it lacks that"""
 
 
 def report(argv: Sequence[str]) -> None:
@@ -22,5 +24,9 @@ def report(argv: Sequence[str]) -> None:
     options = parse(Report, argv, report)
     from vitrail.report import write_report
 
+    if options.data is not None:
+        from vitrail.experiments.run import summarize_again
+
+        summarize_again(options.directory, options.data)
     path = write_report(options.directory)
     done(path, then=f"open {quoted(path)} in a browser")

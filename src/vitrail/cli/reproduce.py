@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done, show
-from vitrail.cli.options import Count, DataDir, Folder, Name, Out, parse
+from vitrail.cli.options import Count, DataDir, Folder, Layout, Name, Out, parse
 from vitrail.text import quoted
 
 _SIDE_BY_SIDE = ("recipe", "metric", "published or goal")
@@ -22,6 +22,7 @@ class Reproduce:
     """See the list that 'vitrail reproduce' prints."""
     data: Name = None
     """As for train, such as your copy of the data [the recipe's own]"""
+    layout: Layout = "auto"
     seeds: Count = None
     """Runs of every recipe [the recipe's own number]"""
     out: Out = None
@@ -42,9 +43,7 @@ def reproduce(argv: Sequence[str]) -> None:
     if options.name is None:
         _list_reproductions()
         return
-    show_reproduced(
-        tables.reproduce(options.name, options.data, options.seeds, options.out, options.data_dir, options.of)
-    )
+    show_reproduced(tables.reproduce(**vars(options)))
 
 
 def _list_reproductions() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from vitrail.cli.ending import done, show
-from vitrail.cli.options import DataDir, Name, Out, parse
+from vitrail.cli.options import DataDir, Layout, Name, Out, parse
 from vitrail.text import quoted
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Study:
     """Runs of every configuration."""
     data: Name = None
     """As for train [the study's own]"""
+    layout: Layout = "auto"
     out: Out = None
     data_dir: DataDir = None
 
@@ -47,7 +48,7 @@ def study(argv: Sequence[str]) -> None:
         show(["study", "claim that it tests"], [(name, known.claim) for name, known in STUDIES.items()])
         say("next: vitrail study positions --quick")
         return
-    made = conduct.study(options.name, options.quick, options.seeds, options.data, options.out, options.data_dir)
+    made = conduct.study(**vars(options))
     show_study(made.directory, made.finding)
 
 

@@ -7,7 +7,7 @@
 from vitrail.configs.data import DataConfig, LayoutKind
 from vitrail.configs.models import CNNConfig, ModelConfig, Readout, ViTConfig
 from vitrail.configs.objectives import ClassificationConfig, ObjectiveConfig
-from vitrail.configs.runs import RunConfig
+from vitrail.configs.runs import EarlierPlan, RunConfig
 from vitrail.configs.training import NO_AUGMENTATION, RECOMMENDED, AugmentConfig, TrainConfig
 from vitrail.configs.validation import Size, as_size
 
@@ -18,6 +18,7 @@ __all__ = [
     "CNNConfig",
     "ClassificationConfig",
     "DataConfig",
+    "EarlierPlan",
     "LayoutKind",
     "ModelConfig",
     "ObjectiveConfig",

@@ -7,8 +7,22 @@ from dataclasses import dataclass, fields
 from vitrail.configs.data import DataConfig
 from vitrail.configs.models import ModelConfig, ViTConfig
 from vitrail.configs.training import TrainConfig
-from vitrail.configs.validation import require
+from vitrail.configs.validation import check_kinds, require, require_not_negative, require_positive
 from vitrail.errors import InputError
+
+
+@dataclass(frozen=True)
+class EarlierPlan:
+    """A number of epochs that a run was to have before it was given another."""
+
+    epochs: int
+    until_step: int
+    """So many steps were done then."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        require_positive(self, "epochs")
+        require_not_negative(self, "until_step")
 
 
 @dataclass(frozen=True)
@@ -19,6 +33,8 @@ class RunConfig:
     model: ModelConfig
     train: TrainConfig
     model_name: str = "custom"
+    earlier: tuple[EarlierPlan, ...] = ()
+    """In the order of their steps."""
 
     def __post_init__(self) -> None:
         unresolved = [

@@ -10,6 +10,7 @@ from vitrail.configs import (
     ClassificationConfig,
     CNNConfig,
     DataConfig,
+    EarlierPlan,
     ModelConfig,
     RunConfig,
     TrainConfig,
@@ -38,6 +39,7 @@ def run_to_json(config: RunConfig) -> dict[str, Any]:
         "model_name": config.model_name,
         "data": asdict(config.data),
         "model": model_to_json(config.model),
+        **({"earlier": [asdict(plan) for plan in config.earlier]} if config.earlier else {}),
         "train": asdict(config.train) | {"objective": {"kind": "classification", **asdict(config.train.objective)}},
     }
 
@@ -53,6 +55,7 @@ def run_from_json(stored: dict[str, Any]) -> RunConfig:
             model=model_from_json(stored["model"]),
             train=_build(TrainConfig, train),
             model_name=stored["model_name"],
+            earlier=tuple(_build(EarlierPlan, plan) for plan in stored.get("earlier", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the stored configuration is damaged ({type(error).__name__}: {error})") from error

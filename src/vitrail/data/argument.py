@@ -18,6 +18,8 @@ KNOWN = ("digits", "shapes", *PUBLISHED)
 
 def existing_path(source: str | Path) -> Path:
     """The absolute path of a data argument that is no known name. Raises InputError where there is no such file."""
+    if not str(source):
+        raise InputError("the name of the data is empty: name a data set, a folder or an archive")
     path = Path(source)
     try:
         path = path.expanduser()

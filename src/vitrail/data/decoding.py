@@ -48,9 +48,9 @@ _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B
 # Of 16-bit colours Pillow keeps the high bytes; told of the other order of bytes, it keeps the low ones.
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
-
 Fit = Literal["crop", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
+Rules = Literal["vitrail", "torchvision", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Framing:
     interpolation: Interpolation = "bilinear"
     """Always antialiased."""
     tones: Tones = BY_TYPE
+    rules: Rules = "vitrail"
+    """By its own, large images are made smaller quickly first; torchvision's (and timm's) round half of a margin."""
 
     @property
     def covered(self) -> Size:
@@ -157,21 +159,23 @@ def _array(stored: _Stored, framing: Framing, channels: int) -> NDArray[np.uint8
     resized = _resized(image.size, framing)
     if image.size != resized or resized != (width, height):
         method = Image.Resampling.BICUBIC if framing.interpolation == "bicubic" else Image.Resampling.BILINEAR
-        image = image.resize(resized, method, reducing_gap=2.0)
-        left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+        image = image.resize(resized, method, reducing_gap=2.0 if framing.rules == "vitrail" else None)
+        whole = round if framing.rules == "torchvision" else math.floor
+        left, top = whole((resized[0] - width) / 2), whole((resized[1] - height) / 2)
         image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
 
 
 def _resized(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
-    """The (width, height) of an image of this (width, height) before the crop."""
+    """The (width, height) of an image of this (width, height) before the crop; not square, timm rounds it."""
     if framing.fit == "stretch":
         return framing.covered[::-1]
     (width, height), (target_height, target_width) = size, framing.covered
+    whole = round if framing.rules == "torchvision" and target_height != target_width else int
     if width * target_height >= height * target_width:
-        return max(target_width, int(width * target_height / height)), target_height
-    return target_width, max(target_height, int(height * target_width / width))
+        return max(target_width, whole(width * target_height / height)), target_height
+    return target_width, max(target_height, whole(height * target_width / width))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,7 +86,7 @@ def _of_arrays(source: str, opened: Source) -> Diagnosis:
         names=opened.image_names,
         labels=opened.labels,
         split=opened.split,
-        digests=[hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images],
+        digests=opened.digests(),
         headers=opened.headers,
         drawn=lambda places, framing: list(resized(images[list(places)], framing, channels)),
     )

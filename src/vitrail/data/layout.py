@@ -37,6 +37,8 @@ class Layout:
     """Why files were passed over, and how many for each reason."""
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    untrainable: int = 0
+    """So many of the problems, the last ones, do not keep a trained model from being measured on it."""
 
 
 def arrange(
@@ -53,6 +55,7 @@ def arrange(
     ignored: Counter[str] = Counter()
     notes: list[str] = []
     problems: list[str] = []
+    untrainable: list[str] = []
     paths = _images(names, inside or {}, ignored, notes, problems)
     reading = read(paths.values(), layout)
     problems.extend(filter(None, [reading.problem]))
@@ -65,8 +68,11 @@ def arrange(
             f"left out {plural(len(outside), 'image')} outside the class folders, for vitrail predict: {listed(lying)}"
         )
         if not found and not reading.problem and reading.kind == "class":
-            problems.append("the images lie in no class folder: expected one folder of images per class")
-    split = _split(paths, found, reading, notes, problems)
+            problems.append(
+                "the images lie in no class folder: expected one folder of images per class (images without classes "
+                "are for 'vitrail predict')"
+            )
+    split = _split(paths, found, reading, notes, untrainable if found else problems)
     class_of = _classes(paths, found)
     classes = sorted(set(class_of.values()), key=natural_key)
     if reading.kind != "class" and found:
@@ -78,7 +84,7 @@ def arrange(
         notes.append(f"images in the folders of {listed(f'{c}/' for c in several)} belong to the class above them")
     learned = {c for at, c in class_of.items() if split is None or split[at] == TRAIN}
     if unlearned := sorted(set(classes) - learned, key=natural_key):
-        problems.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
+        untrainable.append(f"train/ has no image of class {listed(unlearned)}, which val/ or test/ has")
     wrapping = next((paths[at][: reading.depth] for at in found), ())
     if empty := _empty_classes(directories, reading, wrapping) - set(classes):
         notes.append(f"class folders without an image are left out: {listed(sorted(empty, key=natural_key))}")
@@ -86,9 +92,10 @@ def arrange(
     if same := [name for name in classes if loosely[name.casefold().strip()] > 1]:
         notes.append(f"classes whose names differ only in case or spaces are classes of their own: {listed(same)}")
     if len(classes) == 1:
-        problems.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
-    labelled = problems and any(map(_LABELS_OF_OBJECTS.search, names))
+        untrainable.append(f"there is only one class ({shown(classes[0])}): expected a folder for each of two or more")
+    labelled = (problems or untrainable) and any(map(_LABELS_OF_OBJECTS.search, names))
     if layout == "auto" and (labelled or (of_objects(classes) and not reading.problem)):
+        untrainable = []
         problems = [
             "this is a data set for detection or segmentation, with labels for parts of its images: expected one "
             "folder of images per class; export it so, or cut the objects out"
@@ -102,7 +109,8 @@ def arrange(
         split=None if split is None else tuple(split[at] for at in kept),
         ignored=tuple((reason, count) for reason, count in sorted(ignored.items()) if count),
         notes=tuple(notes),
-        problems=tuple(problems),
+        problems=(*problems, *untrainable),
+        untrainable=len(untrainable),
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitrail.configs import DataConfig, Size, as_size
 from vitrail.data.dataset import ImageDataset
-from vitrail.data.decoding import Fit, Framing, Interpolation, decode, to_array
+from vitrail.data.decoding import Fit, Framing, Interpolation, Rules, decode, to_array
 from vitrail.data.tones import BY_TYPE, Tones
 from vitrail.errors import InputError
 from vitrail.progress import track
@@ -43,6 +43,8 @@ class Preprocessing:
     """These three as in `Framing`; training uses their defaults, adopted models bring their own."""
     tones: Tones = BY_TYPE
     """Chosen for the images that train; adopted models have the default."""
+    rules: Rules = "vitrail"
+    """As in `Framing`; adopted models bring their own."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", as_size(self.image_size))
@@ -55,15 +57,17 @@ class Preprocessing:
                 )
         if self.channels not in (1, 3) or min(self.std) <= 0:
             raise InputError(f"{self.channels} channels with std {self.std}: 1 or 3 channels, std above 0")
-        if self.fit not in get_args(Fit) or self.interpolation not in get_args(Interpolation) or not 0 < self.crop <= 1:
+        kinds = ((self.fit, Fit), (self.interpolation, Interpolation), (self.rules, Rules))
+        if any(value not in get_args(kind) for value, kind in kinds) or not 0 < self.crop <= 1:
             raise InputError(
-                f"fit {self.fit!r}, crop {self.crop!r}, interpolation {self.interpolation!r}: known are crop or "
-                "stretch, a share above 0 and at most 1, bilinear or bicubic"
+                f"fit {self.fit!r}, crop {self.crop!r}, interpolation {self.interpolation!r}, rules {self.rules!r}: "
+                "known are crop or stretch, a share above 0 and at most 1, bilinear or bicubic, and those of "
+                f"{', '.join(get_args(Rules))}"
             )
 
     @property
     def framing(self) -> Framing:
-        return Framing(self.image_size, self.fit, self.crop, self.interpolation, self.tones)
+        return Framing(self.image_size, self.fit, self.crop, self.interpolation, self.tones, self.rules)
 
     def read(self, image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[np.uint8]:
         """One image as training sees it: upright, resized to cover, centre-cropped, in the right channels.
@@ -116,7 +120,7 @@ class Preprocessing:
                 channels=int(stored["channels"]),
                 mean=tuple(stored["mean"]),
                 std=tuple(stored["std"]),
-                **{name: stored[name] for name in ("fit", "crop", "interpolation") if name in stored},
+                **{name: stored[name] for name in ("fit", "crop", "interpolation", "rules") if name in stored},
                 # What earlier versions trained had the range of each type of file.
                 tones=Tones.from_json(stored["tones"]) if "tones" in stored else BY_TYPE,
             )

@@ -55,6 +55,8 @@ class Source:
     """(N,) what is known of each image."""
     content: str
     """Changes when an image or its name does."""
+    digests: Callable[[], Sequence[str]]
+    """(N,) hashes of 16 hexadecimal digits: of a file's bytes, else of the pixels."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Unreadable images, left out of all else here: name and reason."""
     notes: tuple[str, ...] = ()
@@ -73,7 +75,9 @@ class Source:
         return ImageDataset(self.images(framing, channels or self.channels), self.labels)
 
 
-def open_source(source: str | Path, data_dir: Path | None = None, layout: LayoutKind = "auto") -> Source:
+def open_source(
+    source: str | Path, data_dir: Path | None = None, layout: LayoutKind = "auto", to_train: bool = True
+) -> Source:
     """Find out what a data argument holds.
 
     The images of a folder or an archive are all read through the first time; what was found is kept in `data_dir`.
@@ -85,10 +89,11 @@ def open_source(source: str | Path, data_dir: Path | None = None, layout: Layout
         data_dir: where downloads and decoded images are kept. By default what the environment variable
             VITRAIL_DATA_DIR names, else the user's cache folder.
         layout: what the folders are, where they can be meant several ways.
+        to_train: whether a model is to be trained on it: only measuring one, training images need not be there.
 
     Raises:
-        InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images of at least
-            two classes.
+        InputError: it does not exist, cannot be downloaded, is damaged or unsafe, or does not hold images (to train,
+            of at least two classes).
     """
     if source == "shapes":
         return _shapes()
@@ -98,8 +103,12 @@ def open_source(source: str | Path, data_dir: Path | None = None, layout: Layout
     if source in KNOWN:
         return from_arrays(str(source), *read_published(str(source), data_dir), data_dir)
     location = locate(existing_path(source), data_dir, layout)
-    found = find(location, data_dir)
-    return found if isinstance(found, Source) else from_survey(location, found)
+    found = find(location, data_dir, tolerant=not to_train)
+    if isinstance(found, Source):
+        return found
+    if not to_train and len(found.problems) > found.layout.untrainable:
+        raise InputError(found.problems[0])
+    return from_survey(location, found)
 
 
 def find(location: Location, data_dir: Path, tolerant: bool = False) -> Source | Survey:
@@ -138,6 +147,7 @@ def from_arrays(name: str, kind: str, arrays: LabelledArrays, data_dir: Path | N
         image_names=arrays.image_names,
         headers=[header._replace(plain=7) if one else header for one in plain.tolist()],
         content=fingerprint(*(hashlib.blake2b(np.ascontiguousarray(a).data).hexdigest() for a in arrays[:2])),
+        digests=partial(_digests, arrays.images),
         images=partial(resized, arrays.images, kept=data_dir / "decoded" if data_dir else None),
         notes=arrays.notes,
     )
@@ -183,11 +193,16 @@ def from_survey(location: Location, found: Survey) -> Source:
         channels=1 if all(header.grey for header in headers) else 3,
         headers=headers,
         image_names=[shown(member.name) for member in members],
+        digests=lambda: [scanned.digest for _, scanned in readable],
         images=partial(decoded_images, location, found.container, members),
         content=fingerprint(*(f"{member.name}\0{scanned.digest}" for member, scanned in readable)),
         skipped=skipped,
         notes=notes,
     )
+
+
+def _digests(images: NDArray[np.uint8]) -> list[str]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in images]
 
 
 def oddities(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
@@ -200,6 +215,7 @@ def oddities(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
 
 
 def _shapes() -> Source:
+    names = [f"shapes #{at}" for at in range(len(shapes.LABELS))]
     return Source(
         name="shapes",
         kind="generated coloured shapes",
@@ -208,7 +224,8 @@ def _shapes() -> Source:
         split=shapes.SPLIT,
         native_size=shapes.NATIVE_SIZE,
         channels=3,
-        image_names=[f"shapes #{at}" for at in range(len(shapes.LABELS))],
+        image_names=names,
+        digests=lambda: [fingerprint(name) for name in names],
         headers=[Header(*shapes.NATIVE_SIZE, "RGB", False)] * len(shapes.LABELS),
         images=shapes.images,
         content="shapes",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +23,8 @@ from vitrail.data import shapes
 from vitrail.data.argument import lasting, refuse_below_data
 from vitrail.data.dataset import ImageDataset
 from vitrail.errors import InputError, nearest
+from vitrail.experiments.evaluating import measured_on, other_source
 from vitrail.experiments.run import reopen
-from vitrail.experiments.testing import labelled
 from vitrail.hardware import choose_device, fast_bf16
 from vitrail.inspection.attribution import Method, cells, methods_for
 from vitrail.inspection.explanation import Explanation
@@ -86,38 +89,61 @@ def explain(
         InputError: for what cannot be used, naming it.
     """
     request = check(run, images, methods, layer, head, target, out)
-    classifier, names = request.classifier, request.names
     measured = read_faithfulness(Path(run) / FAITHFULNESS)
     device = choose_device("auto")
-    classifier.model.to(device)
-    directory = files.claim(Path(out), "name another --out") if out else files.first_free(Path(run), EXPLANATION)
-    explanations = explain_images(
-        classifier, request.pixels, names, request.methods, request.target, _precision(device)
-    )
-    config = classifier.model.config
+    request.classifier.model.to(device)
+    place = Path(out) if out else files.first_free(Path(run), EXPLANATION)
+    with files.claimed(place, "name another --out") as directory:
+        try:
+            return _explained(directory, request, measured, _precision(device), layer, head)
+        except BaseException:
+            # Half an explanation is none, and would be in the way of the next.
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+
+def _explained(
+    directory: Path,
+    request: _Request,
+    measured: Faithfulness | None,
+    precision: Precision,
+    layer: int | None,
+    head: int | None,
+) -> Explained:
+    """The page, its figures and their arrays, in a directory that is claimed."""
+    classifier, names = request.classifier, request.names
+    page, arrays, figures = directory / PAGE, directory / ARRAYS, []
+    explanations = explain_images(classifier, request.pixels, names, request.methods, request.target, precision)
+    config, shown = classifier.model.config, []
     patch = config.patch_size if config.cuts_patches else None
-    arrays, figures, shown = directory / ARRAYS, [], []
     stems = [f"{number}-{slug(Path(name).stem)[:40]}" for number, name in enumerate(names, 1)]
     stored = {
         f"{stem}/{name}": array
         for stem, explanation in zip(stems, explanations, strict=True)
         for name, array in explanation.arrays().items()
     }
-    np.savez_compressed(arrays, **stored)  # type: ignore[arg-type]
+    _write(arrays, partial(np.savez_compressed, **stored))  # type: ignore[arg-type]
     with track("drawing figures", len(explanations), "images") as advance:
         for stem, explanation in zip(stems, explanations, strict=True):
             drawn = explanation_figures(explanation, classifier.class_names, patch, layer, head)
             for name, (figure, _) in drawn.items():
                 path = directory / FIGURES / stem / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
+                _write(path, partial(figure.savefig, format="png", dpi=150, bbox_inches="tight", facecolor="white"))
                 figures.append(path)
             shown.append(show_explanation(stem, explanation, drawn, classifier.class_names, measured))
             advance()
     title = names[0] if len(names) == 1 else f"{len(names)} images"
-    page = directory / PAGE
-    files.write_bytes(page, explanation_page(title, shown, config.has, measured, layer, head).encode())
+    text = explanation_page(title, shown, config.has, measured, layer, head, classifier.adoption)
+    files.write_bytes(page, text.encode())
     return Explained(directory, page, arrays, tuple(figures), tuple(explanations), classifier.class_names)
+
+
+def _write(path: Path, save: Callable[[BytesIO], object]) -> None:
+    """A file by what writes to an open one."""
+    content = BytesIO()
+    save(content)
+    files.write_bytes(path, content.getvalue())
 
 
 def check(
@@ -182,12 +208,18 @@ def measure_faithfulness(
     classifier.model.to(device)
     chosen = choose_methods(classifier, methods)
     path = directory / FAITHFULNESS
-    trained_here = Run(directory).trained_here
-    if data is not None and (trained_here or (path.is_file() and files.read_json(path).get("data") != lasting(data))):
-        path = on_other_data(path, slug(Path(data).stem), lasting(data))
+    stranger = other_source(Run(directory), data, data_dir, layout)
+    if data is not None and stranger is not None:
+        taken = path.is_file() and files.read_json(path).get("data") != lasting(data)
+        if taken or Run(directory).trained_here:
+            path = on_other_data(path, slug(Path(data).stem), lasting(data))
     files.check_writable(directory)
     before = read_faithfulness(path)
-    dataset, test, name = _test_images(directory, classifier, data, data_dir, layout)
+    if data is not None and stranger is not None:
+        measured = measured_on(classifier, Run(directory), stranger, data)
+        dataset, test, name = measured.dataset, measured.indices, lasting(data)
+    else:
+        dataset, test, name = _own_test(directory, data, data_dir)
     right = _rightly_classified(classifier, dataset, test, count)
     kept = () if before is None else tuple(of for of in before.scores if of.method not in {m.name for m in chosen})
     grid = cells(classifier.model, classifier.preprocessing.image_size)
@@ -256,20 +288,10 @@ def _names(images: Sequence[Picture]) -> tuple[str, ...]:
     return names
 
 
-def _test_images(
-    directory: Path, classifier: Classifier, data: str | None, data_dir: Path | None, layout: LayoutKind
-) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
-    """Images and labels in the model's classes, which of them test, and what they are called."""
-    if data is None:
-        if not Run(directory).trained_here:
-            raise InputError(f"{directory} has no data of its own: name some by --data")
-        try:
-            prepared = reopen(directory, to_train=False)
-        except InputError as error:
-            raise InputError(f"{error}; or name other images by --data") from error
-        return prepared.dataset, prepared.splits.test, prepared.config.data.source
-    dataset, test, _ = labelled(classifier, directory, data, data_dir, layout)
-    return dataset, test, lasting(data)
+def _own_test(directory: Path, data: str | None, data_dir: Path | None) -> tuple[ImageDataset, Int[ndarray, " n"], str]:
+    """A run's images and labels, which of them test, and what they are called."""
+    prepared = reopen(directory, to_train=False, data=data, data_dir=data_dir)
+    return prepared.dataset, prepared.splits.test, str(Run(directory).data["source"])
 
 
 def _rightly_classified(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt64
+from numpy import ndarray
 from torch import Tensor
 
 from vitrail.configs import DataConfig, ModelConfig, RunConfig, TrainConfig
@@ -51,6 +52,8 @@ class Resolved:
     """Changes when the classes, the labels or the choice of images change."""
     content: str
     """Changes when an image does."""
+    seen: UInt64[ndarray, " n"]
+    """Hashes of the images that train, or validate without being the test."""
     data_dir: Path | None
 
     @property
@@ -71,6 +74,10 @@ class Prepared(Resolved):
     def inputs(self, indices: Indices) -> Float[Tensor, "n c h w"]:
         """Images as the model takes them."""
         return self.preprocessing.normalize(torch.from_numpy(self.dataset.read(indices)))
+
+
+class OtherData(InputError):  # noqa: N818 (data that is not what was asked for is no error in itself)
+    """Not the images that a run began with, or not in the same classes and splits."""
 
 
 class Loader:
@@ -137,9 +144,8 @@ def resolve(
     splits = split(source.labels, source.split, data, source.class_names)
     fingerprint = _fingerprint(source, splits)
     if began_with is not None and fingerprint != began_with:
-        raise InputError(
-            f"{data.source} is no longer the data that the run began with, or an earlier version divided it otherwise: "
-            "start a new run"
+        raise OtherData(
+            f"{data.source} is no longer the data that the run began with, or an earlier version divided it otherwise"
         )
     image_size = data.image_size or choose_image_size(model, source.native_size)
     model = dataclasses.replace(
@@ -174,6 +180,7 @@ def resolve(
         source_name=source.name,
         fingerprint=fingerprint,
         content=source.content,
+        seen=hashes(source)[splits.train if data.val_split == "test" else np.concatenate([splits.train, splits.val])],
         data_dir=data_dir,
     )
 
@@ -183,6 +190,20 @@ def _fingerprint(source: Source, splits: Splits) -> str:
     for array in (source.labels, splits.train, splits.val, splits.test):
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
     return digest.hexdigest()
+
+
+def is_data_of(source: Source, data: DataConfig, fingerprint: str, content: str | None) -> bool:
+    """Whether a run of this configuration, fingerprint and content began with these images."""
+    try:
+        splits = split(source.labels, source.split, data, source.class_names)
+    except InputError:
+        return False
+    return content in (None, source.content) and fingerprint == _fingerprint(source, splits)
+
+
+def hashes(source: Source) -> UInt64[ndarray, " n"]:
+    """One for each image: equal images, as files or else as pixels, have equal ones."""
+    return np.array([int(digest, 16) for digest in source.digests()], np.uint64)
 
 
 def announce(resolved: Resolved, directory: Path) -> None:

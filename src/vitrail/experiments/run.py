@@ -17,24 +17,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import save
 
 from vitrail import files, hardware
 from vitrail.classifier import load
 from vitrail.configs import RECOMMENDED, ClassificationConfig, DataConfig, ModelConfig, TrainConfig
 from vitrail.configs.serialization import run_from_json, run_to_json
-from vitrail.data.argument import refuse_below_data
+from vitrail.data.argument import KNOWN, lasting, refuse_below_data
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.errors import InputError, Interrupted
+from vitrail.experiments.lengthening import lengthened, set_test_aside
 from vitrail.experiments.pace import paced
-from vitrail.experiments.resolve import Loader, Prepared, announce, resolve
+from vitrail.experiments.resolve import Loader, OtherData, Prepared, Resolved, announce, resolve
 from vitrail.experiments.testing import run_test, store_summary
 from vitrail.interruption import interruptible, interruptible_anywhere
 from vitrail.models.build import Model
 from vitrail.models.summary import summarize
-from vitrail.progress import warn
+from vitrail.progress import say, warn
 from vitrail.report import write_report
 from vitrail.runs.directory import Run
-from vitrail.runs.layout import EVALUATION, INSPECTION, RUN, runs_in
+from vitrail.runs.layout import EVALUATION, INSPECTION, RUN, SAMPLES, SEEN, runs_in
 from vitrail.text import quoted
 from vitrail.training.recorders import run_recorders
 from vitrail.training.trainer import Trainer
@@ -100,11 +102,21 @@ def begin(prepared: Prepared, directory: Path, report: bool = True, observe: Obs
     return complete(prepared, directory, report, observe)
 
 
-def resume(directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
+def resume(
+    directory: Path,
+    report: bool = True,
+    observe: Observer | None = None,
+    data: str | None = None,
+    epochs: int | None = None,
+) -> Run:
     """Go on with an interrupted run, or complete what a finished one lacks; see `complete`.
+
+    `data` is where its images are from now on, `epochs` another number of them than planned; see `lengthened`.
 
     Raises InputError where there is no `run.json`, or the data is not what the run began with.
     """
+    if data is not None or epochs is not None:
+        _amend(directory, data, epochs)
     run = Run(directory)
     if not (run.finished and run.begun):
         prepared = reopen(directory)
@@ -112,17 +124,48 @@ def resume(directory: Path, report: bool = True, observe: Observer | None = None
             here = _made_with(torch.device(prepared.config.train.device))
             files.write_json(directory / RUN, run.info | {key: _then(run.info.get(key), here[key]) for key in here})
             return complete(prepared, directory, report, observe)
-    summarized = (directory / INSPECTION).is_file()
-    if report and not summarized:
+    if report and not ((directory / INSPECTION).is_file() and run.report.is_file()):
         try:
-            with files.locked(directory):
-                store_summary(directory, load(directory), reopen(directory, to_train=False))
+            summarize_again(directory)
         except InputError as error:
             # The run is finished all the same, and its report says what there is.
             warn(f"the report has no model section: {error}")
-    if report and not (summarized and run.report.is_file()):
         write_report(directory)
     return run
+
+
+def _amend(directory: Path, data: str | None, epochs: int | None) -> None:
+    """Put in `run.json` where the images are now, and how many epochs there are to be."""
+    resolved = resolve_again(directory, data=data)
+    with files.locked(directory):
+        run, config, note = Run(directory), resolved.config, ""
+        if epochs is not None:
+            config, note = lengthened(run, resolved, epochs)
+        if note:
+            say(note)
+            set_test_aside(run)
+        choices = [*(run.info.get("choices") or []), *([note] if note else [])]
+        files.write_json(directory / RUN, run.info | {"choices": choices, "config": run_to_json(config)})
+
+
+def summarize_again(directory: Path, data: str | None = None) -> None:
+    """Where the report of a finished run lacks its model section, make that; `data` is where the images are now.
+
+    Raises InputError where the run is not finished, or the data is not what it began with.
+    """
+    require_finished(Run(directory))
+    if not (directory / INSPECTION).is_file():
+        prepared = reopen(directory, to_train=False, data=data)
+        with files.locked(directory):
+            store_summary(directory, load(directory), prepared)
+
+
+def require_finished(run: Run) -> None:
+    if not run.finished:
+        raise InputError(
+            f"{run.directory} is not finished: 'vitrail resume {quoted(run.directory)}' trains it to its end and "
+            "tests it"
+        )
 
 
 def _made_with(device: torch.device) -> dict[str, Any]:
@@ -142,13 +185,31 @@ def _then(before: Any, now: Any) -> Any:
     return before if parts[-1:] == [now] else THEN.join([*parts, now])
 
 
-def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None) -> Prepared:
+def reopen(
+    directory: Path,
+    to_train: bool = True,
+    loader: Loader | None = None,
+    data: str | None = None,
+    data_dir: Path | None = None,
+) -> Prepared:
     """A run's configuration and data, as it began; what only measures it does so on any device.
 
-    Its images are those of `loader`, where they are the same.
+    Its images are those of `loader`, where they are the same; `data` is where they are now.
 
-    Raises InputError where there is no `run.json`, or the data is not what the run began with.
+    Raises InputError where there is no `run.json`, and OtherData where the data is not what the run began with.
     """
+    loader = loader or Loader()
+    return loader.load(resolve_again(directory, to_train, loader, data, data_dir))
+
+
+def resolve_again(
+    directory: Path,
+    to_train: bool = True,
+    loader: Loader | None = None,
+    data: str | None = None,
+    data_dir: Path | None = None,
+) -> Resolved:
+    """As `reopen`, without loading images."""
     run = Run(directory)
     stored = run.info
     if not run.trained_here:
@@ -160,18 +221,29 @@ def reopen(directory: Path, to_train: bool = True, loader: Loader | None = None)
         if not to_train:
             anywhere = dataclasses.replace(config.train, device=str(hardware.choose_device("auto")), compile="off")
             config = dataclasses.replace(config, train=anywhere)
-        data_dir = Path(stored["data_dir"]) if stored["data_dir"] else None
+        data_dir = data_dir or (Path(stored["data_dir"]) if stored["data_dir"] else None)
         began_with, content = stored["fingerprint"], stored.get("content")
         preprocessing = Preprocessing.from_json(stored["preprocessing"])
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / RUN} is damaged, or not of a training run ({error})") from error
-    loader = loader or Loader()
-    tones = preprocessing.tones
-    resolved = resolve(config.data, config.model, config.train, data_dir, config.model_name, began_with, loader, tones)
-    # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
-    if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
-        raise InputError(f"the images of {config.data.source} have changed since {directory} began: start a new run")
-    return loader.load(resolved)
+    source = config.data.source if data is None else lasting(data)
+    if data is None and source not in KNOWN and not Path(source).exists():
+        raise InputError(
+            f"the images of {directory} are no longer at {source}: say where by --data, or once for all by "
+            f"'vitrail resume {quoted(directory)} --data PATH'"
+        )
+    images, tones = dataclasses.replace(config.data, source=source), preprocessing.tones
+    try:
+        resolved = resolve(images, config.model, config.train, data_dir, config.model_name, began_with, loader, tones)
+        # Of what earlier versions began only the measured mean and standard deviation tell whether images changed.
+        if resolved.preprocessing != preprocessing or content not in (None, resolved.content):
+            raise OtherData(f"the images of {source} have changed since {directory} began")
+    except OtherData as error:
+        cure = "start a new run" if to_train else "measure on them as on others, by --data"
+        if data is not None:
+            cure = "the same files in the same class folders are needed"
+        raise OtherData(f"{error}: {cure}") from error
+    return dataclasses.replace(resolved, config=dataclasses.replace(resolved.config, earlier=config.earlier))
 
 
 def complete(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
@@ -184,11 +256,16 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
     with hardware.settings_kept():
         try:
             with files.room_for(directory), interruptible() as check:
+                if not (directory / SEEN).is_file():
+                    files.write_bytes(directory / SEEN, save({"images": prepared.seen}))
                 data = prepared.training_data
                 recorders = run_recorders(prepared.config, data, directory, observed)
                 Trainer(prepared.config, data, directory, check, recorders).fit()
                 classifier = load(directory)
-                run_test(directory, classifier, prepared, check)
+                samples, evaluation = run_test(classifier, prepared, check)
+                files.write_together(
+                    {directory / SAMPLES: samples.to_bytes(), directory / EVALUATION: files.json_bytes(evaluation)}
+                )
                 check()
             if report:
                 with interruptible_anywhere():
@@ -197,25 +274,6 @@ def complete(prepared: Prepared, directory: Path, report: bool = True, observe: 
         except Interrupted as stop:
             raise Interrupted(stop.signum, directory) from None
     return Run(directory)
-
-
-def evaluate(directory: Path) -> Path:
-    """Measure a finished run's test again; the file written. Raises InputError for an unfinished run."""
-    prepared = reopen(directory, to_train=False)
-    if not Run(directory).finished:
-        raise InputError(
-            f"{directory} is not finished: 'vitrail resume {quoted(directory)}' trains it to its end and tests it"
-        )
-    summary = directory / INSPECTION
-    summarized = summary.is_file()
-    with files.locked(directory), hardware.settings_kept():
-        # Its maps are of the sample images, which the test chooses anew; `resume` draws what is missing.
-        summary.unlink(missing_ok=True)
-        classifier = load(directory)
-        run_test(directory, classifier, prepared)
-        if summarized:
-            store_summary(directory, classifier, prepared)
-    return directory / EVALUATION
 
 
 def train(

@@ -207,7 +207,11 @@ _STORED_AS: Mapping[type, str] = {ModelSummary: "ModelView", SampleSummary: "Sam
 
 
 def store(path: Path, *summaries: ModelSummary | SampleSummary | PairSummary) -> None:
-    """Write summaries of different kinds as one safetensors file; maps as half-precision numbers."""
+    files.write_bytes(path, to_bytes(*summaries))
+
+
+def to_bytes(*summaries: ModelSummary | SampleSummary | PairSummary) -> bytes:
+    """Summaries of different kinds as one safetensors file; maps as half-precision numbers."""
     arrays: dict[str, ndarray] = {}
     rest: dict[str, dict[str, Any]] = {}
     for summary in summaries:
@@ -219,7 +223,7 @@ def store(path: Path, *summaries: ModelSummary | SampleSummary | PairSummary) ->
                 arrays[f"{kind}.{name}"] = np.ascontiguousarray(value.astype(np.float16) if half else value)
             elif value is not None:
                 rest[kind][name] = value
-    files.write_bytes(path, save(arrays, metadata={"views": json.dumps(rest)}))
+    return save(arrays, metadata={"views": json.dumps(rest)})
 
 
 def read(path: Path, kind: type[T]) -> T | None:

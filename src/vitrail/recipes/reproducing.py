@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail import files
+from vitrail.configs import LayoutKind
 from vitrail.data.argument import data_option, shown_source
 from vitrail.errors import InputError, Interrupted, nearest
 from vitrail.estimate import MEAN_AND_STD
@@ -83,6 +84,7 @@ def reproduce(
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     of: str | Path | None = None,
+    layout: LayoutKind = "auto",
 ) -> Reproduced:
     """Carry out a table or figure of a source, or a recipe of our own; `resume` goes on with what was interrupted.
 
@@ -92,6 +94,7 @@ def reproduce(
         seeds: how many runs of every recipe, from its seed on; the recipe's own number by default.
         out: a new or empty directory; the first free `runs/reproduce-<name>-<n>` by default.
         data_dir: where downloads and decoded images are kept.
+        layout: how the folders of `data` are read, as for `train`.
         of: of a figure: a finished reproduction of its recipe, to draw it from, and into, without training again.
 
     Raises:
@@ -106,17 +109,17 @@ def reproduce(
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for a standard deviation")
     cache = Path(data_dir) if data_dir else None
     about = {"reproduction": name}
-    groups = _groups(name, data, seeds, cache)
+    groups = _groups(name, data, seeds, cache, layout)
     return complete(draw_up("reproduction", groups, Path(out) if out else None, f"reproduce-{name}", cache, about))
 
 
 def _groups(
-    name: str, data: str | Path | None, seeds: int | None, data_dir: Path | None
+    name: str, data: str | Path | None, seeds: int | None, data_dir: Path | None, layout: LayoutKind
 ) -> Iterator[tuple[str, int, Resolved]]:
     loader = Loader()
     for made in find(name).recipes:
         chosen = recipe(made)
-        images = dataclasses.replace(chosen.data, source=str(data)) if data else chosen.data
+        images = dataclasses.replace(chosen.data, source=str(data), layout=layout) if data else chosen.data
         resolved = resolve(images, chosen.model, chosen.train, data_dir, chosen.model_name, loader=loader)
         yield made, seeds or chosen.seeds, resolved
 

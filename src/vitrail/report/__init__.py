@@ -31,8 +31,8 @@ def write_report(directory: Path | str) -> Path:
     elif run.begun:
         if run.config and "train" not in run.config:
             raise InputError(
-                f"{directory} is a saved model that was not trained here: try 'vitrail explain {quoted(directory)} "
-                "IMAGE...'"
+                f"{directory} is a saved model that was not trained here ({run.adoption or 'saved from a run'}): try "
+                f"'vitrail explain {quoted(directory)} IMAGE...'"
             )
         html = run_page(run)
     elif runs := runs_in(directory):

@@ -12,10 +12,11 @@ from numpy import ndarray
 
 from vitrail import numbers, plots
 from vitrail.plots.features import depths, token_name
-from vitrail.report.elements import Context, render
+from vitrail.report.elements import Context, notice, render
 from vitrail.report.embedding import draw, embed
 from vitrail.report.gallery import guesses
 from vitrail.report.trust import measured_trust
+from vitrail.runs.adoption import Adoption
 from vitrail.tables import Table
 from vitrail.text import plural, shown_name
 
@@ -46,6 +47,7 @@ def explanation_page(
     measured: Faithfulness | None,
     layer: int | None = None,
     head: int | None = None,
+    adoption: Adoption | None = None,
 ) -> str:
     """The whole HTML text.
 
@@ -56,6 +58,7 @@ def explanation_page(
         measured: how far each method is to be believed on many images, where that is known.
         layer: the only one of which attention is shown; all of them by default.
         head: the only one of which attention is shown; all of them by default.
+        adoption: where the model's weights come from, unless they were trained here.
     """
     return render(
         "explanation.html",
@@ -63,7 +66,7 @@ def explanation_page(
             "title": shown_name(title),
             "lede": f"What the model bases its answer on in {plural(len(images), 'image')}.",
             "test_is_validation": False,
-            "notices": [],
+            "notices": [] if adoption is None else [notice(f"Adopted weights, {adoption.wiring}", f"{adoption}.")],
             "images": images,
             "has_tokens": "tokens" in has,
             "chosen": _chosen(layer, head),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8, UInt64
 from numpy import ndarray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -20,7 +20,19 @@ from safetensors.numpy import save
 from vitrail import files
 from vitrail.errors import InputError
 from vitrail.files import Json, checked
-from vitrail.runs.layout import CHECKPOINTS, EVALUATION, METRICS, OBSERVATIONS, REPORT, RUN, SAMPLES, STEPS, group_of
+from vitrail.runs.adoption import Adoption
+from vitrail.runs.layout import (
+    CHECKPOINTS,
+    EVALUATION,
+    METRICS,
+    OBSERVATIONS,
+    REPORT,
+    RUN,
+    SAMPLES,
+    SEEN,
+    STEPS,
+    group_of,
+)
 from vitrail.text import shown_name
 
 
@@ -65,10 +77,10 @@ class Samples:
     image_names: tuple[str, ...]
     """One per image, or none at all where the data set has no names."""
 
-    def write(self, directory: Path) -> None:
-        """Into the directory of a run."""
+    def to_bytes(self) -> bytes:
+        """As the file in the directory of a run."""
         arrays, names = {name: getattr(self, name) for name in _ARRAYS}, json.dumps(self.image_names)
-        files.write_bytes(directory / SAMPLES, save(arrays, metadata={"image_names": names}))
+        return save(arrays, metadata={"image_names": names})
 
 
 _ARRAYS = ("images", "labels", "probabilities", "index", "mistake")
@@ -87,7 +99,11 @@ class Run:
     def info(self) -> Json:
         """What `run.json` says: `config`, `class_names`, `preprocessing`, ..."""
         if not self.begun:
-            raise InputError(f"{self.directory} is not a run: it has no {RUN}")
+            above = next((path for path in self.directory.parents if (path / RUN).is_file()), None)
+            raise InputError(
+                f"{self.directory} is not a run: it has no {RUN}"
+                + (f"; name the run's directory, {above}" if above else "")
+            )
         return files.read_json(self.directory / RUN)
 
     @cached_property
@@ -118,6 +134,11 @@ class Run:
         """Whether it has data of its own, and training to go on with: not so of a saved or adopted model."""
         return "fingerprint" in self.info
 
+    @cached_property
+    def adoption(self) -> Adoption | None:
+        """Where its weights come from; None where they were trained here."""
+        return checked(self.directory / RUN, lambda: Adoption.of(self.info))
+
     @property
     def finished(self) -> bool:
         return (self.directory / EVALUATION).is_file()
@@ -136,6 +157,12 @@ class Run:
     def samples(self) -> Samples | None:
         path = self.directory / SAMPLES
         return checked(path, lambda: _samples(path)) if path.is_file() else None
+
+    @cached_property
+    def seen(self) -> UInt64[ndarray, " n"] | None:
+        """Hashes of the images that trained or validated it; None where an earlier version kept none."""
+        path = self.directory / SEEN
+        return checked(path, lambda: _tensors(path)[0]["images"]) if path.is_file() else None
 
     @property
     def checkpoints(self) -> Path:
@@ -224,14 +251,18 @@ def _evaluation(stored: Json) -> Evaluation:
     return Evaluation(int(stored["images"]), metrics, per_class, confusion)
 
 
-def _samples(path: Path) -> Samples:
+def _tensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tensors of a file and what is said of them. Raises ValueError for a damaged one."""
     try:
         with safe_open(path, framework="np") as stored:
-            named = json.loads((stored.metadata() or {}).get("image_names", "[]"))
-            arrays: dict[str, Any] = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            return {key: stored.get_tensor(key) for key in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    names = tuple(shown_name(name) for name in named)
+
+
+def _samples(path: Path) -> Samples:
+    arrays, described = _tensors(path)
+    names = tuple(shown_name(name) for name in json.loads(described.get("image_names", "[]")))
     samples = Samples(**{key: arrays[key] for key in _ARRAYS}, image_names=names)
     count = len(samples.images)
     if samples.images.ndim != 4 or samples.images.dtype != np.uint8 or samples.probabilities.ndim != 2:

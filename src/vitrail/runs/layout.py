@@ -9,6 +9,7 @@ from vitrail.files import numbered, read_json
 # Of a run.
 RUN = "run.json"  # resolved configuration, machine, versions, class names, preprocessing
 STEPS, METRICS = "steps.jsonl", "metrics.jsonl"  # a row for every step, and for every finished epoch
+SEEN = "seen.safetensors"  # hashes of the images that trained or validated it
 OBSERVATIONS = "observations.jsonl"  # what a study observed before training and after every epoch
 ATTENTION = "attention.safetensors"  # to one image, after every epoch
 CHECKPOINTS = "checkpoints"  # see `checkpoint`

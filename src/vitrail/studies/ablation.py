@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from vitrail import plots
-from vitrail.configs import NO_AUGMENTATION, AugmentConfig, ClassificationConfig, DataConfig, TrainConfig, ViTConfig
+from vitrail.configs import NO_AUGMENTATION, AugmentConfig, ClassificationConfig, TrainConfig, ViTConfig
 from vitrail.errors import InputError
 from vitrail.estimate import estimate
 from vitrail.experiments.finding import Finding, number, percent, points, verdict
@@ -89,7 +89,7 @@ def plan(setting: Setting) -> list[Cell]:
         changed, trained = dataclasses.replace(model, **of_model), dataclasses.replace(train, **of_training)
         unit = trained.batch_size or 1
         count = min(most, round(affordable / cumulative_cost(1.0, changed, trained) / unit) * unit)
-        cells.append(Cell(name, DataConfig(setting.data, image_size=model.size, train_subset=count), changed, trained))
+        cells.append(Cell(name, setting.images(image_size=model.size, train_subset=count), changed, trained))
     return cells
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail import files
-from vitrail.configs import RunConfig
+from vitrail.configs import LayoutKind, RunConfig
 from vitrail.data.argument import data_option, lasting, shown_source
 from vitrail.errors import InputError, nearest
 from vitrail.estimate import MEAN_AND_HALF, estimate, over_seeds
@@ -56,6 +56,7 @@ def study(
     data: str | Path | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
+    layout: LayoutKind = "auto",
 ) -> Conducted:
     """Test a claim of the literature by a controlled experiment; `resume` goes on with one that was interrupted.
 
@@ -66,6 +67,7 @@ def study(
         data: as for `train`; the study's own by default.
         out: a new or empty directory; the first free `runs/study-<name>-<n>` by default.
         data_dir: where downloads and decoded images are kept.
+        layout: how the folders of `data` are read, as for `train`.
 
     Raises:
         InputError: for what cannot be used, naming it and the cure.
@@ -75,10 +77,10 @@ def study(
     if seeds < 1:
         raise InputError(f"{seeds} seeds: at least 1 is needed, and 2 for an interval")
     cache = Path(data_dir) if data_dir else None
-    setting = Setting(str(data or chosen.usual_data(quick)), quick, cache)
+    setting = Setting(str(data or chosen.usual_data(quick)), quick, cache, layout)
     if chosen.needs and setting.data != chosen.needs:
         raise InputError(f"{name} needs {chosen.needs}, whose truth is known, not {setting.data}")
-    about = {"study": name, "quick": quick, "data": lasting(setting.data)}
+    about = {"study": name, "quick": quick, "data": lasting(setting.data), "layout": layout}
     groups = _groups(chosen, setting, seeds)
     return complete(draw_up("study", groups, Path(out) if out else None, f"study-{name}", cache, about))
 
@@ -95,7 +97,7 @@ def complete(plan: Plan) -> Conducted:
     Raises RunError where a run failed.
     """
     name, directory = plan.about["study"], plan.directory
-    setting = Setting(plan.about["data"], plan.about["quick"], plan.data_dir)
+    setting = Setting(plan.about["data"], plan.about["quick"], plan.data_dir, plan.about.get("layout", "auto"))
     chosen, data = find(name), shown_source(setting.data)
     runs = carry_out(plan, report=False, observe=chosen.observe)
     require_all(plan, runs, ": without them the study finds nothing")

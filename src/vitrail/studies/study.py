@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from vitrail.configs import DataConfig, ModelConfig, TrainConfig
+from vitrail.configs import DataConfig, LayoutKind, ModelConfig, TrainConfig
 from vitrail.experiments.finding import Finding, Measured, Seeds
 from vitrail.experiments.resolve import Prepared
 from vitrail.experiments.run import Observer
@@ -22,6 +23,11 @@ class Setting:
     data: str
     quick: bool
     data_dir: Path | None = None
+    layout: LayoutKind = "auto"
+
+    def images(self, **which: Any) -> DataConfig:
+        """The data, and which of it."""
+        return DataConfig(self.data, layout=self.layout, **which)
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
     """The seven metrics of predictions (N, K) and labels (N,); None where one is undefined.
 
     F1, precision and recall are macro averages, over the classes that have images (scikit-learn's default also counts,
-    as 0, classes without images that were predicted). Top-5 is undefined below five
-    classes; everything is, where there are no predictions or one is not finite.
+    as 0, classes without images that were predicted). Top-5 is undefined below five classes; precision and F1 are where
+    all images are of one class, since none can be taken for it wrongly; everything is, where there are no predictions
+    or one is not finite.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -70,13 +71,14 @@ def measure(logits: Logits, labels: Labels) -> dict[str, float | None]:
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=present, average="macro", zero_division=0
     )
+    mixed = len(present) > 1
     return {
         "loss": cross_entropy(logits, labels),
         "accuracy": float((predicted == labels).mean()),
         "top5": top5,
         "auroc": auroc(softmax(logits), labels),
-        "f1": float(f1),
-        "precision": float(precision),
+        "f1": float(f1) if mixed else None,
+        "precision": float(precision) if mixed else None,
         "recall": float(recall),
     }
 
@@ -107,6 +109,7 @@ def evaluate(logits: Logits, labels: Labels, class_names: Sequence[str]) -> dict
         labels, predicted, labels=list(classes), zero_division=0
     )
     ever_predicted = set(predicted.tolist())
+    mixed = len(np.unique(labels)) > 1
     return {
         "images": len(labels),
         **measure(logits, labels),
@@ -115,9 +118,9 @@ def evaluate(logits: Logits, labels: Labels, class_names: Sequence[str]) -> dict
             {
                 "name": class_names[k],
                 "images": int(images[k]),
-                "precision": float(precision[k]) if k in ever_predicted else None,
+                "precision": float(precision[k]) if mixed and k in ever_predicted else None,
                 "recall": float(recall[k]) if images[k] else None,
-                "f1": float(f1[k]) if images[k] else None,
+                "f1": float(f1[k]) if mixed and images[k] else None,
             }
             for k in classes
         ],

@@ -71,7 +71,7 @@ class Trainer:
         self.recorders = recorders
         self.epochs, self.batch_size = train.epochs, train.batch_size
         self.steps_per_epoch = len(data.train) // train.batch_size
-        self.total_steps = train.epochs * self.steps_per_epoch
+        self.earlier = config.earlier
         hardware.settle(torch.device(train.device), train.threads)
         model = initial_model(config, data)
         self.objective = objective(config, data, model)
@@ -117,11 +117,16 @@ class Trainer:
                     self.save()
                 raise
 
+    def total_steps(self, step: int) -> int:
+        """Of the plan that a step belongs to: the last, or one from before the run was given another length."""
+        epochs = next((plan.epochs for plan in self.earlier if step < plan.until_step), self.epochs)
+        return epochs * self.steps_per_epoch
+
     def small_side(self, step: int) -> int | None:
         """The side of the small images that a step sees; None where they have their full size."""
         config = self.train_config
         assert config.small_side != "auto"
-        return config.small_side if step < round(config.small_until * self.total_steps) else None
+        return config.small_side if step < round(config.small_until * self.total_steps(step)) else None
 
     def train_step(self) -> dict[str, Any]:
         """One batch: its row of `steps.jsonl`."""
@@ -134,7 +139,7 @@ class Trainer:
 
         torch.manual_seed(step_seed(config.seed, step))
         batch = self.objective.batch(images, indices, self.small_side(step))
-        lr = learning_rate(step, self.total_steps, config)
+        lr = learning_rate(step, self.total_steps(step), config)
         loss, outputs, finite, compiled = self.learner.step(batch, lr)
         if not finite:
             self.skip(step)
@@ -176,7 +181,7 @@ class Trainer:
         row = {
             "epoch": position.epochs + 1,
             "step": self.step,
-            "lr": learning_rate(self.step - 1, self.total_steps, self.train_config),
+            "lr": learning_rate(self.step - 1, self.total_steps(self.step - 1), self.train_config),
             "seconds": position.seconds,
             "images_per_second": position.timed_images / position.seconds if position.seconds else None,
             **{f"train_{name}": value for name, value in train.items()},
