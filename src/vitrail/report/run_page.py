@@ -11,9 +11,10 @@ from vitrail import numbers
 from vitrail.configs.serialization import MODEL_KINDS
 from vitrail.estimate import wilson_interval
 from vitrail.metrics import EPOCH_METRICS, METRICS
-from vitrail.report import classes, curves, gallery, heads, settings, verdict
+from vitrail.report import classes, curves, gallery, heads, settings
 from vitrail.report.elements import Context, notice, render
 from vitrail.report.model_section import attention_section, read_model_section, sample_overlays
+from vitrail.report.verdict import unequal, verdict
 from vitrail.runs.directory import Run
 from vitrail.tables import Table
 from vitrail.text import joined, plural, quoted, shown_name
@@ -38,7 +39,7 @@ def run_page(run: Run) -> str:
             "lede": _lede(run),
             "test_is_validation": run.validates_on_test,
             "notices": missing(run),
-            "verdict": verdict.verdict(run),
+            "verdict": verdict(run),
             "highlights": _highlights(run),
             "final": _final_table(run, validation),
             "peak": _peak(run),
@@ -124,7 +125,7 @@ def _highlights(run: Run) -> list[tuple[str, str, str]]:
     shown = []
     evaluation = run.test
     accuracy = evaluation.metrics.get("accuracy") if evaluation else None
-    if evaluation and verdict.unequal(evaluation):
+    if evaluation and unequal(evaluation):
         averages = (("recall", "Balanced accuracy", "mean over classes"), ("f1", "Macro F1", "mean over classes"))
         shown += [(name, numbers.percent(evaluation.metrics.get(key)), note) for key, name, note in averages]
     if evaluation and accuracy is not None:
