@@ -126,7 +126,7 @@ def advice(test: Evaluation, ended: Trend | None, epochs: int) -> str:
             }[ended.kind]
         )
     if weak := weakest(test):
-        said.append(f"More images are needed most of {joined(weak)}, found least often.")
+        said.append(f"More images of {joined(weak)} would help most: least of them is found.")
     return " ".join(said)
 
 
