@@ -68,6 +68,8 @@ def test_a_run_of_several_is_not_told_to_compare(tmp_path: Path) -> None:
     assert page(run).says("vitrail compare cifar10")
     (tmp_path / "all" / "plan.json").write_text(json.dumps({"kind": "comparison"}))
     assert not page(run).says("vitrail compare cifar10")
+    (tmp_path / "all" / "plan.json").write_text('{"of": "another program"}')
+    assert page(run).says("vitrail compare cifar10")
 
 
 def test_the_same_directory_gives_the_same_bytes(typical: Path, typical_page: Page) -> None:

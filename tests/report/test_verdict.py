@@ -90,7 +90,7 @@ def test_a_flat_loss_has_settled() -> None:
     said = advice(result([[100, 0], [40, 60]]), found, 8)
     assert said == (
         "It had settled: in the last 2 of 8 epochs its validation loss fell by only 1 %. More epochs alone would hardly "
-        "help. More images of b would help most: least of them is found."
+        "help. More images of b may help most, the class found least often."
     )
 
 

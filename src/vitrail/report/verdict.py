@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from vitrail.errors import InputError
 from vitrail.estimate import balanced_interval, wilson_interval
 from vitrail.numbers import percent
 from vitrail.report.elements import Context
@@ -58,7 +60,7 @@ def unequal(test: Evaluation) -> bool:
 
 
 def reached(test: Evaluation) -> str:
-    """How good it is, how sure that is, beside always giving the same answer; and what it confuses most."""
+    """How good it is and how sure that is, beside always giving the same answer."""
     every, right = test.confusion.sum(axis=1), test.confusion.diagonal()
     there = every > 0
     if not there.any():
@@ -126,7 +128,8 @@ def advice(test: Evaluation, ended: Trend | None, epochs: int) -> str:
             }[ended.kind]
         )
     if weak := weakest(test):
-        said.append(f"More images of {joined(weak)} would help most: least of them is found.")
+        which = "the class" if len(weak) == 1 else "the classes"
+        said.append(f"More images of {joined(weak)} may help most, {which} found least often.")
     return " ".join(said)
 
 
@@ -145,8 +148,11 @@ def verdict(run: Run) -> Context | None:
 
 def _comparison(run: Run) -> str:
     """The command that holds a CNN against a ViT; none for a CNN, or one run of several."""
-    source, images = run.data.get("source"), run.data.get("train_subset")
-    if run.model.get("kind") != "vit" or not source or plan_kind(run.directory.parent):
+    source, images, several = run.data.get("source"), run.data.get("train_subset"), None
+    # What lies beside a run and is no plan must not stop its page.
+    with contextlib.suppress(InputError):
+        several = plan_kind(run.directory.parent)
+    if run.model.get("kind") != "vit" or not source or several:
         return ""
     subset = f" --train-subset {images}" if isinstance(images, int) else ""
     return f"vitrail compare {quoted(str(source))} --epochs {run.planned_epochs or len(run.metrics)}{subset}"
