@@ -125,8 +125,8 @@ def resolve_training(
         notes.append(f"augmentation: {_described(augment)}")
         if epochs >= _EPOCHS_TO_AUGMENT and mirroring and mirroring.known:
             notes.append(
-                f"mirrored {'is another' if mirroring.harms else 'stays the same'} class: a linear classifier is right "
-                f"on {mirroring.right:,} images as they are, on {mirroring.mirrored:,} of them mirrored"
+                f"mirrored images {'change' if mirroring.harms else 'keep'} their class: a linear classifier is right "
+                f"on {mirroring.right:,} as they are, on {mirroring.mirrored:,} mirrored"
             )
     small_side = train.small_side
     if small_side == "auto":
