@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitrail.text import plural
 
@@ -75,6 +76,17 @@ def wilson_interval(fraction: float, images: int) -> tuple[float, float]:
     middle = (fraction + z2 / (2 * images)) / (1 + z2 / images)
     half = math.sqrt(z2 * (fraction * (1 - fraction) / images + z2 / (4 * images**2))) / (1 + z2 / images)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def balanced_interval(right: NDArray[np.int64], images: NDArray[np.int64]) -> tuple[float, float]:
+    """The 95 % interval of balanced accuracy, from the images of each class and how many of them were right.
+
+    By the distribution of the mean of the classes' shares, each with Jeffreys' prior (Brodersen et al. 2010, "The
+    balanced accuracy and its posterior distribution"), drawn 4,000 times with a fixed seed.
+    """
+    draws = np.random.default_rng(0).beta(right + 0.5, images - right + 0.5, (4000, len(right))).mean(axis=1)
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _quantile(tail: float, count: int) -> float:

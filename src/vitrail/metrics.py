@@ -27,6 +27,11 @@ class Metric:
         """The title with its unit, for an axis or a row; AUROC has none to name."""
         return self.title if self.unit == "0 to 1" else f"{self.title} ({self.unit})"
 
+    @property
+    def heading(self) -> str:
+        """The title of a column or row of a table, with the unit where the cells do not show it."""
+        return self.title if self.unit == "%" else self.label
+
 
 METRICS: dict[str, Metric] = {
     "loss": Metric(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 class _Console(Console):
@@ -25,6 +27,11 @@ console = _Console(highlight=False, soft_wrap=True)
 _SECONDS_BETWEEN_LINES = 5.0
 
 
+def bar() -> BarColumn:
+    """At most 20 columns, fewer where the terminal is narrow: what stands beside it has numbers."""
+    return BarColumn(bar_width=None, table_column=Column(max_width=20))
+
+
 @contextmanager
 def track(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
     """Show progress towards `total`; yields `advance(n=1, note="")`.
@@ -36,7 +43,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            bar(),
             MofNCompleteColumn(),
             TextColumn(unit),
             TimeRemainingColumn(compact=True),
@@ -66,6 +73,16 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
 def say(line: str) -> None:
     """Print one line; names from outside are never read as markup."""
     console.print(line, markup=False)
+
+
+def say_in_lines(text: str) -> None:
+    """Print a sentence: on a terminal it is broken between words, with what follows the first line indented."""
+    if console.is_terminal:
+        indent = " " * (len(text) - len(text.lstrip()) + 2)
+        text = textwrap.fill(
+            text, console.width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        )
+    say(text)
 
 
 def warn(line: str) -> None:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from command_lines import SMALL, fails
+from rich.cells import cell_len
 
 from vitrail.cli import VERBS, run
 
@@ -56,12 +57,15 @@ def test_a_reader_that_leaves_stops_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_of_every_verb(verb, capsys):
+def test_help_of_every_verb(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stop:
         run([verb, "--help"])
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert f"usage: vitrail {verb}" in said
+    assert max(map(cell_len, said.splitlines())) <= 80
+    assert len(said.splitlines()) <= 40
     assert not re.search(r"\(default:[\s│]*(None)?[\s│]*\)", said)
 
 
@@ -73,13 +77,22 @@ def test_help_leaves_every_option_for_what_is_parsed_after_it(capsys):
         assert "nowhere" in capsys.readouterr().err
 
 
-def test_help_imports_no_torch_and_fits_a_screen():
-    code = "import sys; from vitrail.cli import run\ntry: run(['train', '--help'])\nexcept SystemExit: pass\n"
+def test_help_imports_no_torch():
+    code = "import sys; from vitrail.cli import VERBS, run\nrun(['--help'])\nfor verb in VERBS:\n"
+    code += "    try: run([verb, '--help'])\n    except SystemExit: pass\n"
     code += "assert not {'torch', 'matplotlib', 'sklearn', 'numpy'} & set(sys.modules), 'imported'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) <= 40
     assert "--help-all" in done.stdout
     assert "--model.patch-size" not in done.stdout
+
+
+def test_the_list_of_verbs_fits_a_screen(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert len(lines) <= 40
+    assert [line.split()[0] for line in lines if re.match(r"  \w", line)] == list(VERBS)
 
 
 def test_importing_vitrail_is_cheap():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import csv
 import html
 import io
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 from PIL import Image
 
@@ -75,12 +78,15 @@ def check(found: Page) -> None:
         assert not [name for name in attributes if name.startswith("on")], tag
         for name in ("src", "href", "srcset", "action", "poster"):
             target = attributes.get(name)
-            assert target is None or target.startswith(("data:image/", "#", "./")), (tag, target)
+            assert target is None or "download" in attributes or target.startswith(("data:image/", "#", "./")), tag
         assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", attributes.get("style") or "")
+    for link in found.all("a"):
+        if "download" in link:
+            _check_file(str(link["download"]), str(link["href"]))
     style = found.text[found.text.index("<style>") : found.text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
-    assert not re.findall(r"https?://", re.sub(r"<(?:code|td|bdi|li)\b.*?</", "", found.text, flags=re.S))
+    assert not re.findall(r"https?://", re.sub(r"<(?:code|td|bdi|li|a)\b.*?</", "", found.text, flags=re.S))
 
     ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -102,3 +108,28 @@ def check(found: Page) -> None:
     assert all(cell.get("scope") in ("row", "col") for cell in found.all("th"))
     assert len(found.all("main")) == len(found.all("header")) == len(found.all("nav")) == 1
     assert found.all("a")[0]["href"] == "#content"
+
+
+def saved(href: str) -> tuple[str, str]:
+    """The kind and the text of a file that a link holds."""
+    kind, _, text = href.removeprefix("data:").partition(";charset=utf-8,")
+    assert not re.search(r"[\s#<>\"&]", text.replace(" ", "")), "a browser would cut it or leave something out"
+    return kind, unquote(text, errors="strict")
+
+
+def _check_file(name: str, href: str) -> None:
+    assert len(href) < 2_000_000, "Chromium follows no longer link"
+    kind, text = saved(href)
+    stem, _, ending = name.rpartition(".")
+    assert re.fullmatch(r"[a-z0-9-]+", stem)
+    assert {"csv": "text/csv", "tex": "text/x-tex", "svg": "image/svg+xml"}[ending] == kind
+    if ending == "csv":
+        rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+        assert len({len(row) for row in rows}) == 1
+        assert not [cell for row in rows for cell in row if re.match(r"[=+@\t\r]|-(?![\d.e-]+$)", cell)]
+    if ending == "svg":
+        for element in ElementTree.fromstring(text).iter():
+            assert not element.tag.endswith(("script", "foreignObject", "}a"))
+            assert "var(" not in str(element.attrib)
+            targets = [value for key, value in element.attrib.items() if key.endswith("href")]
+            assert all(target.startswith(("#", "data:image/")) for target in targets)

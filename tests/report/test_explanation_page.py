@@ -73,6 +73,24 @@ def test_methods_have_their_trust_on_this_image_and_on_many(vit: Page) -> None:
     assert not vit.says("Whether to believe the maps")
 
 
+def test_methods_stand_by_their_trust_and_controls_apart_and_last() -> None:
+    rng = np.random.default_rng(0)
+    methods = ("random", "grad-cam", "occlusion", "centre", "integrated-gradients")
+    maps, trust = rng.random((5, 32, 32)).astype(np.float32), np.array([0.9, 0.1, 0.3, 0.95, np.nan], np.float32)
+    maps[4] = 0
+    one = explanation("cnn", methods=methods, maps=maps, trust=trust)
+    found = shown(one, patch_size=None)
+    ranked = ["occlusion", "grad-cam", "integrated-gradients", "centre (control)", "random (control)"]
+    assert [row[0] for row in found.rows(METHODS)] == ranked
+    figures = explanation_figures(one, CLASSES, None)
+    drawn = {
+        name: [text for text in texts(figures[name][0]) if text in ranked] for name in ("attributions", "controls")
+    }
+    assert drawn == {"attributions": ranked[:3], "controls": ranked[3:]}
+    assert "know nothing of the model" in " ".join(texts(figures["controls"][0]))
+    assert found.says("controls make maps without asking the model")
+
+
 def test_no_trust_is_written_without_a_sign() -> None:
     found = shown(explanation("cnn", trust=np.array([-0.001, 0.0], np.float32)), patch_size=None)
     assert [row[2] for row in found.rows(METHODS)] == ["0.00", "0.00"]
@@ -90,7 +108,7 @@ def test_each_kind_of_model_has_its_figures(vit: Page) -> None:
     of_vit = explanation_figures(explanation(), CLASSES, 8)
     of_cnn = explanation_figures(explanation("cnn"), CLASSES, None)
     assert sorted(of_vit) == sorted(FIGURES)
-    assert sorted(of_cnn) == ["attributions", "features"]
+    assert sorted(of_cnn) == ["attributions", "controls", "features"]
     titles = ("Where it looks", "How the answer forms", "Its tokens", "Its patches")
     cnn = shown(explanation("cnn"), patch_size=None)
     assert [title for title in titles if cnn.says(title)] == []

@@ -1,6 +1,7 @@
 """What only a browser can say of a report: where its links lead, and what is left of it on paper."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,9 @@ _LINKS = """(async () => {
   }
   return [document.querySelectorAll("nav a").length, missed];
 })()"""
+_CUT = """[...document.querySelectorAll("svg[role=img], img, pre, .viewport, .verdict-line")].filter(
+  e => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth
+).map(e => e.outerHTML.slice(0, 80))"""
 _PRINTED = """(() => {
   const style = (found, name, part) => [...document.querySelectorAll(found)].map(e => getComputedStyle(e, part)[name]);
   const tall = found => Math.max(...[...document.querySelectorAll(found)].map(e => e.getBoundingClientRect().height));
@@ -58,6 +62,23 @@ def test_links_of_the_menu_land_on_their_headings(browser: Browser, report: Path
     assert links > 3
     assert missed == []
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_at_the_width_of_a_phone_pictures_drawings_and_commands_are_whole(browser: Browser, report: Path) -> None:
+    browser.open(report, 390)
+    assert browser.run(_CUT) == []
+
+
+def test_a_link_saves_its_table(browser: Browser, report: Path, tmp_path: Path) -> None:
+    browser.open(report)
+    browser.ask("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    for ending in ("csv", "tex", "svg"):
+        browser.run(f"document.querySelector('a[download$=\".{ending}\"]').click()")
+        deadline = time.monotonic() + 10
+        while not (found := list(tmp_path.glob(f"*.{ending}"))) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert found
+        assert found[0].stat().st_size > 100
 
 
 def test_on_paper_pictures_bars_and_the_last_frame_are_left(browser: Browser, report: Path) -> None:

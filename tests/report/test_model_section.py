@@ -35,7 +35,7 @@ from vitrail.inspection.summaries import store
 from vitrail.plots.panels import map_scale, multiples
 from vitrail.report import overlays, write_report
 from vitrail.report.animation import attention_animation
-from vitrail.report.heads import head_summary
+from vitrail.report.heads import head_summary, positions_section
 from vitrail.report.model_section import check_shapes
 from vitrail.report.trust import measured_trust
 
@@ -122,6 +122,48 @@ def test_a_copy_without_another_name_is_counted_as_one() -> None:
         ["mixed", "3 of 4", "0.0, 1.0, 1.1"],
         ["is a copy of an earlier head", "1 of 4", "0.1"],
     ]
+
+
+def test_heads_without_a_part_are_one_sentence(tmp_path: Path, vit: Page) -> None:
+    view = model_view(head_names=("mixed", "copy of 0.0", *["mixed"] * 4))
+    found = inside(tmp_path, SMALL, view, epochs=0)
+    assert found.says("None of its 6 heads has a part of its own: over 200 test images")
+    assert found.says("More epochs, or more images, would be needed")
+    assert not found.says("What the heads mainly do")
+    assert len(found.rows("Every head")) == 6
+    assert not vit.says("has a part of its own")
+
+
+def by_nearness(noise: float, side: int = 8) -> np.ndarray:
+    """Similarities that fall with distance, and random ones beside."""
+    y, x = np.divmod(np.arange(side * side), side)
+    away = np.hypot(y[:, None] - y, x[:, None] - x)
+    drawn = noise * np.random.default_rng(0).normal(size=away.shape)
+    return (np.exp(-away) + drawn + drawn.T).reshape(side, side, side, side).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("noise", "pos_embed", "says"),
+    [
+        (0.0, "learned", ""),
+        (0.1, "learned", ""),
+        (50.0, "learned", "do not tell near patches from far ones"),
+        (50.0, "learned2d", ""),
+        (0.0, "sincos", "which training does not change"),
+    ],
+)
+def test_positions_are_drawn_where_there_is_order_in_them(noise: float, pos_embed: str, says: str) -> None:
+    section = positions_section(model_view(position_similarity=by_nearness(noise)), 10, True, pos_embed)
+    assert says in section["no_order"]
+    assert bool(section["no_order"]) is bool(says)
+    assert (section["positions"] is None) is bool(says)
+
+
+def test_measured_methods_stand_by_their_faithfulness_and_controls_last() -> None:
+    found = measured(("random", "relevancy", "occlusion", "rollout"))
+    swapped = replace(found, scores=tuple(found.scores[i] for i in (0, 3, 1, 2)))
+    ranked = ["relevancy", "occlusion", "rollout", "random (control)"]
+    assert [row[0] for row in measured_trust(swapped)["table"].rows] == ranked
 
 
 def test_accuracy_by_patches_moved(vit: Page) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import beta
 
 from vitrail import numbers
-from vitrail.estimate import Estimate, wilson_interval
+from vitrail.estimate import Estimate, balanced_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,15 @@ def test_wilson_interval() -> None:
     low, high = wilson_interval(1.0, 50)
     assert high == pytest.approx(1)
     assert 0.92 < low < 0.94
+
+
+def test_the_interval_of_balanced_accuracy() -> None:
+    """Of one class it is the interval of Jeffreys, of many the one that the normal distribution gives."""
+    exact = beta.ppf([0.025, 0.975], 8.5, 2.5)
+    assert balanced_interval(np.array([8]), np.array([10])) == pytest.approx(exact, abs=0.02)
+    classes = 200
+    spread = 1.96 * np.sqrt(beta.var(8.5, 2.5) / classes)
+    found = balanced_interval(np.full(classes, 8), np.full(classes, 10))
+    assert found == pytest.approx((8.5 / 11 - spread, 8.5 / 11 + spread), abs=0.002)
+    low, high = balanced_interval(np.array([90, 0]), np.array([90, 10]))
+    assert low < 0.5 < high

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from builders import NASTY, Recipe, write_comparison, write_run
-from pages import Page, page
+from pages import Page, page, saved
 from PIL import Image
 
 from vitrail import plots
@@ -39,10 +41,35 @@ def test_a_run_shows_everything(typical: Path, typical_page: Page) -> None:
         assert found.says(title)
     assert found.says("32 × 32 × 3 → 64 patches of 4 × 4 × 3 = 64 vectors of 48")
     evaluation = json.loads((typical / "evaluation.json").read_text())
-    assert found.says(f"{100 * evaluation['accuracy']:.1f} %")
+    accuracy = f"{100 * evaluation['accuracy']:.1f} %"
+    assert found.says(f"It is right in {accuracy} of")
+    assert found.words.index("It is right in") < found.words.index("Test accuracy")
+    assert found.says("vitrail compare cifar10 --epochs 10")
     assert len(found.all("img")) == 16
     assert not found.says("not complete")
     assert not found.says("Validated on the test images")
+
+
+def test_every_table_and_figure_can_be_saved(typical_page: Page) -> None:
+    links = [a for a in typical_page.all("a") if "download" in a]
+    by_ending = Counter(str(a["download"]).rpartition(".")[2] for a in links)
+    tables, figures = len(typical_page.all("table")), len(typical_page.all("figure"))
+    assert by_ending["csv"] == by_ending["tex"] == tables > 5
+    assert by_ending["svg"] == figures - len(typical_page.all("img")) > 8
+    [metrics] = [saved(str(a["href"]))[1] for a in links if a["download"] == "metrics-after-10-epochs.csv"]
+    found = list(csv.reader(io.StringIO(metrics.removeprefix("\ufeff"))))
+    assert found[1:] == [
+        [cell.replace("−", "-") for cell in row] for row in typical_page.rows("Metrics after 10 epochs")
+    ]
+
+
+def test_a_run_of_several_is_not_told_to_compare(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "all" / "vit-seed0", Recipe())
+    assert page(run).says("vitrail compare cifar10")
+    (tmp_path / "all" / "plan.json").write_text(json.dumps({"kind": "comparison"}))
+    assert not page(run).says("vitrail compare cifar10")
+    (tmp_path / "all" / "plan.json").write_text('{"of": "another program"}')
+    assert page(run).says("vitrail compare cifar10")
 
 
 def test_the_same_directory_gives_the_same_bytes(typical: Path, typical_page: Page) -> None:
@@ -270,7 +297,7 @@ def test_metrics_that_are_not_finite_are_gaps(tmp_path: Path) -> None:
 def test_a_matrix_of_many_classes_keeps_its_colours() -> None:
     rng = np.random.default_rng(0)
     counts = np.diag(rng.integers(1, 40, 700)) + (rng.random((700, 700)) < 0.02)
-    text = str(embedding.inline_svg(plots.confusion_matrix(counts.astype(np.int64), ["c"] * 700), "matrix", "alt"))
+    text = str(embedding.draw(plots.confusion_matrix(counts.astype(np.int64), ["c"] * 700), "matrix", "alt").svg)
     kind, encoded = re.search(r"data:image/(\w+);base64,([^\"]+)", text).groups()
     assert kind == "webp"
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:

@@ -1,15 +1,20 @@
 """Whoever listens hears of every step and epoch once, before the checkpoint that follows."""
 
+import io
+import re
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies
+from rich.cells import cell_len
+from rich.console import Console
 from small_run import STEPS_PER_EPOCH, data, interrupting_after, run_config
 
 from vitrail import checkpoint, files
 from vitrail.errors import Interrupted
 from vitrail.runs.margins import Margins
-from vitrail.training.recorders import Recorder, run_recorders
+from vitrail.training.recorders import Display, Recorder, fitted, run_recorders
 from vitrail.training.trainer import Trainer
 
 
@@ -119,3 +124,58 @@ def test_what_was_recorded_past_the_checkpoint_is_superseded(tmp_path, monkeypat
     assert [row["step"] for row in files.read_json_lines(tmp_path / "steps.jsonl")] == list(range(1, 16))
     assert [row["epoch"] for row in files.read_json_lines(tmp_path / "metrics.jsonl")] == [1, 2, 3]
     assert [row["epoch"] for row in files.read_json_lines(tmp_path / "observations.jsonl")] == [0, 1, 2, 3]
+
+
+WIDTHS = [60, 80, 120]
+LABELS = ["vit", "vit-compare", "vit-15-cifar10-32-with-a-name-of-its-own-that-is-long", "模型" * 12]
+
+
+def numbers(line: str) -> list[str]:
+    return re.findall(r"\d[\d,.:]*%?", line)
+
+
+@given(
+    label=strategies.sampled_from(LABELS),
+    width=strategies.sampled_from(WIDTHS),
+    epochs=strategies.integers(1, 300),
+    loss=strategies.floats(0, 99),
+    share=strategies.floats(0, 1),
+    speed=strategies.integers(0, 99_999),
+)
+def test_an_epoch_fits_its_line_with_all_its_numbers(label, width, epochs, loss, share, speed):
+    results = f"train loss {loss:.3f} acc {share:.1%}  val loss {loss:.3f} acc {share:.1%}"
+    line = f"epoch {1:>{len(str(epochs))}}/{epochs}  {results}  {speed:,} img/s  12:34"
+    shown = fitted(label, line, width)
+    assert numbers(shown)[-len(numbers(line)) :] == numbers(line)
+    assert cell_len(shown) <= max(width, 63), "the most that numbers alone take, which is broken between them"
+    if width == 120 and label in ("vit", "vit-compare"):
+        assert shown == f"{label}  {line}"
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_a_terminal_shows_is_no_wider_than_it_is(label, width, monkeypatch):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, soft_wrap=True, highlight=False)
+    for module in ("vitrail.training.recorders", "vitrail.progress"):
+        monkeypatch.setattr(f"{module}.console", console)
+    row = {"epoch": 100, "train_loss": 12.094, "train_accuracy": 1.0, "val_loss": 12.135, "val_accuracy": 0.989}
+    display = Display(label, 100, 390, 128, lambda share: share)
+    with display.recording(0, 0, None):
+        display.started -= 400
+        for step in (2_000, 38_999):
+            display.last = 0.0
+            display.step({"step": step, "loss": 12.558})
+            display.bar.refresh()
+        display.validating(10_000)
+        display.bar.refresh()
+        display.epoch({**row, "images_per_second": 12_279, "seconds": 3723.0}, None)
+        display.step({"step": 39_000, "loss": 12.558})
+        display.bar.refresh()
+    lines = [
+        line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out.getvalue())) if line.strip()
+    ]
+    assert max(map(cell_len, lines)) <= width
+    told = " ".join(lines)
+    for number in ("100/100", "12.094", "100.0%", "12.135", "98.9%", "12,279", "1:02:03", "10,000 images", "12.558"):
+        assert number in told

@@ -7,8 +7,11 @@ import io
 import logging
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 
 from vitrail.errors import InputError, Interrupted, RunError, nearest
@@ -26,14 +29,19 @@ def _verb(name: str) -> Callable[[Sequence[str]], None]:
 
 
 def usage() -> str:
+    fill = partial(textwrap.fill, width=shutil.get_terminal_size().columns, break_on_hyphens=False)
+    firsts = {name: (_verb(name).__doc__ or "").splitlines()[0] for name in VERBS}
     lines = [
-        "Train Vision Transformers on your own images, compare them fairly with a CNN, and see what they look at.",
+        fill(
+            "Train Vision Transformers on your own images, compare them fairly with a CNN, and see what they look at."
+        ),
         "",
         "usage: vitrail VERB [OPTIONS]",
         "",
-        *(f"  {name:11}{(_verb(name).__doc__ or '').splitlines()[0]}" for name in VERBS),
+        *(fill(f"  {name:11}{first}", subsequent_indent=" " * 13) for name, first in firsts.items()),
         "",
-        "'vitrail VERB --help' shows a verb's options. Try 'vitrail demo' first.",
+        "Try 'vitrail demo' first. 'vitrail VERB --help' shows a verb's options.",
+        "'vitrail --install-completion' makes the Tab key complete them (bash and zsh).",
     ]
     return "\n".join(lines)
 
@@ -50,6 +58,11 @@ def run(argv: Sequence[str]) -> int:
         print(f"vitrail {version('vitrail')}")
         return 0
     try:
+        if argv[0] == "--install-completion":
+            from vitrail.cli.completion import install
+
+            install(argv[1:], {name: _verb(name) for name in VERBS})
+            return 0
         if argv[0] not in VERBS:
             raise InputError(f"unknown verb {argv[0]!r}: {nearest(argv[0], VERBS)}")
         _verb(argv[0])(argv[1:])

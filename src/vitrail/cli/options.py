@@ -2,10 +2,12 @@
 
 import ast
 import contextlib
-import difflib
 import inspect
 import io
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
@@ -16,6 +18,7 @@ from typing import Annotated, Any, Required, TypedDict, TypeVar, get_args, get_o
 import tyro
 from tyro.conf import Positional, PositionalMetavarFromFieldName, Suppress, arg
 
+from vitrail.cli.mistakes import explained
 from vitrail.configs import NO_AUGMENTATION, RECOMMENDED, DataConfig, LayoutKind, Size, TrainConfig
 from vitrail.configs.offered import EVERYDAY, FLAT
 from vitrail.errors import InputError
@@ -24,6 +27,18 @@ T = TypeVar("T")
 Verb = Callable[[Sequence[str]], None]
 Given = dict[str, Any]
 """What was given on a command line, and nothing for what was not; a group of options is a dict of its own."""
+
+OPTIONS_ALONE = "--options-alone"
+"""A verb that is given this very object raises `OptionsOf`, and does nothing; typed, it is an unknown option."""
+
+
+class OptionsOf(Exception):  # noqa: N818 (it is an answer)
+    """What the arguments of a verb are parsed into."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
 
 _METAVARS: dict[Any, str] = {
     **dict.fromkeys((str, str | None), "NAME"),
@@ -150,35 +165,52 @@ def parse_known(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
 
 def parse(kind: type[T], argv: Sequence[str], verb: Verb) -> T:
     """The arguments of a verb, whose docstring is its help. Help exits 0; raises InputError for anything wrong."""
+    if any(argument is OPTIONS_ALONE for argument in argv):
+        raise OptionsOf(kind)
     found: T = _read(kind, argv, verb)
     return found
 
 
 def _read(kind: Any, argv: Sequence[str], verb: Verb, **how: Any) -> Any:
-    errors, name = io.StringIO(), verb.__name__
+    errors, shown, name = io.StringIO(), _Screen(), verb.__name__
     argv = ["--help" if argument in ("--help-all", "--help_all") else argument for argument in argv]
     read = partial(tyro.cli, kind, prog=f"vitrail {name}", config=(PositionalMetavarFromFieldName,))
     try:
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(shown):
             return read(args=argv, description=inspect.getdoc(verb), **how)
     except SystemExit as stop:
         if stop.code == 0:
+            print(_folded(shown.getvalue()))
             raise
-        said = _first_sentence(errors.getvalue())
-        if unknown := re.match(r"Unrecognized options: (--[\w.-]+)", said):
-            with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        said, known, see = _first_sentence(errors.getvalue()), [], f"vitrail {name} --help"
+        if said.startswith(("Unrecognized", "Missing")):
+            with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
                 read(args=["--help"], description="")
             known = re.findall(r"--[a-z][\w.-]*", shown.getvalue())
-            raise InputError(f"{said}{_meant(unknown[1], known)}; see 'vitrail {name} --help-all'") from None
-        raise InputError(f"{said}; see 'vitrail {name} --help'") from None
+            given = [argument.partition("=")[0].replace("_", "-") for argument in argv if argument.startswith("--")]
+            if unknown := [option for option in given if option not in known]:
+                # What follows an unknown option was taken for its value, and may be what is missing.
+                said, see = f"Unrecognized options: {unknown[0]}", f"{see}-all"
+        raise InputError(f"{explained(said, known)}; see '{see}'".replace("?;", "?")) from None
 
 
-def _meant(unknown: str, known: Sequence[str]) -> str:
-    """An option that is called so in a group, or else one that is spelled alike."""
-    unknown = unknown.replace("_", "-")
-    grouped = [name for name in known if name.rpartition(".")[2] == unknown.removeprefix("--")]
-    near = grouped or difflib.get_close_matches(unknown, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+class _Screen(io.StringIO):
+    """Keeps what is printed, in the colours and letters of the terminal that it is for."""
+
+    encoding = property(lambda self: sys.__stdout__ and sys.__stdout__.encoding)
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+
+def _folded(shown: str) -> str:
+    """Help with its sentences in lines of the terminal's width, as its boxes are."""
+    width, lines = shutil.get_terminal_size().columns, re.sub(r"\n{3,}", "\n\n", shown).splitlines()
+    for i, line in enumerate(lines):
+        plain = re.sub(r"\x1b\[[\d;]*m", "", line)
+        if len(plain) > width:
+            lines[i] = textwrap.fill(plain, width, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _first_sentence(box: str) -> str:

@@ -1,6 +1,6 @@
 """`vitrail reproduce`: recipes beside what is published."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from vitrail.cli.options import Count, DataDir, Folder, Layout, Name, Out, parse
 from vitrail.text import quoted
 
 _SIDE_BY_SIDE = ("recipe", "metric", "published or goal")
+_PARTS = ("train", "val", "test")
 
 if TYPE_CHECKING:
     from vitrail.recipes.reproducing import Reproduced
@@ -50,7 +51,7 @@ def _list_reproductions() -> None:
     from rich.markup import escape
 
     from vitrail.estimate import MEAN_AND_STD
-    from vitrail.progress import console, say
+    from vitrail.progress import console, say, say_in_lines
     from vitrail.recipes.published import REPRODUCTIONS
     from vitrail.recipes.reproducing import recorded, recorded_figure, side_by_side
 
@@ -58,13 +59,34 @@ def _list_reproductions() -> None:
         console.print(f"[bold]{escape(name)}[/]  {escape(known.title)}")
         if known.claim:
             record = recorded_figure(name)
-            say(f"published: {known.claim}")
-            say(f"recorded here: {record['sentence'] if record else '–'}")
+            say_in_lines(f"published: {known.claim}")
+            say_in_lines(f"recorded here: {record['sentence'] if record else '–'}")
         else:
-            show([*_SIDE_BY_SIDE, "recorded here"], side_by_side(name, recorded(name)))
+            for made, rows in _by_part(side_by_side(name, recorded(name))).items():
+                if made != name:
+                    say(made)
+                show(["", *_PARTS], rows)
         console.print()
-    say(f"recorded here: {MEAN_AND_STD} over seeds")
+    say_in_lines(f"each: what is published, or the goal / what is recorded here, {MEAN_AND_STD} over seeds")
     say("next: vitrail reproduce annotated-600")
+
+
+def _by_part(rows: Iterable[tuple[str, str, str, str]]) -> dict[str, list[list[str]]]:
+    """For each recipe, a row for each metric: of training, validation and test, what is published / what was measured.
+
+    A metric of the run as a whole, such as its seconds, is one of its training.
+    """
+    from vitrail.numbers import NONE
+
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    for made, label, target, found in rows:
+        part, _, metric = label.partition(" ")
+        row = tables.setdefault(made, {}).setdefault(metric or "time", {})
+        row[part if metric else "train"] = f"{target} / {found}" if {target, found} != {NONE} else NONE
+    return {
+        made: [[metric, *(row.get(part, "") for part in _PARTS)] for metric, row in of.items()]
+        for made, of in tables.items()
+    }
 
 
 def show_reproduced(made: "Reproduced") -> None:

@@ -30,8 +30,8 @@ class Start:
 def train(argv: Sequence[str]) -> None:
     """Train a model on images, test it once on held-out ones, and write a report.
 
-    [In brackets: what is chosen without the option.] --help-all shows the rest: every choice of the model
-    (--model.depth 4), of the training (--train.weight-decay 0.1) and of the data (--val-split test).
+    [In brackets: what is chosen without the option.] --help-all shows the rest: every choice of the data, such as
+    a --val-split, of the model (--model.depth 4), and of the training (--train.weight-decay 0.1).
     """
     start = parse_known(Start, argv, train)
     base = recipe(start.recipe) if start.recipe else None

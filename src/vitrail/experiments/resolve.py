@@ -27,7 +27,7 @@ from vitrail.errors import InputError
 from vitrail.experiments.automatic import choose_image_size, choose_model, resolve_training
 from vitrail.models.presets import preset
 from vitrail.models.summary import summarize
-from vitrail.progress import say
+from vitrail.progress import say, say_in_lines
 from vitrail.text import plural
 from vitrail.training.data import TrainingData
 
@@ -210,20 +210,20 @@ def announce(resolved: Resolved, directory: Path) -> None:
     """Say what is about to happen, and everything that was chosen."""
     config, splits = resolved.config, resolved.splits
     height, width = config.model.size
-    say(
+    say_in_lines(
         f"{resolved.source_name}: {len(splits.train):,} training, {len(splits.val):,} validation, "
         f"{len(splits.test):,} test images of {height} x {width} x {config.model.in_channels} "
         f"in {len(resolved.class_names)} classes"
     )
     summary = summarize(config.model)
-    say(
+    say_in_lines(
         f"{config.model_name}: {summary.parameters:,} parameters, {summary.multiply_adds / 1e6:,.1f}M multiply-adds; "
         f"{plural(config.train.epochs or 0, 'epoch')} of "
         f"{plural(len(splits.train) // (config.train.batch_size or 1), 'batch', 'batches')} of "
         f"{config.train.batch_size}, {config.train.optimizer}, learning rate {config.train.lr:g}"
     )
     for note in resolved.notes:
-        say(f"  {note}")
+        say_in_lines(f"  {note}")
     if config.data.val_split == "test":
-        say("  validation uses the test images: the test result is not of unseen images")
+        say_in_lines("  validation uses the test images: the test result is not of unseen images")
     say(f"writing to {directory}")

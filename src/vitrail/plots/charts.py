@@ -117,7 +117,7 @@ def confusion_matrix(matrix: Int[ndarray, "true predicted"], class_names: Sequen
         names = plain_texts(class_names, 16)
         size = 9 if k <= 12 else 7
         axes.set_yticks(range(k), names, parse_math=False, fontsize=size, color=SOFT)
-        upright = k * max(map(len, names)) <= 45
+        upright = k * max(map(len, names)) <= 45 * side / 4.6
         slant: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(k), names, parse_math=False, fontsize=size, color=SOFT, **slant)
     if k <= 12:

@@ -7,8 +7,8 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from vitrail import numbers, plots
-from vitrail.report.elements import Context, Drawing
-from vitrail.report.embedding import draw, inline_svg
+from vitrail.report.elements import Context
+from vitrail.report.embedding import draw
 from vitrail.runs.directory import Evaluation
 from vitrail.tables import Table
 from vitrail.text import listed, plural
@@ -64,9 +64,9 @@ def confusions(evaluation: Evaluation) -> Context:
         true, predicted = pairs[0]
         often = plural(int(matrix[true, predicted]), "time")
         alt += f" Most frequent confusion: {names[true]} taken for {names[predicted]}, {often}."
-    svg = inline_svg(plots.confusion_matrix(matrix, names), "confusion", alt)
+    figure = plots.confusion_matrix(matrix, names)
     return {
-        "drawing": Drawing(svg, wide=len(names) > 12),
+        "drawing": draw(figure, "confusion", alt, wide=len(names) > 12),
         "pairs": _pair_table(names, matrix, pairs) if pairs else None,
         "matrix": _matrix_table(names, matrix) if len(names) <= _LARGEST_TABLE else None,
     }

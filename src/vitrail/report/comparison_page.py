@@ -158,7 +158,7 @@ def _seed_table(models: tuple[ModelResults, ...]) -> Table | None:
         for metric in _MAIN:
             values = model.test[metric].values if metric in model.test else ()
             cells = [numbers.metric(metric, v) for v in values] + [numbers.NONE] * (most - len(values))
-            rows.append([f"{model.name}, test {METRICS[metric].title}", *cells])
+            rows.append([f"{model.name}, test {METRICS[metric].heading}", *cells])
     return Table("Test results of each seed", ["", *(f"run {i + 1} of {most}" for i in range(most))], rows)
 
 

@@ -46,7 +46,7 @@ def undefined_metrics(run: Run) -> list[str]:
 def epoch_table(run: Run, validation: str) -> Table:
     keys = [(split, metric) for metric in EPOCH_METRICS for split in ("train", "val")]
     names = {"train": "training", "val": validation}
-    head = ["epoch", *(f"{names[split]} {METRICS[metric].title}" for split, metric in keys), "seconds"]
+    head = ["epoch", *(f"{names[split]} {METRICS[metric].heading}" for split, metric in keys), "training time"]
     rows = []
     columns = [(metric, run.curve(f"{split}_{metric}")) for split, metric in keys]
     for i, (number, seconds) in enumerate(zip(_epochs(run), run.curve("seconds"), strict=True)):
@@ -87,7 +87,7 @@ def step_table(run: Run) -> Table:
         ]
         for stretch in stretches
     ]
-    return Table("Means over stretches of steps", ["steps", "loss", "accuracy", "learning rate"], rows)
+    return Table("Means over stretches of steps", ["steps", "loss (nats)", "accuracy", "learning rate"], rows)
 
 
 def comparison_drawings(models: tuple[ModelResults, ...], metric: str) -> list[Drawing]:
@@ -117,7 +117,7 @@ def comparison_table(models: tuple[ModelResults, ...], metrics: tuple[str, ...])
                 epochs, values = _over_seeds(model, f"{split}_{metric}")
                 means = plots.mean_and_std(values)[0]
                 columns.append((metric, dict(zip(epochs.tolist(), means.tolist(), strict=True))))
-                head.append(f"{model.name}, {name} {METRICS[metric].title}")
+                head.append(f"{model.name}, {name} {METRICS[metric].heading}")
     every = sorted({epoch for _, column in columns for epoch in column})
     rows = [[f"{e:.0f}", *(numbers.metric(metric, column.get(e)) for metric, column in columns)] for e in every]
     return Table("Mean over seeds after every epoch", head, rows)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
 
-from vitrail.tables import to_html
+from vitrail.report.downloads import table_with_links
 
 Context = dict[str, Any]
 """What a template, or the part of it that shows a section, is given: by the names that it uses."""
@@ -19,7 +19,9 @@ class Drawing:
     caption: str = ""
     """What the drawing is, where its own title does not say it."""
     wide: bool = False
-    """Too detailed for a phone: scrolls sideways there in a box of its own."""
+    """Too detailed to stand beside something."""
+    file: Markup = field(default_factory=Markup)
+    """A link that saves it."""
 
 
 @dataclass(frozen=True)
@@ -49,5 +51,5 @@ def render(template: str, context: Context) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["table"] = to_html
+    environment.globals["table"] = table_with_links
     return environment.get_template(template).render(context)

@@ -17,6 +17,7 @@ from numpy import ndarray
 from PIL import Image, features
 
 from vitrail.plots import as_colors, style
+from vitrail.report.downloads import figure_link
 from vitrail.report.elements import Drawing, Picture
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -34,16 +35,15 @@ _SMALL = 64
 _LARGE = 40_000
 """Bytes of a PNG inside a figure from which on it is worth a loss."""
 _MOST_ZOOM = 1.5
-_MOST_SHRUNK = 0.85
-_WIDEST_TO_SHRINK = 5.2
-"""Inches."""
+_ROOM_BESIDE = 5.2
+"""Inches from which on a figure stands alone."""
 
 
-def inline_svg(figure: Figure, key: str, alt: str, least: int = 0) -> Markup:
-    """The figure as an `<svg role="img">` whose colours and fonts are the page's.
+def draw(figure: Figure, key: str, alt: str, caption: str = "", wide: bool | None = None) -> Drawing:
+    """The figure as a part of the page, an `<svg role="img">` whose colours and fonts are the page's.
 
-    `key` keeps the identifiers inside one figure apart from those of every other on the page; `least` is the fewest
-    pixels that it may be wide.
+    `key` keeps the identifiers inside one figure apart from those of every other on the page; `wide` is by default
+    whether it is.
     """
     written = io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -62,18 +62,22 @@ def inline_svg(figure: Figure, key: str, alt: str, least: int = 0) -> Markup:
         _adapt(element, key, used)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
+    file = figure_link(_alone(root), key)
     # Beyond this, letters would outgrow those of the page.
     widest = round(_MOST_ZOOM * 72 * figure.get_figwidth())
-    width = f"max-width:{widest}px" + (f";min-width:{least}px" if least else "")
-    root.attrib |= {"role": "img", "aria-label": alt, "style": width}
-    return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=True))
+    root.attrib |= {"role": "img", "aria-label": alt, "style": f"max-width:{widest}px"}
+    svg = Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=True))
+    return Drawing(svg, caption, figure.get_figwidth() > _ROOM_BESIDE if wide is None else wide, file)
 
 
-def draw(figure: Figure, key: str, alt: str, caption: str = "") -> Drawing:
-    """The figure as a part of the page; what would be illegible at a phone's width scrolls there."""
-    wide = figure.get_figwidth() > _WIDEST_TO_SHRINK
-    least = round(_MOST_SHRUNK * 72 * figure.get_figwidth()) if wide else 0
-    return Drawing(inline_svg(figure, key, alt, least), caption, wide)
+def _alone(root: ElementTree.Element) -> str:
+    """The figure as a file: in the colours of a light page, in the size that it was drawn in."""
+    _, _, width, height = root.attrib["viewBox"].split()
+    text = ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+    for color, variable in _THEME.items():
+        text = text.replace(variable, color)
+    size = f'width="{width}pt" height="{height}pt" font-family="sans-serif"'
+    return text.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" {size} ', 1)
 
 
 def _references(value: str) -> list[str]:

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from vitrail.inspection.explanation import Explanation
     from vitrail.inspection.faithfulness import Faithfulness
 
-FIGURES = ("patches", "attributions", "attention", "rollout", "features", "lens", "shuffled", "tokens", "norms")
+FIGURES = (
+    "patches",
+    "attributions",
+    "controls",
+    "attention",
+    "rollout",
+    "features",
+    "lens",
+    "shuffled",
+    "tokens",
+    "norms",
+)
 _MOST_GUESSES = 5
 _GAP = "lerf_minus_morf_mean"
 
@@ -81,8 +92,14 @@ def explanation_figures(
     if patch_size is not None:
         alt = f"{image} cut into patches, and the patches as rows of numbers."
         figures["patches"] = plots.patches(one.image, patch_size), alt
-    if one.methods:
-        figures["attributions"] = _attributions(one, image, target)
+    by_trust, controls = _ranked(one)
+    if by_trust:
+        title = f"what speaks for {target}, by each method"
+        alt = f"{image} beside each method's map of what speaks for {target}"
+        figures["attributions"] = _maps(one, by_trust, title, alt)
+    if controls:
+        alt = f"{image} beside the maps of controls"
+        figures["controls"] = _maps(one, controls, "controls: maps that know nothing of the model", alt)
     if one.attention is not None:
         alt = f"Attention over {image}{_chosen(layer, head)}."
         figures["attention"] = _attention(one, one.attention, layer, head), alt
@@ -111,16 +128,27 @@ def explanation_figures(
     return figures
 
 
-def _attributions(one: Explanation, image: str, target: str) -> tuple[Figure, str]:
-    labels, gaps = [_label(name) for name in one.methods], [numbers.signed(gap) for gap in one.trust.tolist()]
+def _maps(one: Explanation, chosen: Sequence[int], title: str, alt: str) -> tuple[Figure, str]:
+    labels, gaps = [_label(one.methods[i]) for i in chosen], [numbers.signed(float(one.trust[i])) for i in chosen]
+    maps = {label: one.maps[i] for label, i in zip(labels, chosen, strict=True)}
     trust = {
-        label: f"trust {gap}" if shown.any() else "zero everywhere"
-        for label, shown, gap in zip(labels, one.maps, gaps, strict=True)
+        label: f"trust {gap}" if maps[label].any() else "zero everywhere"
+        for label, gap in zip(labels, gaps, strict=True)
     }
-    maps = dict(zip(labels, one.maps, strict=True))
-    said = ", ".join(f"{name} {gap}" for name, gap in zip(one.methods, gaps, strict=True))
-    alt = f"{image} beside each method's map of what speaks for {target}. Trust: {said}."
-    return plots.map_row(one.image, maps, trust, f"what speaks for {target}, by each method"), alt
+    said = ", ".join(f"{one.methods[i]} {gap}" for i, gap in zip(chosen, gaps, strict=True))
+    return plots.map_row(one.image, maps, trust, title), f"{alt}. Trust: {said}."
+
+
+def _ranked(one: Explanation) -> tuple[list[int], list[int]]:
+    """Methods by their trust on this image, those whose map is empty last; and the controls."""
+    from vitrail.inspection.attribution import METHODS
+
+    trust = [
+        gap if shown.any() and np.isfinite(gap) else -np.inf for gap, shown in zip(one.trust, one.maps, strict=True)
+    ]
+    ranked = sorted(range(len(trust)), key=lambda i: -trust[i])
+    is_control = [name in METHODS and METHODS[name].is_control for name in one.methods]
+    return [i for i in ranked if not is_control[i]], [i for i in ranked if is_control[i]]
 
 
 def _label(method: str) -> str:
@@ -185,9 +213,10 @@ def _methods(one: Explanation, measured: Faithfulness | None) -> Table:
     overall = {} if measured is None else {of.method: of.estimate(_GAP) for of in measured.scores}
     head = ["method", "depends on the class", "trust on this image"]
     rows = []
-    for name, shown, gap in zip(one.methods, one.maps, one.trust.tolist(), strict=True):
-        known = METHODS.get(name)
-        trust = numbers.signed(gap) if shown.any() else "zero everywhere"
+    by_trust, controls = _ranked(one)
+    for i in (*by_trust, *controls):
+        name, known = one.methods[i], METHODS.get(one.methods[i])
+        trust = numbers.signed(float(one.trust[i])) if one.maps[i].any() else "zero everywhere"
         row = [_label(name), numbers.NONE if known is None else "yes" if known.depends_on_class else "no", trust]
         if measured is not None:
             mean = overall.get(name)

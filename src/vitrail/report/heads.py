@@ -26,12 +26,16 @@ _POSITIONS = {
     "learned2d": "Each embedding joins one for the row and one for the column, so that patches of one row or column "
     "are similar from the start. If near rows or columns are more similar than far ones, the model has learned their "
     "order.",
-    "sincos": "They are sines and cosines of row and column, which training does not change.",
 }
+_LEAST_ORDER = 0.1
+"""Correlation of the similarity of position embeddings with nearness from which on it is more than noise; with few
+patches, twice what chance gives (one over the root of the number of pairs)."""
 
 
 def heads(summary: ModelSummary) -> Context | None:
     """What heads mainly do and which, and every number of every head; None for a model without heads."""
+    from vitrail.inspection.heads import UNNAMED
+
     distances, dependence = summary.attention_distance, summary.class_dependence
     if distances is None:
         return None
@@ -41,7 +45,10 @@ def heads(summary: ModelSummary) -> Context | None:
     if dependence is not None:
         charts.append(_dependence(dependence))
     offsets, similarity = summary.head_offsets, summary.head_similarity
+    mains = {_main(name) for name in summary.head_names}
     return {
+        "count": distances.size,
+        "unnamed": mains <= {UNNAMED, _COPIES},
         "images": summary.images,
         "names_classes": dependence is not None,
         "summary": head_summary(summary.head_names, distances.shape[1]),
@@ -58,8 +65,10 @@ def positions_section(summary: ModelSummary, class_count: int, cuts_patches: boo
     if summary.moved is not None and summary.moved_accuracy is not None:
         moved, table = _moved(summary.moved, summary.moved_accuracy, summary.images, class_count)
     similarity = summary.position_similarity
+    nothing = "" if similarity is None else _no_order(similarity, pos_embed)
     section = {
-        "positions": None if similarity is None else _positions(similarity, pos_embed),
+        "positions": None if similarity is None or nothing else _positions(similarity, pos_embed),
+        "no_order": nothing,
         "moved": moved,
         "moved_table": table,
         "filters": _filters(summary, cuts_patches),
@@ -123,12 +132,15 @@ def head_summary(names: tuple[str, ...], count: int) -> Table:
     """
     groups: dict[str, list[str]] = {}
     for i, name in enumerate(names):
-        main = shown_name(name).partition(" (copy of")[0]
-        main = _COPIES if main.startswith("copy of") else main
-        groups.setdefault(main, []).append("{}.{}".format(*divmod(i, count)))
+        groups.setdefault(_main(name), []).append("{}.{}".format(*divmod(i, count)))
     ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
     rows = [[name, f"{len(which)} of {len(names)}", listed(which, _MOST_LISTED)] for name, which in ranked]
     return Table("What the heads mainly do", ["a head that", "heads", "which (layer.head)"], rows)
+
+
+def _main(name: str) -> str:
+    main = shown_name(name).partition(" (copy of")[0]
+    return _COPIES if main.startswith("copy of") else main
 
 
 def _table(summary: ModelSummary, distances: Float[ndarray, "layer head"]) -> Table:
@@ -143,6 +155,27 @@ def _table(summary: ModelSummary, distances: Float[ndarray, "layer head"]) -> Ta
         cells = [numbers.number(values[i], digits=digits) for _, values, digits in known]
         rows.append(["{}.{}".format(*divmod(i, distances.shape[1])), shown_name(name), *cells])
     return Table("Every head", ["layer.head", "mainly", *(name for name, _, _ in known)], rows)
+
+
+def _no_order(similarity: Float[ndarray, "height width row column"], pos_embed: str) -> str:
+    """Why there is nothing to see in the similarity of position embeddings; "" where there is."""
+    if pos_embed == "sincos":
+        return "Its position embeddings are sines and cosines of row and column, which training does not change."
+    height, width = similarity.shape[:2]
+    rows, columns = np.divmod(np.arange(height * width), width)
+    a, b = np.triu_indices(height * width, 1)
+    away = np.hypot(rows[a] - rows[b], columns[a] - columns[b])
+    alike = similarity.reshape(height * width, -1)[a, b]
+    if pos_embed == "learned2d" or not len(away) or not np.isfinite(alike).all():
+        return ""
+    nearer = -np.corrcoef(alike, away)[0, 1] if np.ptp(alike) and np.ptp(away) else 0.0
+    if nearer >= max(_LEAST_ORDER, 2 / np.sqrt(len(away))):
+        return ""
+    return (
+        "Its position embeddings do not tell near patches from far ones: their similarity goes with nearness no more "
+        f"than that of random ones would (correlation {numbers.number(float(nearer))}). More epochs, or more images, "
+        "would be needed to see more."
+    )
 
 
 def _positions(similarity: Float[ndarray, "height width row column"], pos_embed: str) -> Drawing:

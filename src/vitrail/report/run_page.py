@@ -14,6 +14,7 @@ from vitrail.metrics import EPOCH_METRICS, METRICS
 from vitrail.report import answers, classes, curves, gallery, heads, settings
 from vitrail.report.elements import Context, notice, render
 from vitrail.report.model_section import attention_section, read_model_section, sample_overlays
+from vitrail.report.verdict import unequal, verdict
 from vitrail.runs.directory import Run
 from vitrail.tables import Table
 from vitrail.text import joined, plural, quoted, shown_name
@@ -38,9 +39,9 @@ def run_page(run: Run) -> str:
             "lede": _lede(run),
             "test_is_validation": run.validates_on_test,
             "notices": missing(run),
+            "verdict": verdict(run),
             "highlights": _highlights(run),
             "final": _final_table(run, validation),
-            "baseline": _baseline(run),
             "peak": _peak(run),
             "averaged_over": classes.averaged_over(evaluation) if evaluation else "",
             "meanings": [(METRICS[m].title, METRICS[m].meaning) for m in measured],
@@ -126,6 +127,9 @@ def _highlights(run: Run) -> list[tuple[str, str, str]]:
     shown = []
     evaluation = run.test
     accuracy = evaluation.metrics.get("accuracy") if evaluation else None
+    if evaluation and unequal(evaluation):
+        averages = (("recall", "Balanced accuracy", "mean over classes"), ("f1", "Macro F1", "mean over classes"))
+        shown += [(name, numbers.percent(evaluation.metrics.get(key)), note) for key, name, note in averages]
     if evaluation and accuracy is not None:
         note = ""
         if evaluation.images > 0:
@@ -158,24 +162,12 @@ def _final_table(run: Run, validation: str) -> Table | None:
     for metric in EPOCH_METRICS:
         test = evaluation.metrics.get(metric) if evaluation else None
         values = (run.last(f"train_{metric}"), run.last(f"val_{metric}"), test)
-        rows.append([_named(metric), *(numbers.metric(metric, value) for value in values)])
+        rows.append([METRICS[metric].heading, *(numbers.metric(metric, value) for value in values)])
     if evaluation:
-        rows.append([_named("ece"), numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))])
+        rows.append(
+            [METRICS["ece"].heading, numbers.NONE, numbers.NONE, numbers.metric("ece", evaluation.metrics.get("ece"))]
+        )
     return Table(f"Metrics after {plural(len(run.metrics), 'epoch')}", ["metric", "training", validation, "test"], rows)
-
-
-def _named(metric: str) -> str:
-    """With its unit, where the cells do not show it."""
-    known = METRICS[metric]
-    return known.title if known.unit == "%" else known.label
-
-
-def _baseline(run: Run) -> str:
-    if run.test is None or not run.test.confusion.sum():
-        return ""
-    per_class = run.test.confusion.sum(axis=1)
-    share = numbers.percent(float(per_class.max() / per_class.sum()))
-    return f"For scale: always answering the most frequent class would reach a test accuracy of {share}."
 
 
 def _peak(run: Run) -> str:

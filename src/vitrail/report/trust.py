@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from vitrail.tables import Table
 from vitrail.text import shown_name
 
 if TYPE_CHECKING:
-    from vitrail.inspection.faithfulness import Faithfulness
+    from vitrail.inspection.faithfulness import Faithfulness, Scores
 
 _CHARTED = ("lerf_minus_morf_mean", "saco_mean", "pointing", "inside", "response")
 """More is better."""
@@ -47,9 +49,12 @@ _MEANINGS = {
 
 
 def measured_trust(measured: Faithfulness) -> Context:
-    """Every method's numbers beside those of the controls, on what they were measured, and what to compare with."""
+    """Every method's numbers, the most faithful first and controls last; on what they were measured, and what to
+    compare with.
+    """
     from vitrail.inspection.faithfulness import table
 
+    measured = replace(measured, scores=tuple(sorted(measured.scores, key=_place)))
     head, rows = table(measured)
     known = {name for scores in measured.scores for name in scores.values}
     caption = "Means over images ± half of their 95 % interval"
@@ -60,6 +65,11 @@ def measured_trust(measured: Faithfulness) -> Context:
         "controls": _controls(measured),
         "facts": _facts(measured),
     }
+
+
+def _place(scores: Scores) -> tuple[bool, float]:
+    gap = scores.estimate("lerf_minus_morf_mean")
+    return scores.is_control, math.inf if gap is None else -gap.mean
 
 
 def _chart(measured: Faithfulness) -> Drawing | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.cells import cell_len, set_cell_size
+from rich.progress import Progress, TaskID, TextColumn
 from torch import Tensor
 
 from vitrail import files
@@ -21,7 +23,7 @@ from vitrail.errors import InputError
 from vitrail.inspection import attention_history
 from vitrail.models.build import Model
 from vitrail.models.vit import ViT
-from vitrail.progress import console, say
+from vitrail.progress import bar, console, say, say_in_lines
 from vitrail.runs.layout import MARGINS, METRICS, OBSERVATIONS, STEPS, TENSORBOARD
 from vitrail.runs.margins import Margins
 from vitrail.training.cost import cumulative_cost
@@ -31,6 +33,7 @@ from vitrail.trust import suspects
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR_REFRESH = 0.1
 _SECONDS_BETWEEN_EPOCHS = 1.0
+_SHORTEST_NAME, _SHORTEST_BAR = 8, 4
 
 Observe = Callable[[Model], dict[str, Any]]
 """What to record of a model in training, as plain JSON."""
@@ -238,6 +241,18 @@ def _results(row: dict[str, Any], part: str) -> str:
     return f"  {part}{''.join(found)}" if found else ""
 
 
+def fitted(label: str, line: str, width: int) -> str:
+    """`label  line` within a width in columns: words and the count of steps are left out first, then the name is cut.
+
+    No other number is lost: where there are too many, the line stays too long, and is broken when it is printed.
+    """
+    brief = re.sub(r"\b(epoch|loss|acc) |[\d,]+/[\d,]+ steps  ", "", line)
+    for shorter, shortest in ((line, cell_len(label)), (brief, min(_SHORTEST_NAME, cell_len(label)))):
+        if (room := width - len(shorter) - 2) >= shortest:
+            return f"{label if cell_len(label) <= room else set_cell_size(label, room - 1) + '…'}  {shorter}"
+    return brief if len(brief) <= width else " ".join(brief.replace(" img/s", "/s").split())
+
+
 class Display(Recorder):
     """Progress of one run; knows nothing but what it is told."""
 
@@ -253,6 +268,7 @@ class Display(Recorder):
         self.started, self.last = time.monotonic(), time.monotonic()
         self.last_epoch = 0.0
         self.first_step = 0
+        self.where = f"epoch 1/{epochs}"
 
     @contextmanager
     def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
@@ -262,13 +278,9 @@ class Display(Recorder):
         if not console.is_terminal:
             yield
             return
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[status]}", markup=False),
-        )
-        with Progress(*columns, console=console, transient=True) as self.bar:
-            self.task = self.bar.add_task(self.label, total=self.total, completed=step, status="")
+        text = TextColumn("{task.description}", markup=False)
+        with Progress(bar(), text, console=console, transient=True) as self.bar:
+            self.task = self.bar.add_task(self.label, total=self.total, completed=step)
             yield
         self.bar = None
 
@@ -282,18 +294,24 @@ class Display(Recorder):
         elapsed = now - self.started
         left = duration(elapsed * (end - here) / (here - first))
         epoch = min((step - 1) // self.steps_per_epoch + 1, self.epochs)
-        validated = "" if self.val_accuracy is None else f"  val {self.val_accuracy:.1%}"
+        self.where = f"epoch {epoch}/{self.epochs}"
+        validated = "" if self.val_accuracy is None else f"  val acc {self.val_accuracy:.1%}"
         speed = self.batch_size * (step - self.first_step) / elapsed
-        status = f"{step:,}/{self.total:,} steps  {left} left  {speed:,.0f} img/s  loss {_figure(row['loss'])}"
+        status = f"{step:,}/{self.total:,} steps  {left} left  {speed:,.0f} img/s  train loss {_figure(row['loss'])}"
         if self.bar:
-            where = f"{self.label}  epoch {epoch}/{self.epochs}"
-            self.bar.update(self.task, completed=step, description=where, status=status + validated)
+            self._show(status + validated, step)
         elif step < self.total:
-            say(f"{self.label}  epoch {epoch}/{self.epochs}  {status}{validated}")
+            say(f"{self.label}  {self.where}  {status}{validated}")
 
     def validating(self, images: int) -> None:
         if self.bar:
-            self.bar.update(self.task, status=f"validating on {images:,} images")
+            self._show(f"validating on {images:,} images")
+
+    def _show(self, status: str, step: int | None = None) -> None:
+        assert self.bar is not None
+        room = console.width - _SHORTEST_BAR - 1
+        line = fitted(self.label, f"{self.where}  {status}", room)
+        self.bar.update(self.task, completed=step, description=line)
 
     def epoch(self, row: dict[str, Any], model: Model) -> None:
         self.val_accuracy = row.get("val_accuracy")
@@ -303,8 +321,9 @@ class Display(Recorder):
         self.last_epoch = now
         # Where every step of the epoch was one that compiled, none was timed.
         speed = "-" if row["images_per_second"] is None else f"{row['images_per_second']:,.0f}"
-        say(
-            f"{self.label}  epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}"
+        line = (
+            f"epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}"
             f"{_results(row, 'train')}{_results(row, 'val')}"
             f"  {speed} img/s  {duration(row['seconds'])}"
         )
+        say_in_lines(fitted(self.label, line, console.width) if self.bar else f"{self.label}  {line}")
