@@ -26,15 +26,16 @@ def register() -> None:
 
 
 def _bundle(figure: Figure, number: int) -> dict[str, str | bytes]:
-    from vitrail.report.embedding import inline_svg
+    from vitrail.report.embedding import draw
 
     png = io.BytesIO()
     # Most figures are transparent and drawn in dark ink.
     figure.savefig(png, format="png", dpi=_DPI, facecolor="white")
     # On a phone a wide figure scrolls in its box: smaller than this, its text cannot be read.
     least = round(_POINTS * figure.get_figwidth())
-    svg = inline_svg(figure, f"figure-{number}", _meaning(figure), least)
-    return {DRAWING: str(svg), "image/png": png.getvalue()}
+    svg = str(draw(figure, f"figure-{number}", _meaning(figure)).svg)
+    svg = svg.replace('style="max-width:', f'style="min-width:{least}px;max-width:', 1)
+    return {DRAWING: svg, "image/png": png.getvalue()}
 
 
 def _meaning(figure: Figure) -> str:
