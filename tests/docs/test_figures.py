@@ -1,6 +1,7 @@
 """What a kernel makes of a figure."""
 
 from matplotlib.figure import Figure
+
 from site_builder.figures import DRAWING, _bundle
 
 
