@@ -8,16 +8,24 @@
 # Three promises hold throughout:
 #
 # - **The code is the real one.** Parts 2 and 3 write the model on the page, and end with a comparison: on the same
-#   weights, it gives the logits of the library's. From part 4 on, listings are read from the installed library when the
-#   page is made, and the first line of each says where it is. (Only the decoder, which no ViT needs, comes from a file
-#   beside this page.)
+#   weights, it gives the logits of the library's. Listings of the library are read from it when the page is made, and
+#   the first line of each says where it is. (Only the decoder, which no ViT needs, comes from a file beside this page.)
 # - **Every number of ours is computed or checked here.** Where the text states a shape, a count or a result, a folded
 #   cell next to it asserts it. If it were wrong, there would be no page. Numbers of others are listed at the end.
 # - **It runs on a laptop.** The page is a script, `docs/annotated_vit.py`, and also a notebook to try things in. It
 #   needs no GPU and no download. Made anew, with all its trainings, it takes about five minutes on two cores.
 #
-# You should know what a matrix product is and what training by gradient descent means. Nothing else is assumed. There are
-# exercises, with their answers folded away, and things to vary. If you only want to see the model, go to part 3; to see
+# You should know what a matrix product is and what training by gradient descent means, and be able to read PyTorch. Two
+# things may be new in listings: `rearrange` of einops reshapes a tensor by a pattern of names, and `Float[Tensor, "batch
+# token dim"]` beside an argument is its shape in names. Every cell is there: those that only draw, tabulate or check are
+# folded, and the first of them, before part 1, has the imports.
+#
+# A letter means the same from start to end of a part: $N$ is a number of tokens (from part 3 on, of patches), $D$ the
+# width of a token, $h$ the number of heads, $L$ the number of blocks, $K$ keys in an equation and the number of classes
+# elsewhere. *Head* alone is one of the attentions that run side by side; the *classification head* is the last layer.
+# Equations count blocks from 1; code and figures count layers from 0.
+#
+# There are exercises, with their answers folded away, and things to vary. If you only want to see the model, go to part 3; to see
 # into a trained one, go to part 8.
 
 # %% tags=["hide-input"]
@@ -130,8 +138,8 @@ diagrams.encoder_decoder()
 #
 # The *query* says what the token is looking for. The *key* says what it has to offer. The *value* is what it hands
 # over. The scalar product of one token's query with another's key is a score: how well does the offer fit the wish? A
-# softmax turns each token's scores into weights that are positive and sum to one, and the output is the weighted mean
-# of the values:
+# softmax turns each token's scores $s_1, \ldots, s_N$ into weights that are positive and sum to one, $e^{s_i} / (e^{s_1} +
+# \ldots + e^{s_N})$, and the output is the weighted mean of the values:
 #
 # $$\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{Q K^{\top}}{\sqrt{d_k}}\right) V$$
 #
@@ -246,21 +254,23 @@ torch.testing.assert_close(
 # ### Many heads
 #
 # One attention can look for one kind of thing. A sentence or an image needs many: this head looks to the left, that one
-# finds the same colour elsewhere. So $h$ attentions run side by side, each on its own slice of $d_k = D / h$ numbers.
+# finds the same colour elsewhere. So $h$ attentions run side by side, each with its own projections of the whole token
+# to $d_k = D / h$ numbers.
 # Their outputs are concatenated and mixed by one more matrix:
 #
 # $$\mathrm{MSA}(X) = [Z_1; Z_2; \ldots; Z_h] \, W_O$$
 #
-# With $D = 512$ and $h = 8$, every head has 64 numbers. Eight narrow heads cost as much as one wide attention, and can
-# look at eight places at once.
+# With $D = 512$ and $h = 8$, every head has 64 numbers. The projections and products of eight narrow heads cost as much
+# as those of one wide attention, and they can look at eight places at once. Only the weights, $N^2$ of them for each
+# head, are eight times as many.
 
 # %% tags=["hide-input"]
 diagrams.multi_head_attention()
 
 # %% [markdown]
 # The three projections of all heads are one linear layer, `qkv`, three times as wide as a token. One call of `rearrange`
-# takes the result apart. Read its pattern aloud: the last axis is queries, keys and values, in each of them heads, in
-# each of them numbers.
+# takes the result apart. Its pattern says how the last axis is ordered: first all queries, then all keys, then all
+# values; within each of these one head after the other; and within a head its numbers.
 
 
 # %%
@@ -350,7 +360,7 @@ class MLP(nn.Module):
 diagrams.encoder_block("pre", "post")
 
 # %% [markdown]
-# Where the norm stands is the one real difference between a ViT's block and the block of 2017. The original normalises
+# Where the norm stands is the difference that matters between a ViT's block and the block of 2017. The original normalises
 # after the sum, *post-norm*: $\mathrm{LN}(z + f(z))$. A ViT normalises before each part, *pre-norm*:
 # $z + f(\mathrm{LN}(z))$. It looks like a detail. But write out what a pre-norm stack computes after $L$ parts:
 #
@@ -587,8 +597,8 @@ assert (linear - convolved).abs().max() < 1e-4
 #
 # Attention has a property that is easy to overlook: it does not know about order. If you shuffle the tokens, the
 # outputs are shuffled the same way, and nothing else happens. One says that it is *permutation equivariant*. Layer norm
-# and MLP act on each token alone, so the whole encoder is. For the class token this means: a photograph and the same
-# photograph cut up and thrown together at random are *the same thing*.
+# and MLP act on each token alone, so the whole encoder is. For the class token this means that it cannot tell a
+# photograph from the same patches in any other order.
 #
 # The remedy is to add to every token a vector that says where it is: the position embedding $E_{\mathrm{pos}}$, one row
 # for each of the $N + 1$ tokens. In a ViT they are learned like any other weight, and they are *one-dimensional*: patch
@@ -858,9 +868,9 @@ assert walk_through.attention_scale == "model" and walk_through.attention_width 
 # The library's `models/vit.py` is the same model, with the parts that practice and later papers have added. Each is off
 # unless the configuration asks for it. You know the sixty lines, so read these listings for the differences.
 #
-# **`tap`.** Everything in part 8 is seen through it: it is handed every intermediate result by name, and does nothing
-# unless someone is looking. **Two ways to the same output.** `attend` uses torch's fused kernel where that is faster; the
-# weights then never exist in memory. **`QKNorm`** normalises queries and keys in each head, so that scores cannot grow
+# **`tap`.** A function that the model calls with the name and value of every intermediate result. Without one, nothing is
+# called; all of part 8 is seen through it. **Two ways to compute attention.** `attend` uses torch's fused kernel where that
+# is faster, which gives the same output without ever keeping the weights in memory. **`QKNorm`** normalises queries and keys in each head, so that scores cannot grow
 # without bound as large models train (Dehghani et al. 2023, [arXiv:2302.05442](https://arxiv.org/abs/2302.05442)).
 
 # %% tags=["hide-input"]
@@ -919,7 +929,7 @@ show(vit.ViT.__init__, vit.ViT.read, vit.ViT.forward, vit.ViT.classify)
 # > </details>
 #
 # *To vary:* in the notebook of this page, put `num_registers=4`, another stem or `qk_norm=True` into `config` of part 3, and
-# look at what `take_weights` then says is missing.
+# look at which names `take_weights` then calls unexpected or missing.
 
 # %% tags=["check"]
 whole = vit.ViT(dataclasses.replace(config, readout=("cls", "dist"), num_registers=4))
@@ -954,14 +964,14 @@ assert [type(m) for m in heads[0]] == [nn.Linear, nn.Tanh, nn.Linear] and [type(
 # | what a layer sees | a small window | the whole image |
 # | what decides how inputs are mixed | weights that are fixed after training | the input itself, through queries and keys |
 # | locality | built in | learned, where it helps |
-# | if the image moves by one pixel | features move along | patches change, and all may |
+# | if the image moves by one pixel | features move along (within a layer; strides later lose this) | patches change, and all may |
 # | resolution | falls from stage to stage | one grid from first to last |
 # | cost for $N$ places | grows as $N$ | attention grows as $N^2$ |
 # | with few images | good | poor without help |
 # | with very many | good, then flattens earlier | better still |
 # | looking inside | feature maps | feature maps and attention |
 #
-# The third row from below is the one to remember when you choose. `vitrail compare` measures it on your own images:
+# The row "with few images" is the one to remember when you choose. `vitrail compare` measures it on your own images:
 # both kinds are trained on the same batches in the same order.
 #
 # > **Exercise.** An image moves to the right by exactly the width of a patch. What happens to the tokens of a ViT, as
@@ -970,7 +980,7 @@ assert [type(m) for m in heads[0]] == [nn.Linear, nn.Tanh, nn.Linear] and [type(
 # > <details><summary>Answer</summary>
 # >
 # > Without positions each token is found again one place to the right; only the first column is new. With them, each
-# > meets another position, and no token is what it was. A convolution's features move along in either case.
+# > meets another position, and no token is what it was. A convolution's features move along (up to its stride).
 # >
 # > </details>
 #
@@ -1223,8 +1233,8 @@ curves(run, "accuracy", "accuracy", 1 / K)
 # The axes begin at 0, so that what looks flat is flat. Drawn from its least value to its largest, any loss looks as if
 # much were happening.
 #
-# Beside what was published, and what the recipe `annotated-600` gave over many seeds (`vitrail reproduce annotated-600`,
-# with the preset `vit-annotated`). The recipe follows the walk-through where this page does not: the scale by the model's
+# Here are the same numbers beside those that were published, and beside those that the recipe `annotated-600` gave over
+# many seeds (`vitrail reproduce annotated-600`, with the preset `vit-annotated`). The recipe follows the walk-through where this page does not: the scale by the model's
 # width, dropout on attention, a weight decay of 0.1, a constant learning rate, and no augmentation.
 
 # %% tags=["hide-input"]
@@ -1262,10 +1272,11 @@ if "cifar" in opened.name.lower():
 else:
     note = (
         f"**This page's column must not be compared with the others number by number.** They are of CIFAR-10, photographs "
-        f"in 10 classes; it is of `{opened.name}`, in {K} classes, because this page is made without a network. What can "
-        f"be compared is the kind of result: a loss not far from that of guessing (log 10 = 2.303 there, log {K} = "
-        f"{math.log(K):.3f} here), an accuracy not far from it either (0.1 there, {1 / K:.3f} here), and training and test "
-        f"close together."
+        f"in 10 classes; it is of `{opened.name}`, in {K} classes, because this page is made without a network. What they "
+        f"share is that little was learned: guessing has a loss of log 10 = 2.303 and an accuracy of 0.1 there, log {K} = "
+        f"{math.log(K):.3f} and {1 / K:.3f} here. On CIFAR-10, where colour alone tells something, six epochs get a little "
+        f"way from there; on `{opened.name}`, where it tells nothing, the test stays at guessing. (With 200 test images an "
+        f"accuracy is known to about 5 points.)"
     )
 Markdown(note)
 
@@ -1280,9 +1291,9 @@ assert end["step"] == 24 and len(run.metrics) == 6
 # ### Why it underfits
 #
 # Training and test agree, and both are poor. This is not *over*fitting, where a model knows its training images by
-# heart and others not. It is *under*fitting: it does not even know the images it has seen. The first reason is plain:
-# **few steps**. 600 images make 4 full batches of 128, and six epochs are 24 steps. A ViT must first learn what a
-# neighbour is, and 24 steps are no time for it. In the walk-through, two things may have worked against it besides:
+# heart and others not. It is *under*fitting: it does not even know the images it has seen. The first suspect is **few
+# steps**. 600 images make 4 full batches of 128, and six epochs are 24 steps. A ViT must first learn what a neighbour is,
+# and 24 steps are little time for it. In the walk-through, two things may have worked against it besides:
 #
 # 1. **Weight decay in Adam.** Decay is added to the gradient there, and Adam then divides by the gradient's size. A
 #    weight whose own gradient is small is pulled to zero about as fast as Adam can move it. AdamW, which keeps the two
@@ -1291,8 +1302,9 @@ assert end["step"] == 24 and len(run.metrics) == 6
 #    little here: over ten seeds, the recipe `annotated-600-head`, which divides by the heads' own width, is not clearly
 #    better (see the page of results).
 #
-# And if we give it more time? The same model and the same 600 images, each always the same, for 20 epochs at a constant
-# learning rate. That makes 80 steps.
+# And if we give it more time? The same model and the same 600 images for 20 epochs, which makes 80 steps. To see how far
+# it can go on these images, they are not augmented, and the learning rate stays constant: three changes at once, so this
+# shows what more training can do, not which of the three did it.
 
 # %%
 alike = AugmentConfig(crop=0, flip=False)
@@ -1324,8 +1336,8 @@ assert end["train_accuracy"] > end["val_accuracy"] + 0.1
 # takes both. (Help alone goes a long way: with convolutions in front and images that are never the same twice, the
 # recipe `small-data` is right more often than not.)
 #
-# > **Exercise.** After an epoch, a run on 8 classes has a training loss of 2.08. After another, of 2.60. What has happened
-# > in each?
+# > **Exercise.** One run on 8 classes has a training loss of 2.08 after its first epoch, another run one of 2.60. What has
+# > happened in each?
 # >
 # > <details><summary>Answer</summary>
 # >
@@ -1338,13 +1350,13 @@ assert end["train_accuracy"] > end["val_accuracy"] + 0.1
 # >
 # > <details><summary>Answer</summary>
 # >
-# > `backward` adds to the gradients that are there, so each step goes along the sum of all gradients since the beginning.
+# > `backward` adds to the gradients that are there, so the optimiser is given the sum of all gradients since the beginning.
 # > It resembles momentum that never fades: old batches weigh as much as the last one.
 # >
 # > </details>
 #
-# *To vary:* in the notebook, set `WARMUP = 0` or `PEAK = 2e-2` in the loop; give it 2,000 images instead of 600; take the
-# positions away. Which of these shows in 24 steps?
+# *To vary:* in the notebook, set `WARMUP = 0` or `PEAK = 2e-2` in the loop, or give it 2,000 images instead of 600 (90
+# steps instead of 24). Which of these changes the training loss by more than another seed does?
 #
 # ## 8. Inside a model that has learned
 #
@@ -1355,8 +1367,8 @@ assert end["train_accuracy"] > end["val_accuracy"] + 0.1
 #
 # Here are 5,000 of its images, and help of four sorts. A *convolutional stem* gives the model edges and corners to
 # start from (part 4). Positions start large enough to be heard. Augmentation makes more of the images, as in part 7. And
-# the optimiser is Muon, which makes the update of each matrix orthogonal, so that no direction is left behind (Jordan
-# et al. 2024); it learns faster here than Adam. Training takes about a minute on two cores.
+# the optimiser is Muon, which replaces the update of each matrix by the nearest orthogonal one, so that all directions in
+# it are changed by the same amount (Jordan et al. 2024); it learns faster here than Adam. Training takes about a minute on two cores.
 
 # %%
 small = ViTConfig(
@@ -1397,7 +1409,8 @@ assert accuracy > 0.75 and trained.evaluation["images"] == 1000
 assert summarize(small).parameters < 200_000
 
 # %% [markdown]
-# Everything that follows uses 400 test images. `vitrail.inspect` runs the model once and keeps what passes through:
+# What follows uses 400 test images, or the first of them where it says so. `vitrail.inspect` runs the model once and keeps
+# what passes through:
 # tokens of every depth, and queries, keys and values, from which it computes the attention weights on demand. This is
 # the `tap` of part 4 at work.
 
@@ -1453,8 +1466,8 @@ plots.training_strip(seen.image, seen.maps, seen.epochs, most=6)
 #
 # The last layer's attention is about tokens that have been mixed three times already. What it calls patch 17 is no
 # longer patch 17 alone. *Attention rollout* (Abnar & Zuidema 2020,
-# [arXiv:2005.00928](https://arxiv.org/abs/2005.00928)) takes this into account. It takes it that in each layer half of
-# a token comes from attention and half from the residual connection:
+# [arXiv:2005.00928](https://arxiv.org/abs/2005.00928)) takes this into account. It assumes that in each layer half of a
+# token comes from attention and half from the residual connection:
 #
 # $$R = \hat{A}_L \cdots \hat{A}_2 \hat{A}_1, \qquad \hat{A}_l = \frac{1}{2} (A_l + I)$$
 #
@@ -1574,8 +1587,9 @@ plots.feature_maps(image, [of[chosen].numpy() for of in maps.values()], most=6)
 # %% [markdown]
 # Then measure. From single patch tokens of each depth, a linear regression tries to read two things: something simple,
 # the patch's mean colour, and something complex, the kind of the object that the patch lies on. It is fitted on 300
-# images and tested on the other 100. One patch of 4 × 4 pixels cannot show a whole star. If its token knows about the
-# star, it has learned it from other patches.
+# images and tested on the other 100. One patch of 4 × 4 pixels cannot show a whole star. What its token knows of the star
+# as embedded, it has from the neighbours that the convolutions of the stem see; what it knows more in later layers, it has
+# from other patches by attention.
 
 
 # %%
@@ -1803,8 +1817,8 @@ else:
 # >
 # > <details><summary>Answer</summary>
 # >
-# > No. All hidden patches look the same, so without positions their tokens are equal, and stay equal in every block: the
-# > model must guess the same pixels for all of them.
+# > Hardly. All hidden patches look the same, so without positions their tokens are equal, and stay equal in every block:
+# > the model must guess the same 4 × 4 pixels for all of them.
 # >
 # > </details>
 #
@@ -1839,10 +1853,16 @@ attributions = {name: vitrail.attribute(classifier, inputs[chosen : chosen + 1],
 plots.map_row(image, attributions, title=f"what is said to speak for {kinds[predicted[chosen]]}")
 
 # %% [markdown]
-# Seven maps of one fact. Which one is right? One can ask the model. Hide the patches that a map ranks highest, and the
-# probability of the class should collapse. Hide those that it ranks lowest, and little should happen. The area between
+# *Attention* is the last layer's, from the class token, and *rollout* is above: both are the same whatever the class.
+# *Grad-CAM* weighs the features of the last block by the gradient of the class's logit. *Integrated gradients* adds
+# up the gradient by the pixels on the straight way from a picture of the mean colour to this one. *Occlusion* hides one patch after the other and notes how
+# far the logit falls.
+#
+# Five maps of one fact, and two of nothing. Which one is right? One can ask the model. Hide the patches that a map ranks
+# highest, under the mean colour, and the probability of the class should collapse. Hide those that it ranks lowest, and little should happen. The area between
 # the two curves is *LeRF − MoRF* (least relevant first, most relevant first): 0 for a random order, and more is better.
-# *SaCo* asks whether patches that a map puts further apart also differ more in their effect. *Pointing* is the share of
+# *SaCo* compares patches pair by pair: does the one that a map ranks higher also have the larger effect when it is
+# hidden? It lies between -1 and 1. *Pointing* is the share of
 # images where the highest point lies on the object, which for `shapes` we know. *Response* is how much a map changes
 # when the model's weights are drawn anew: a map that stays the same cannot show what was learned.
 #
@@ -1901,8 +1921,8 @@ assert all(of.fails_randomisation for of in measured.scores if of.is_control)
 
 # %% [markdown]
 # Three lessons stay whatever the numbers of one run. **Keep controls.** The blob in the middle does well, because
-# things tend to be in the middle. Only a method that beats it has found something in *this* image, however fine its
-# maps look. **Intervals matter.** With 24 images they are wide; `vitrail explain RUN --faithfulness` uses 200. **It
+# things tend to be in the middle. A method that does not beat it, by one measure or another, has not shown that it found
+# something in *this* image, however fine its maps look; and the measures need not agree. **Intervals matter.** With 24 images they are wide; `vitrail explain RUN --faithfulness` uses 200. **It
 # depends on the model.** Which method is to be believed on yours is not settled by which one is best on ours, so
 # measure.
 #
