@@ -13,11 +13,12 @@ from vitrail.data.argument import source_name
 from vitrail.data.cache import fingerprint
 from vitrail.data.contents import hidden, is_image
 from vitrail.data.members import Listing, list_folder
+from vitrail.runs.layout import PAGE, PLAN, RUN
 from vitrail.text import slug
 
 _READING = 4
 """Of the rules by which folders and images are understood: nothing that was kept under earlier ones is used."""
-_MARKERS = {"run.json", "plan.json", "explanation.html"}
+_MARKERS = {RUN, PLAN, PAGE}
 _FIGURES = re.compile("(?:^|/)runs/[^/]+/explanation(?:-[0-9]+)?/")
 
 
