@@ -166,7 +166,7 @@ class MarginRecorder(Recorder):
     """
 
     def __init__(self, directory: Path, data: TrainingData) -> None:
-        self.path, self.labels = directory / MARGINS, data.dataset.labels
+        self.path, self.labels, self.measured = directory / MARGINS, data.dataset.labels, False
 
     @contextmanager
     def recording(self, step: int, epochs: int, model: Model) -> Iterator[None]:
@@ -178,6 +178,10 @@ class MarginRecorder(Recorder):
         yield
 
     def batch(self, epoch: int, indices: NDArray[np.int64], results: dict[str, Tensor]) -> None:
+        if not {"labels", "logits"} <= results.keys():
+            # What is learned without labels has no margins.
+            return
+        self.measured = True
         if epoch > self.margins.epoch:
             self.margins = self.margins.until(epoch)
         # Of mixed images, those that show most of their own.
@@ -186,7 +190,8 @@ class MarginRecorder(Recorder):
         self.margins.last[indices[own]] = suspects.margins(logits, labels)
 
     def flush(self) -> None:
-        self.margins.write(self.path)
+        if self.measured:
+            self.margins.write(self.path)
 
 
 class TensorBoardRecorder(Recorder):
