@@ -177,7 +177,8 @@ def test_positions_of_a_rectangle(tmp_path):
 
 class TestRecord:
     @pytest.fixture(scope="class")
-    def adopted(self, tmp_path_factory):
+    @classmethod
+    def adopted(cls, tmp_path_factory):
         folder = tmp_path_factory.mktemp("adopted")
         theirs = timm_vit(num_classes=2)
         adopt(theirs).save(folder / "verified")
