@@ -164,6 +164,12 @@ def contents(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if path.name != LOCK and not path.name.startswith(TEMPORARY)]
 
 
+def refuse_taken(directory: Path | None, cure: str) -> None:
+    """Before long work whose result goes there. Raises InputError as `claim` does, and makes nothing."""
+    if directory is not None and expanded(directory).exists():
+        claim(directory, cure)
+
+
 @contextlib.contextmanager
 def claimed(directory: Path, cure: str) -> Iterator[Path]:
     """As `claim`, and nobody else's while the block lasts: of two processes that ask for it, one hears so."""

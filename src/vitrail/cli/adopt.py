@@ -51,8 +51,7 @@ def adopt(argv: Sequence[str]) -> None:
     from vitrail.runs.layout import RUN
     from vitrail.text import slug
 
-    if out is not None and files.expanded(out).exists():
-        files.claim(out, "name another --out")
+    files.refuse_taken(out, "name another --out")
     classifier = adopt_model(**given)
     with new_directory(out, slug(source.partition(":")[2] or Path(source).stem)[:60]) as directory:
         classifier.write(directory)

@@ -68,8 +68,7 @@ def evaluate(
     refuse_below_data(out, run.data.get("source"))
     if out is None:
         files.check_writable(directory, "; write elsewhere by --out DIR")
-    elif files.expanded(out).exists():
-        files.claim(out, "name another --out")
+    files.refuse_taken(out, "name another --out")
     source = other_source(run, data, data_dir, layout)
     if data is None or source is None:
         return _again(run, reopen(directory, to_train=False, data=data, data_dir=data_dir), out)

@@ -169,8 +169,7 @@ def check(
         raise InputError("no images were given")
     pixels = np.stack([classifier.preprocessing.read(image) for image in images])
     names = _names(images)
-    if out is not None and files.expanded(Path(out)).exists():
-        files.claim(Path(out), "name another --out")
+    files.refuse_taken(Path(out) if out else None, "name another --out")
     return _Request(classifier, pixels, names, chosen, label)
 
 

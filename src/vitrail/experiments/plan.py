@@ -12,7 +12,7 @@ from vitrail.configs import RunConfig
 from vitrail.data.argument import refuse_below_data
 from vitrail.errors import InputError, Interrupted, RunError
 from vitrail.experiments.resolve import Loader, Resolved, announce, resolve
-from vitrail.experiments.run import Observer, begin, new_directory, resume
+from vitrail.experiments.run import Observer, begin, new_directory, resume, ways_on
 from vitrail.progress import say
 from vitrail.runs.directory import Run
 from vitrail.runs.layout import PLAN, run_name
@@ -31,6 +31,7 @@ def draw_up(
 
     `groups` are names of runs, over how many seeds each is to be made, and what it is with the first of them.
     """
+    files.refuse_taken(out, ways_on(out))
     runs: dict[str, RunConfig] = {}
     notes: dict[str, tuple[str, ...]] = {}
     for name, seeds, resolved in groups:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ from vitrail.models.summary import summarize
 from vitrail.progress import say, say_in_lines
 from vitrail.text import plural
 from vitrail.training.data import TrainingData
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +88,15 @@ class Loader:
 
     def __init__(self) -> None:
         self._held: tuple[str, Framing, ImageDataset] | None = None
-        self._measured: dict[tuple[str, Framing, bytes], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self._known: dict[tuple[Any, str, Framing, bytes], Any] = {}
 
-    def measure(self, source: Source, framing: Framing, train: Indices) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of the images that train, as `preprocessing.measure` has them."""
-        key = (source.content, framing, train.tobytes())
-        if key not in self._measured:
-            self._measured[key] = measure(self.dataset(source, framing), train)
-        return self._measured[key]
-
-    def dataset(self, source: Source, framing: Framing) -> ImageDataset:
-        return self._dataset(source.content, framing, lambda: source)
+    def once(self, of: Callable[[ImageDataset, Indices], T], source: Source, framing: Framing, train: Indices) -> T:
+        """What `of` says of the images that train, asked once for all runs that need the same."""
+        key = (of, source.content, framing, train.tobytes())
+        if key not in self._known:
+            self._known[key] = of(self._dataset(source.content, framing, lambda: source), train)
+        found: T = self._known[key]
+        return found
 
     def load(self, resolved: Resolved) -> Prepared:
         """A run with its images. Raises InputError where they have changed since `resolve`."""
@@ -162,11 +163,11 @@ def resolve(
             notes.append(f"no training image has more than 8 bits, but others have: {unlike}")
     train, loader, framing = train or TrainConfig(), loader or Loader(), Framing(model.size, tones=tones)
     undecided = train.augment.flip is None
-    mirroring = measure_mirroring(loader.dataset(source, framing), splits.train) if undecided else None
+    mirroring = loader.once(measure_mirroring, source, framing, splits.train) if undecided else None
     train, chosen = resolve_training(train, model, len(splits.train), mirroring)
     data = dataclasses.replace(data, source=lasting(data.source), image_size=model.size, pixel_range=tones.pixel_range)
     if data.mean is None or data.std is None:
-        mean, std = loader.measure(source, framing, splits.train)
+        mean, std = loader.once(measure, source, framing, splits.train)
         data = dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)
     return Resolved(
         config=RunConfig(data, model, train, model_name or "custom"),

@@ -65,11 +65,16 @@ def new_directory(out: Path | None, stem: str) -> Iterator[Path]:
     Nobody else's while the block lasts.
     """
     out = files.first_free(Path("runs"), stem) if out is None else files.expanded(out)
-    cure = "name another --out"
-    if os.path.isdir(out) and _can_go_on(out):
-        cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
-    with files.claimed(out, cure) as directory:
+    with files.claimed(out, ways_on(out)) as directory:
         yield directory
+
+
+def ways_on(out: Path | None) -> str:
+    """What to do where an --out is not empty."""
+    cure = "name another --out"
+    if out is not None and os.path.isdir(out := files.expanded(out)) and _can_go_on(out):
+        cure += f", or go on with what is there by 'vitrail resume {quoted(out)}'"
+    return cure
 
 
 def begin(prepared: Prepared, directory: Path, report: bool = True, observe: Observer | None = None) -> Run:
